@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ *
+ * Kernels that exist once per instruction set, as a table chosen by cpuid. HINGEX_ISA=baseline
+ * (or avx2) in the environment overrides the choice.
+ *
+ * "dot" and "axpy" work on dense contiguous rows. The "lanes" kernels serve one-vs-rest: W is
+ * feature-major (feature f starts at W + f*ld), and each nonzero of a row touches `lanes`
+ * contiguous weights. They multiply and add lane by lane in the order of the row, without fused
+ * multiply-add, so a lane's result has the same bits in every instruction set, in whichever
+ * block of lanes it is computed.
+ */
+#ifndef HX_DISPATCH_H
+#define HX_DISPATCH_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* One row: len values v[0], v[vs], ...; idx == NULL means features 0..len-1 (dense). */
+#define HX_LANES_DOT(T, I, NAME)                                                                  \
+    void (*NAME)(const T *v, ptrdiff_t vs, const I *idx, int64_t len, const double *W,            \
+                 ptrdiff_t ld, int64_t lanes, double *out)
+#define HX_LANES_AXPY(T, I, NAME)                                                                 \
+    void (*NAME)(const T *v, ptrdiff_t vs, const I *idx, int64_t len, const double *delta,        \
+                 int64_t lanes, double *W, ptrdiff_t ld)
+
+typedef struct {
+    const char *name;
+    double (*dot_f32)(const float *x, const double *w, int64_t n);
+    double (*dot_f64)(const double *x, const double *w, int64_t n);
+    void (*axpy_f32)(double a, const float *x, double *w, int64_t n);
+    void (*axpy_f64)(double a, const double *x, double *w, int64_t n);
+    HX_LANES_DOT(float, int32_t, lanes_dot_f32_i32);
+    HX_LANES_DOT(float, int64_t, lanes_dot_f32_i64);
+    HX_LANES_DOT(double, int32_t, lanes_dot_f64_i32);
+    HX_LANES_DOT(double, int64_t, lanes_dot_f64_i64);
+    HX_LANES_AXPY(float, int32_t, lanes_axpy_f32_i32);
+    HX_LANES_AXPY(float, int64_t, lanes_axpy_f32_i64);
+    HX_LANES_AXPY(double, int32_t, lanes_axpy_f64_i32);
+    HX_LANES_AXPY(double, int64_t, lanes_axpy_f64_i64);
+} hx_isa;
+
+/* The best table this machine runs, or the one HINGEX_ISA names; never NULL. */
+const hx_isa *hx_isa_get(void);
+
+#endif

@@ -1,0 +1,138 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ *
+ * Compiled once per instruction set with -DHX_ISA=<name>; see dispatch.h.
+ */
+#include "dispatch.h"
+
+#ifdef __AVX2__
+#include <immintrin.h>
+#endif
+
+#define HX_CAT_(a, b) a##b
+#define HX_CAT(a, b) HX_CAT_(a, b)
+#define HX_STR_(a) #a
+#define HX_STR(a) HX_STR_(a)
+
+/* ---- dense dot and axpy ---------------------------------------------------------------- */
+
+#ifdef __AVX2__
+
+static inline __m256d load4_f32(const float *x) { return _mm256_cvtps_pd(_mm_loadu_ps(x)); }
+static inline __m256d load4_f64(const double *x) { return _mm256_loadu_pd(x); }
+
+static inline double sum4(__m256d a)
+{
+    __m128d lo = _mm_add_pd(_mm256_castpd256_pd128(a), _mm256_extractf128_pd(a, 1));
+    return _mm_cvtsd_f64(_mm_add_sd(lo, _mm_unpackhi_pd(lo, lo)));
+}
+
+#define DEFINE_DENSE(T, SUF)                                                                      \
+    static double dot_##SUF(const T *x, const double *w, int64_t n)                               \
+    {                                                                                             \
+        __m256d a = _mm256_setzero_pd(), b = a, c = a, d = a;                                     \
+        int64_t j = 0;                                                                            \
+        for (; j + 16 <= n; j += 16) {                                                            \
+            a = _mm256_fmadd_pd(load4_##SUF(x + j), _mm256_loadu_pd(w + j), a);                   \
+            b = _mm256_fmadd_pd(load4_##SUF(x + j + 4), _mm256_loadu_pd(w + j + 4), b);           \
+            c = _mm256_fmadd_pd(load4_##SUF(x + j + 8), _mm256_loadu_pd(w + j + 8), c);           \
+            d = _mm256_fmadd_pd(load4_##SUF(x + j + 12), _mm256_loadu_pd(w + j + 12), d);         \
+        }                                                                                         \
+        for (; j + 4 <= n; j += 4)                                                                \
+            a = _mm256_fmadd_pd(load4_##SUF(x + j), _mm256_loadu_pd(w + j), a);                   \
+        double s = sum4(_mm256_add_pd(_mm256_add_pd(a, b), _mm256_add_pd(c, d)));                 \
+        for (; j < n; j++) s += (double)x[j] * w[j];                                              \
+        return s;                                                                                 \
+    }                                                                                             \
+    static void axpy_##SUF(double a, const T *x, double *w, int64_t n)                            \
+    {                                                                                             \
+        const __m256d av = _mm256_set1_pd(a);                                                     \
+        int64_t j = 0;                                                                            \
+        for (; j + 4 <= n; j += 4)                                                                \
+            _mm256_storeu_pd(w + j,                                                               \
+                             _mm256_fmadd_pd(av, load4_##SUF(x + j), _mm256_loadu_pd(w + j)));    \
+        for (; j < n; j++) w[j] += a * (double)x[j];                                              \
+    }
+
+#else
+
+#define DEFINE_DENSE(T, SUF)                                                                      \
+    static double dot_##SUF(const T *x, const double *w, int64_t n)                               \
+    {                                                                                             \
+        double a = 0, b = 0, c = 0, d = 0;                                                        \
+        int64_t j = 0;                                                                            \
+        for (; j + 4 <= n; j += 4) {                                                              \
+            a += (double)x[j] * w[j];                                                             \
+            b += (double)x[j + 1] * w[j + 1];                                                     \
+            c += (double)x[j + 2] * w[j + 2];                                                     \
+            d += (double)x[j + 3] * w[j + 3];                                                     \
+        }                                                                                         \
+        for (; j < n; j++) a += (double)x[j] * w[j];                                              \
+        return (a + b) + (c + d);                                                                 \
+    }                                                                                             \
+    static void axpy_##SUF(double a, const T *x, double *w, int64_t n)                            \
+    {                                                                                             \
+        for (int64_t j = 0; j < n; j++) w[j] += a * (double)x[j];                                 \
+    }
+
+#endif
+
+DEFINE_DENSE(float, f32)
+DEFINE_DENSE(double, f64)
+
+/* ---- one-vs-rest lanes ------------------------------------------------------------------ */
+
+/* A compile-time number of lanes lets the compiler keep the sums in vector registers. */
+#define LANES_DOT_STEP(N)                                                                         \
+    for (; k + N <= lanes; k += N) {                                                              \
+        double sum[N] = {0};                                                                      \
+        for (int64_t j = 0; j < len; j++) {                                                       \
+            const double x = (double)v[j * vs];                                                   \
+            const double *w = W + (ptrdiff_t)(idx ? (int64_t)idx[j] : j) * ld + k;                \
+            for (int t = 0; t < N; t++) sum[t] += x * w[t];                                       \
+        }                                                                                         \
+        for (int t = 0; t < N; t++) out[k + t] = sum[t];                                          \
+    }
+
+#define DEFINE_LANES(T, I, SUF)                                                                   \
+    static void lanes_dot_##SUF(const T *restrict v, ptrdiff_t vs, const I *restrict idx,         \
+                                int64_t len, const double *restrict W, ptrdiff_t ld,              \
+                                int64_t lanes, double *restrict out)                              \
+    {                                                                                             \
+        int64_t k = 0;                                                                            \
+        LANES_DOT_STEP(32)                                                                        \
+        LANES_DOT_STEP(16)                                                                        \
+        LANES_DOT_STEP(8)                                                                         \
+        LANES_DOT_STEP(4)                                                                         \
+        LANES_DOT_STEP(1)                                                                         \
+    }                                                                                             \
+    static void lanes_axpy_##SUF(const T *restrict v, ptrdiff_t vs, const I *restrict idx,        \
+                                 int64_t len, const double *restrict delta, int64_t lanes,        \
+                                 double *restrict W, ptrdiff_t ld)                                \
+    {                                                                                             \
+        for (int64_t j = 0; j < len; j++) {                                                       \
+            const double x = (double)v[j * vs];                                                   \
+            double *restrict w = W + (ptrdiff_t)(idx ? (int64_t)idx[j] : j) * ld;                 \
+            for (int64_t k = 0; k < lanes; k++) w[k] += x * delta[k];                             \
+        }                                                                                         \
+    }
+
+DEFINE_LANES(float, int32_t, f32_i32)
+DEFINE_LANES(float, int64_t, f32_i64)
+DEFINE_LANES(double, int32_t, f64_i32)
+DEFINE_LANES(double, int64_t, f64_i64)
+
+const hx_isa HX_CAT(hx_isa_, HX_ISA) = {
+    .name = HX_STR(HX_ISA),
+    .dot_f32 = dot_f32,
+    .dot_f64 = dot_f64,
+    .axpy_f32 = axpy_f32,
+    .axpy_f64 = axpy_f64,
+    .lanes_dot_f32_i32 = lanes_dot_f32_i32,
+    .lanes_dot_f32_i64 = lanes_dot_f32_i64,
+    .lanes_dot_f64_i32 = lanes_dot_f64_i32,
+    .lanes_dot_f64_i64 = lanes_dot_f64_i64,
+    .lanes_axpy_f32_i32 = lanes_axpy_f32_i32,
+    .lanes_axpy_f32_i64 = lanes_axpy_f32_i64,
+    .lanes_axpy_f64_i32 = lanes_axpy_f64_i32,
+    .lanes_axpy_f64_i64 = lanes_axpy_f64_i64,
+};

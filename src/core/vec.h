@@ -1,0 +1,187 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ *
+ * Rows of X and what solvers do with one row: dot, axpy, squared norm, prefetch.
+ *
+ * A row is (v, vs, idx, len): values v[0], v[vs], ..., at features idx[0], idx[1], ..., or at
+ * 0..len-1 when idx is NULL. CSR rows have vs = 1; dense rows have vs = the column stride, so C-
+ * and F-ordered arrays are read where they lie. Values may be float or double, indices int32 or
+ * int64; the generic names hx_dot, hx_axpy, ... pick the version by type. Sums are double.
+ */
+#ifndef HX_VEC_H
+#define HX_VEC_H
+
+#include <math.h>
+#include <string.h>
+
+#include "dispatch.h"
+
+typedef struct {
+    int64_t n, d, nnz;
+    int is_csr, is_f32, is_i64, ptr_i64;
+    const void *val, *idx, *ptr;
+    ptrdiff_t rs, cs; /* dense strides, in elements */
+    const hx_isa *isa;
+} hx_rows;
+
+static inline int64_t hx_row_start(const hx_rows *X, int64_t i)
+{
+    if (!X->is_csr) return i * X->d;
+    return X->ptr_i64 ? ((const int64_t *)X->ptr)[i] : (int64_t)((const int32_t *)X->ptr)[i];
+}
+
+static inline int64_t hx_row_len(const hx_rows *X, int64_t i)
+{
+    return X->is_csr ? hx_row_start(X, i + 1) - hx_row_start(X, i) : X->d;
+}
+
+#if defined(__GNUC__)
+#define HX_PREFETCH(p) __builtin_prefetch(p)
+#else
+#define HX_PREFETCH(p) ((void)(p))
+#endif
+
+#define HX_DEFINE_ROW_OPS(T, I, TS, SUF)                                                          \
+    static inline int64_t hx_row_##SUF(const hx_rows *X, int64_t i, const T **v, const I **idx)   \
+    {                                                                                             \
+        if (X->is_csr) {                                                                          \
+            const int64_t start = hx_row_start(X, i);                                             \
+            *v = (const T *)X->val + start;                                                       \
+            *idx = (const I *)X->idx + start;                                                     \
+            return hx_row_start(X, i + 1) - start;                                                \
+        }                                                                                         \
+        *v = (const T *)X->val + i * X->rs;                                                       \
+        *idx = NULL;                                                                              \
+        return X->d;                                                                              \
+    }                                                                                             \
+                                                                                                  \
+    /* Four sums: a single one would wait for each addition before the next. */                   \
+    static inline double hx_dot_##SUF(const hx_rows *X, const T *v, const I *idx, int64_t len,    \
+                                      const double *w)                                            \
+    {                                                                                             \
+        double a = 0, b = 0, c = 0, e = 0;                                                        \
+        int64_t j = 0;                                                                            \
+        if (idx) {                                                                                \
+            for (; j + 4 <= len; j += 4) {                                                        \
+                a += (double)v[j] * w[idx[j]];                                                    \
+                b += (double)v[j + 1] * w[idx[j + 1]];                                            \
+                c += (double)v[j + 2] * w[idx[j + 2]];                                            \
+                e += (double)v[j + 3] * w[idx[j + 3]];                                            \
+            }                                                                                     \
+            for (; j < len; j++) a += (double)v[j] * w[idx[j]];                                   \
+        } else if (X->cs == 1) {                                                                  \
+            return X->isa->dot_##TS(v, w, len);                                                   \
+        } else {                                                                                  \
+            const ptrdiff_t s = X->cs;                                                            \
+            for (; j + 4 <= len; j += 4) {                                                        \
+                a += (double)v[j * s] * w[j];                                                     \
+                b += (double)v[(j + 1) * s] * w[j + 1];                                           \
+                c += (double)v[(j + 2) * s] * w[j + 2];                                           \
+                e += (double)v[(j + 3) * s] * w[j + 3];                                           \
+            }                                                                                     \
+            for (; j < len; j++) a += (double)v[j * s] * w[j];                                    \
+        }                                                                                         \
+        return (a + b) + (c + e);                                                                 \
+    }                                                                                             \
+                                                                                                  \
+    static inline void hx_axpy_##SUF(const hx_rows *X, double alpha, const T *v, const I *idx,    \
+                                     int64_t len, double *w)                                      \
+    {                                                                                             \
+        if (idx) {                                                                                \
+            for (int64_t j = 0; j < len; j++) w[idx[j]] += alpha * (double)v[j];                  \
+        } else if (X->cs == 1) {                                                                  \
+            X->isa->axpy_##TS(alpha, v, w, len);                                                  \
+        } else {                                                                                  \
+            for (int64_t j = 0; j < len; j++) w[j] += alpha * (double)v[j * X->cs];               \
+        }                                                                                         \
+    }                                                                                             \
+                                                                                                  \
+    /* One lane of W: the same products in the same order as lanes_dot, hence the same bits. */   \
+    static inline double hx_lane_dot_##SUF(const hx_rows *X, const T *v, const I *idx,            \
+                                           int64_t len, const double *w, ptrdiff_t ld)            \
+    {                                                                                             \
+        double a = 0;                                                                             \
+        if (idx)                                                                                  \
+            for (int64_t j = 0; j < len; j++) a += (double)v[j] * w[(ptrdiff_t)idx[j] * ld];      \
+        else                                                                                      \
+            for (int64_t j = 0; j < len; j++) a += (double)v[j * X->cs] * w[j * ld];              \
+        return a;                                                                                 \
+    }                                                                                             \
+                                                                                                  \
+    static inline void hx_lane_axpy_##SUF(const hx_rows *X, double alpha, const T *v,             \
+                                          const I *idx, int64_t len, double *w, ptrdiff_t ld)     \
+    {                                                                                             \
+        if (idx)                                                                                  \
+            for (int64_t j = 0; j < len; j++) w[(ptrdiff_t)idx[j] * ld] += (double)v[j] * alpha;  \
+        else                                                                                      \
+            for (int64_t j = 0; j < len; j++) w[j * ld] += (double)v[j * X->cs] * alpha;          \
+    }                                                                                             \
+                                                                                                  \
+    static inline void hx_lanes_dot_##SUF(const hx_rows *X, const T *v, const I *idx,             \
+                                          int64_t len, const double *W, ptrdiff_t ld,             \
+                                          int64_t lanes, double *out)                             \
+    {                                                                                             \
+        X->isa->lanes_dot_##SUF(v, idx ? 1 : X->cs, idx, len, W, ld, lanes, out);                 \
+    }                                                                                             \
+                                                                                                  \
+    static inline void hx_lanes_axpy_##SUF(const hx_rows *X, const double *delta, const T *v,     \
+                                           const I *idx, int64_t len, int64_t lanes, double *W,   \
+                                           ptrdiff_t ld)                                          \
+    {                                                                                             \
+        X->isa->lanes_axpy_##SUF(v, idx ? 1 : X->cs, idx, len, delta, lanes, W, ld);              \
+    }                                                                                             \
+                                                                                                  \
+    static inline double hx_sqnorm_##SUF(const hx_rows *X, const T *v, const I *idx, int64_t len) \
+    {                                                                                             \
+        const ptrdiff_t s = idx ? 1 : X->cs;                                                      \
+        double a = 0, b = 0;                                                                      \
+        int64_t j = 0;                                                                            \
+        for (; j + 2 <= len; j += 2) {                                                            \
+            a += (double)v[j * s] * (double)v[j * s];                                             \
+            b += (double)v[(j + 1) * s] * (double)v[(j + 1) * s];                                 \
+        }                                                                                         \
+        for (; j < len; j++) a += (double)v[j * s] * (double)v[j * s];                            \
+        return a + b;                                                                             \
+    }                                                                                             \
+                                                                                                  \
+    /* The first cache lines of a row that will be visited a few steps later. */                  \
+    static inline void hx_prefetch_row_##SUF(const hx_rows *X, int64_t i)                         \
+    {                                                                                             \
+        const T *v;                                                                               \
+        const I *idx;                                                                             \
+        const int64_t len = hx_row_##SUF(X, i, &v, &idx);                                         \
+        if (!idx && X->cs != 1) return;                                                           \
+        const int64_t most = len < 256 ? len : 256;                                               \
+        for (int64_t j = 0; j < most; j += 64 / (int64_t)sizeof(T)) HX_PREFETCH(v + j);           \
+        if (idx)                                                                                  \
+            for (int64_t j = 0; j < most; j += 64 / (int64_t)sizeof(I)) HX_PREFETCH(idx + j);     \
+    }
+
+HX_DEFINE_ROW_OPS(float, int32_t, f32, f32_i32)
+HX_DEFINE_ROW_OPS(float, int64_t, f32, f32_i64)
+HX_DEFINE_ROW_OPS(double, int32_t, f64, f64_i32)
+HX_DEFINE_ROW_OPS(double, int64_t, f64, f64_i64)
+
+/* Pick by the type of the value pointer v and the index pointer i. */
+#define HX_PICK(NAME, v, i)                                                                       \
+    _Generic((v),                                                                                 \
+        const float *: _Generic((i), const int32_t *: NAME##_f32_i32, default: NAME##_f32_i64),   \
+        default: _Generic((i), const int32_t *: NAME##_f64_i32, default: NAME##_f64_i64))
+
+#define hx_row(X, i, pv, pi)                                                                      \
+    _Generic((pv),                                                                                \
+        const float **: _Generic((pi), const int32_t **: hx_row_f32_i32, default: hx_row_f32_i64),\
+        default: _Generic((pi), const int32_t **: hx_row_f64_i32, default: hx_row_f64_i64))       \
+        (X, i, pv, pi)
+#define hx_dot(X, v, idx, len, w) HX_PICK(hx_dot, v, idx)(X, v, idx, len, w)
+#define hx_axpy(X, a, v, idx, len, w) HX_PICK(hx_axpy, v, idx)(X, a, v, idx, len, w)
+#define hx_lane_dot(X, v, idx, len, w, ld) HX_PICK(hx_lane_dot, v, idx)(X, v, idx, len, w, ld)
+#define hx_lane_axpy(X, a, v, idx, len, w, ld)                                                    \
+    HX_PICK(hx_lane_axpy, v, idx)(X, a, v, idx, len, w, ld)
+#define hx_lanes_dot(X, v, idx, len, W, ld, lanes, out)                                           \
+    HX_PICK(hx_lanes_dot, v, idx)(X, v, idx, len, W, ld, lanes, out)
+#define hx_lanes_axpy(X, delta, v, idx, len, lanes, W, ld)                                        \
+    HX_PICK(hx_lanes_axpy, v, idx)(X, delta, v, idx, len, lanes, W, ld)
+#define hx_sqnorm(X, v, idx, len) HX_PICK(hx_sqnorm, v, idx)(X, v, idx, len)
+#define hx_prefetch_row(X, i, v, idx) HX_PICK(hx_prefetch_row, v, idx)(X, i)
+
+#endif
