@@ -1,0 +1,19 @@
+# SPDX-License-Identifier: BSD-3-Clause
+from . import datasets as datasets
+from . import io as io
+from . import linear as linear
+from . import model_io as model_io
+from . import plot as plot
+from . import solvers as solvers
+from ._result import ConvergenceWarning as ConvergenceWarning
+from ._result import NotFittedError as NotFittedError
+from ._versions import build_info as build_info
+from ._versions import show_versions as show_versions
+from .io import dump_svmlight_file as dump_svmlight_file
+from .io import load_svmlight_file as load_svmlight_file
+from .io import load_svmlight_files as load_svmlight_files
+from .linear import LinearSVC as LinearSVC
+from .model_io import load as load
+
+__version__: str
+__all__: list[str]

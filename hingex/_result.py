@@ -1,0 +1,112 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""What a solver returns, and the warnings and exceptions that tell about it."""
+
+import sys
+import warnings
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+
+class ConvergenceWarning(UserWarning):
+    """A fit stopped before its duality gap reached `tol`."""
+
+
+class DataConversionWarning(UserWarning):
+    """Input was accepted, in a shape other than the one it came in."""
+
+
+class NotFittedError(ValueError, AttributeError):
+    """A method that needs a fitted estimator was called before `fit`."""
+
+
+_SHARED = {c.__name__: c for c in (ConvergenceWarning, DataConversionWarning, NotFittedError)}
+_PREFIX = "_sklearn_"
+
+
+def _with_sklearn(name: str) -> type:
+    """Class `name` that is scikit-learn's too; made once, kept as a module attribute."""
+    own = _SHARED[name]
+    try:
+        from sklearn import exceptions
+    except ImportError:  # unpickled where scikit-learn is not installed
+        return own
+    # Its instances show as hingex's class does; pickle finds the class by __qualname__.
+    both = type(name, (own, getattr(exceptions, name)),
+                {"__module__": __name__, "__qualname__": _PREFIX + name, "__doc__": own.__doc__})
+    return globals().setdefault(_PREFIX + name, both)
+
+
+def __getattr__(name: str) -> Any:
+    if name.startswith(_PREFIX) and name[len(_PREFIX):] in _SHARED:
+        return _with_sklearn(name[len(_PREFIX):])
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def warning_category(name: str) -> type:
+    """Class to raise or warn with for "ConvergenceWarning", "DataConversionWarning" and such.
+
+    It is a subclass of scikit-learn's class of that name as well once somebody has imported
+    scikit-learn, so that filters and `except` clauses written for scikit-learn apply.
+    """
+    if "sklearn" not in sys.modules:
+        return _SHARED[name]
+    return globals().get(_PREFIX + name) or _with_sklearn(name)
+
+
+def not_fitted(estimator: Any) -> Exception:
+    """Return the NotFittedError to raise for `estimator`."""
+    name = type(estimator).__name__
+    return warning_category("NotFittedError")(
+        f"This {name} instance is not fitted yet: call fit(X, y) before using it."
+    )
+
+
+def warn(message: str, category: str | type = UserWarning) -> None:
+    """Warn on the line of the caller's code that called into hingex.
+
+    `category` may be the name of one of the classes above (see `warning_category`).
+    """
+    if isinstance(category, str):
+        category = warning_category(category)
+    level, frame = 1, sys._getframe()
+    while frame.f_back and frame.f_globals.get("__name__", "").partition(".")[0] == "hingex":
+        frame = frame.f_back
+        level += 1
+    warnings.warn(message, category, stacklevel=level)
+
+
+@dataclass(slots=True)
+class Fit:
+    """Result of a solver for K problems (1, or one per class) over n rows and d features.
+
+    Attributes
+    ----------
+    coef : ndarray (K, d) of float64
+    intercept : ndarray (K,) of float64
+    dual : ndarray (n, K) or None
+        Dual variables, when they were asked for.
+    primal, dual_objective, gap : ndarray (K,) of float64
+        Objectives of the problem as stated by the solver, and their difference.
+    history : ndarray, structured
+        One record per epoch: epoch, seconds, primal, dual, gap, active, certified.
+    n_iter : int
+        Epochs.
+    converged : bool
+    status : str
+        "converged", "max_iter", "max_time", "callback" or "interrupted".
+    seconds : float
+    """
+
+    coef: np.ndarray
+    intercept: np.ndarray
+    dual: np.ndarray | None
+    primal: np.ndarray
+    dual_objective: np.ndarray
+    gap: np.ndarray
+    history: np.ndarray
+    n_iter: int
+    converged: bool
+    status: str
+    seconds: float

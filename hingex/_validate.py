@@ -1,0 +1,768 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The gate: whatever users pass becomes what kernels read, or a clear error.
+
+Every message about user input is written here. Data that kernels can read stay where they are:
+dense arrays with any strides and CSR matrices, float32 or float64, indices int32 or int64,
+read-only and memory-mapped ones included. Everything else is converted once.
+"""
+
+import numbers
+import operator
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from ._core import kernels
+from ._result import warn
+
+MAX_ROWS = 2**31 - 1
+_CHUNK = 1 << 16  # labels are looked at in pieces: temporary arrays stay small
+
+
+# ---------------------------------------------------------------------------------------- X
+
+
+def as_rows(
+    X: Any,
+    *,
+    owner: str = "LinearSVC",
+    accept_sparse: bool = True,
+    check_finite: bool = True,
+    min_rows: int = 1,
+    unique: bool = True,
+) -> Any:
+    """Turn X into the row view that kernels read.
+
+    Parameters
+    ----------
+    X : array-like or sparse, shape (n, d)
+        Used in place: dense float32/float64 arrays of any strides, CSR with float32/float64
+        values and int32/int64 indices. Converted once: anything else that holds numbers; int
+        and bool become float64, float16 becomes float32, sparse formats become CSR.
+    owner : str
+        Estimator or function named in messages.
+    accept_sparse : bool, default True
+    check_finite : bool, default True
+        Refuse NaN and infinities (one pass over the data, no memory).
+    min_rows : int, default 1
+    unique : bool, default True
+        Sum duplicate entries of CSR rows, in a copy. Without it they stay as they are, which
+        suits products with X, where they add up anyway.
+
+    Returns
+    -------
+    Rows
+        Compiled view; its attribute `arrays` holds the arrays it reads and keeps alive. CSR
+        rows may be unsorted; indices are in range.
+
+    Raises
+    ------
+    ValueError, TypeError
+        For data that are not an (n, d) table of finite numbers, or a malformed sparse matrix.
+    """
+    X = _sparse_from_frame(X)
+    if is_sparse(X):
+        if not accept_sparse:
+            raise TypeError(f"Sparse data was passed for X, but {owner} needs dense data: "
+                            "use X.toarray()")
+        rows = _csr_rows(X, owner, min_rows, unique)
+    else:
+        rows = _dense_rows(X, owner, min_rows)
+    if check_finite:
+        row, position = rows.check_finite()
+        if row >= 0:
+            raise ValueError(_not_finite(rows, row, position, owner))
+    return rows
+
+
+def is_sparse(X: Any) -> bool:
+    """Whether X is a sparse matrix or array, told by its attributes."""
+    return _is_csr(X) or callable(getattr(X, "tocsr", None))
+
+
+def _is_csr(X: Any) -> bool:
+    kind = getattr(X, "format", None)
+    return isinstance(kind, str) and kind == "csr" and all(
+        hasattr(X, name) for name in ("data", "indices", "indptr", "shape"))
+
+
+def _is_frame(X: Any) -> bool:
+    return hasattr(X, "columns") and hasattr(X, "dtypes")
+
+
+def _sparse_from_frame(X: Any) -> Any:
+    """CSR for a pandas DataFrame whose columns are all sparse; anything else as it is."""
+    if not (_is_frame(X) and hasattr(X, "sparse") and len(X.columns)):
+        return X
+    if not all(hasattr(dtype, "fill_value") for dtype in X.dtypes):
+        return X
+    if any(dtype.fill_value != 0 for dtype in X.dtypes):  # what is not stored must be zero
+        return X
+    return X.sparse.to_coo().tocsr()
+
+
+def _check_shape(shape: Sequence[int], owner: str, min_rows: int) -> None:
+    n, d = shape
+    for count, least, what in ((n, min_rows, "sample"), (d, 1, "feature")):
+        if count < least:
+            raise ValueError(f"Found array with {count} {what}(s) (shape=({n}, {d})) while a "
+                             f"minimum of {least} is required by {owner}.")
+    if n > MAX_ROWS:
+        raise ValueError(f"X has {n} rows; {owner} handles at most 2**31 - 1: train on a part")
+
+
+def _not_finite(rows: Any, row: int, position: int, owner: str) -> str:
+    values, indices, indptr = rows.arrays
+    if indices is None:
+        value, column = values[row, position], position
+    else:
+        value = values[indptr[row] + position]
+        column = indices[indptr[row] + position]
+    if np.isnan(value):
+        return (f"Input X contains NaN: first at row {row}, column {column}. {owner} needs "
+                "numbers everywhere: drop such rows or fill the gaps.")
+    return (f"Input X contains infinity or a value too large for {values.dtype}: first at row "
+            f"{row}, column {column}. {owner} needs finite numbers: remove or clip such values.")
+
+
+# -- dense
+
+
+def _dense_rows(X: Any, owner: str, min_rows: int) -> Any:
+    array = _table(X)
+    if array.dtype == object and array.size and is_sparse(array.flat[0]):
+        raise ValueError("X is an array of objects that holds sparse matrices: pass the sparse "
+                         "matrix itself (scipy.sparse.vstack joins several)")
+    if array.ndim != 2:
+        raise ValueError(_wrong_dimensions(X, array))
+    _check_shape(array.shape, owner, min_rows)
+    array = _numbers(array, "X")
+    itemsize = array.dtype.itemsize
+    if any(stride % itemsize for stride in array.strides):
+        array = array.copy()
+    return kernels("rows").Rows(*array.shape, array)
+
+
+def _table(X: Any) -> np.ndarray:
+    if type(X) is np.ndarray:
+        return X
+    if isinstance(X, np.ma.MaskedArray) and np.ma.is_masked(X):
+        raise ValueError("X is a masked array with masked values: fill them with X.filled(...) or "
+                         "drop their rows")
+    try:
+        array = np.asarray(X)
+    except ValueError as error:
+        raise ValueError(f"X is not a table of numbers with rows of equal length ({error})"
+                         ) from error
+    except TypeError as error:
+        raise TypeError(f"X of type {type(X).__name__} cannot be read as an array of numbers "
+                        f"({error})") from error
+    if array.dtype == object and _is_frame(X):
+        try:  # nullable columns: missing values become NaN, which the check reports
+            return X.to_numpy(dtype=np.float64, na_value=np.nan)
+        except (TypeError, ValueError):
+            pass
+    return array
+
+
+def _wrong_dimensions(X: Any, array: np.ndarray) -> str:
+    if array.ndim > 2:
+        return (f"Found array with dim {array.ndim}, while X must have 2 dimensions, rows and "
+                f"features; got shape {array.shape}.")
+    if array.ndim == 0:
+        got = "scalar array"
+        detail = f" (X is of type {type(X).__name__})"
+    else:
+        got, detail = "1D array", f" of shape {array.shape}"
+    if array.dtype.kind in "OSUT" and array.size and isinstance(array.flat[0], str | bytes):
+        return (f"Expected 2D array, got {got} instead{detail}: X holds text, such as "
+                f"{array.flat[0]!r:.60}; turn it into numbers first, with a vectorizer for "
+                "example. Reshape your data only if these are numbers.")
+    return (f"Expected 2D array, got {got} instead{detail}. Reshape your data: X.reshape(-1, 1) if "
+            "it is a single feature, X.reshape(1, -1) if it is a single row.")
+
+
+def _numbers(array: np.ndarray, name: str) -> np.ndarray:
+    """`array` as native, aligned float32 or float64; itself when it is that already."""
+    dtype = array.dtype
+    if dtype.kind == "f":
+        target = np.dtype(np.float32 if dtype.itemsize <= 4 else np.float64)
+        if dtype == target and array.flags.aligned:
+            return array
+    elif dtype.kind in "biu":
+        target = np.dtype(np.float64)
+    elif dtype.kind == "c":
+        raise ValueError(f"Complex data not supported: {name} has dtype {dtype}")
+    elif dtype.kind in "OSUT":
+        return _parsed(array, name)
+    else:
+        raise TypeError(f"{name} has dtype {dtype}; numbers are needed")
+    with np.errstate(over="ignore"):  # long double beyond float64: found as infinity
+        return array.astype(target)
+
+
+def _parsed(array: np.ndarray, name: str) -> np.ndarray:
+    """Objects or strings as float64."""
+    try:
+        return array.astype(np.float64)
+    except (TypeError, ValueError, OverflowError) as error:
+        for position, value in enumerate(array.flat):
+            if value is None:
+                continue
+            at = ", ".join(f"{axis} {i}" for axis, i in zip(
+                ("row", "column") if array.ndim == 2 else ("position",),
+                np.unravel_index(position, array.shape), strict=False))
+            if isinstance(value, complex | np.complexfloating):
+                raise ValueError(f"Complex data not supported: {name} holds {value!r} at {at}"
+                                 ) from error
+            try:
+                float(value)
+            except (ValueError, OverflowError):
+                raise ValueError(f"{name} must hold numbers; got {value!r:.60} at {at}") from error
+            except TypeError:
+                raise TypeError(f"{name} holds a value of type {type(value).__name__} at {at}; "
+                                "argument must be a string or a real number") from error
+        raise ValueError(f"{name} cannot be converted to numbers ({error})") from error
+
+
+# -- sparse
+
+
+def _csr_rows(X: Any, owner: str, min_rows: int, unique: bool) -> Any:
+    if len(X.shape) != 2:
+        raise ValueError(f"Expected 2D array, got {len(X.shape)}D array instead: X is sparse of "
+                         f"shape {X.shape}. Reshape your data: X.reshape(1, -1) makes one row.")
+    n, d = (int(size) for size in X.shape)
+    _check_shape((n, d), owner, min_rows)
+    if not _is_csr(X):
+        _check_convertible(X)
+        X = X.tocsr()
+    values = _component(X.data, "X.data", _numbers)
+    indices = _component(X.indices, "X.indices", _integers)
+    indptr = _component(X.indptr, "X.indptr", _integers)
+    if len(indptr) != n + 1:
+        raise ValueError(f"X.indptr must have {n + 1} entries, one more than X has rows; got "
+                         f"{len(indptr)}")
+    if len(values) != len(indices):
+        raise ValueError(f"X.data and X.indices must have the same length; got {len(values)} and "
+                         f"{len(indices)}")
+    rows = kernels("rows").Rows(n, d, values, indices, indptr)
+    bad = rows.check_indptr(len(values))
+    if bad >= 0:
+        raise ValueError(_bad_indptr(indptr, bad, len(values)))
+    bad, unsorted = rows.check_indices()
+    if bad >= 0:
+        mine = indices[indptr[bad]:indptr[bad + 1]]
+        index = mine[(mine < 0) | (mine >= d)][0]
+        raise ValueError(f"Row {bad} of X has index {index}, but X has {d} features: indices must "
+                         f"lie in 0..{d - 1}")
+    if unsorted and unique and rows.check_duplicates(np.full(d, -1, np.int64)) >= 0:
+        return _csr_rows(_summed(n, d, values, indices, indptr), owner, min_rows, False)
+    return rows
+
+
+def _component(array: Any, name: str, convert: Any) -> np.ndarray:
+    array = np.asarray(array)
+    if array.ndim != 1:
+        raise ValueError(f"{name} must be 1-D; got shape {array.shape}")
+    return np.ascontiguousarray(convert(array, name))
+
+
+def _integers(array: np.ndarray, name: str) -> np.ndarray:
+    """`array` as native int32 or int64; itself when it is that already."""
+    dtype = array.dtype
+    if dtype.kind not in "iu":
+        raise TypeError(f"{name} must hold integers; got dtype {dtype}")
+    if dtype in (np.int32, np.int64) and array.flags.aligned:
+        return array
+    if dtype.kind == "u" and dtype.itemsize == 8 and array.size and (
+            array.max() > np.iinfo(np.int64).max):
+        raise ValueError(f"{name} holds {array.max()}, which is out of range")
+    return array.astype(np.int64 if dtype.itemsize > 2 else np.int32)
+
+
+def _bad_indptr(indptr: np.ndarray, row: int, stored: int) -> str:
+    start, end = int(indptr[row]), int(indptr[row + 1])
+    if row == 0 and start != 0:
+        return f"X.indptr must start with 0; got {start}"
+    if end < start:
+        return f"X.indptr must not descend; row {row} starts at {start} and ends at {end}"
+    return f"X.indptr must stay within X.data; row {row} ends at {end}, X.data has {stored} values"
+
+
+def _check_convertible(X: Any) -> None:
+    """Refuse damaged CSC, BSR and COO: SciPy's conversions trust what these hold."""
+    n, d = X.shape
+    kind = getattr(X, "format", None)
+    damaged = None
+    if kind == "coo":
+        for coordinates, size, what in ((X.row, n, "row"), (X.col, d, "column")):
+            if len(coordinates) != len(X.data):
+                damaged = f"{len(coordinates)} {what} indices for {len(X.data)} values"
+            elif len(coordinates) and not 0 <= coordinates.min() <= coordinates.max() < size:
+                damaged = f"a {what} index out of 0..{size - 1}"
+    elif kind in ("csc", "bsr"):
+        height, width = X.blocksize if kind == "bsr" else (1, 1)
+        major, minor = (n // height, d // width) if kind == "bsr" else (d, n)
+        if len(X.indptr) != major + 1 or X.indptr[0] != 0 or (np.diff(X.indptr) < 0).any():
+            damaged = f"indptr must be {major + 1} values that start with 0 and do not descend"
+        elif len(X.data) != len(X.indices) or X.indptr[-1] > len(X.indices):
+            damaged = "data, indices and indptr do not agree in length"
+        elif len(X.indices) and not 0 <= X.indices.min() <= X.indices.max() < minor:
+            damaged = f"an index out of 0..{minor - 1}"
+    if damaged:
+        raise ValueError(f"X is not a valid {kind.upper()} matrix: {damaged}")  # type: ignore[union-attr]
+
+
+def _summed(n: int, d: int, values: np.ndarray, indices: np.ndarray, indptr: np.ndarray) -> Any:
+    from scipy.sparse import csr_array
+
+    X = csr_array((values, indices, indptr), shape=(n, d), copy=True)
+    X.sum_duplicates()
+    return X
+
+
+# -- features
+
+
+def feature_names(X: Any) -> np.ndarray | None:
+    """Column names of a data frame as an object array; None when there are none or not strings.
+
+    Raises
+    ------
+    TypeError
+        If some names are strings and others are not.
+    """
+    if not _is_frame(X):
+        return None
+    names = np.asarray(list(X.columns), dtype=object)
+    types = sorted({type(name).__name__ for name in names})
+    if types == ["str"]:
+        return names
+    if "str" in types:
+        raise TypeError("Feature names are only supported if all input features have string "
+                        f"names, but the columns of X are of types {types}: make them all "
+                        "strings with X.columns = X.columns.astype(str)")
+    return None
+
+
+def check_feature_names(estimator: Any, X: Any, reset: bool = False) -> None:
+    """Compare the column names of X with those seen in fit, or (`reset`) remember them.
+
+    Call it before `check_n_features`: names tell more. One warns where only one of fit and X has
+    names, and raises ValueError where both have and they differ.
+    """
+    names, owner = feature_names(X), type(estimator).__name__
+    if reset:
+        if names is not None:
+            estimator.feature_names_in_ = names
+        elif hasattr(estimator, "feature_names_in_"):
+            del estimator.feature_names_in_
+        return
+    fitted = getattr(estimator, "feature_names_in_", None)
+    if fitted is None and names is None:
+        return
+    if fitted is None:
+        warn(f"X has feature names, but {owner} was fitted without feature names")
+    elif names is None:
+        warn(f"X does not have valid feature names, but {owner} was fitted with feature names")
+    elif list(names) != list(fitted):
+        unseen, missing = sorted(set(names) - set(fitted)), sorted(set(fitted) - set(names))
+        message = "The feature names should match those that were passed during fit.\n"
+        if unseen:
+            message += "Feature names unseen at fit time:\n" + _listed(unseen)
+        if missing:
+            message += "Feature names seen at fit time, yet now missing:\n" + _listed(missing)
+        if not unseen and not missing:
+            message += "Feature names must be in the same order as they were in fit.\n"
+        raise ValueError(message)
+
+
+def _listed(names: list[str], limit: int = 5) -> str:
+    shown = [*names[:limit], "..."] if len(names) > limit else names
+    return "".join(f"- {name}\n" for name in shown)
+
+
+def check_n_features(estimator: Any, rows: Any) -> None:
+    """Raise ValueError unless `rows` has as many features as the estimator was fitted on."""
+    if rows.d != estimator.n_features_in_:
+        raise ValueError(f"X has {rows.d} features, but {type(estimator).__name__} is expecting "
+                         f"{estimator.n_features_in_} features as input.")
+
+
+def fitted_rows(estimator: Any, X: Any) -> Any:
+    """Row view of X for a prediction by a fitted estimator: names, numbers and width checked."""
+    check_feature_names(estimator, X)
+    rows = as_rows(X, owner=type(estimator).__name__, unique=False)
+    check_n_features(estimator, rows)
+    return rows
+
+
+# ---------------------------------------------------------------------------------------- y
+
+
+def encode_labels(y: Any, n_rows: int, owner: str = "LinearSVC") -> tuple[np.ndarray, np.ndarray]:
+    """Distinct labels in ascending order, and the place of each row's label among them.
+
+    Parameters
+    ----------
+    y : array-like, shape (n_rows,)
+        Labels: strings, bytes, integers, booleans, floats with integral values.
+    n_rows : int
+    owner : str
+
+    Returns
+    -------
+    classes : ndarray (K,)
+        Of y's type; strings as a NumPy string array.
+    codes : ndarray (n_rows,) of int32
+
+    Raises
+    ------
+    ValueError
+        For labels of other or mixed types, missing ones, a wrong length, fewer than 2 classes.
+
+    Notes
+    -----
+    O(n log K) time; besides the result O(K) memory for arrays, O(n) for lists.
+    """
+    y = label_array(y, n_rows, owner)
+    if y.dtype == object:
+        labels = sorted(set(y))
+        place = {label: i for i, label in enumerate(labels)}
+        classes = np.array(labels)
+        codes = np.fromiter(map(place.__getitem__, y), np.int32, count=n_rows)
+    else:
+        classes = _distinct(y)
+        codes = np.empty(n_rows, np.int32)
+        for start in range(0, n_rows, _CHUNK):
+            piece = y[start:start + _CHUNK]
+            codes[start:start + _CHUNK] = np.searchsorted(classes, piece)
+        if classes.dtype.kind == "f":
+            classes = classes.astype(np.float32 if classes.dtype.itemsize <= 4 else np.float64)
+    if len(classes) < 2:
+        raise ValueError(f"y has 1 distinct label ({classes[0].item()!r}), that is 1 class; "
+                         f"{owner} needs at least 2 classes")
+    return classes, codes
+
+
+def _distinct(y: np.ndarray) -> np.ndarray:
+    classes = np.unique(y[:_CHUNK])
+    for start in range(_CHUNK, len(y), _CHUNK):
+        piece = y[start:start + _CHUNK]
+        near = classes[np.minimum(np.searchsorted(classes, piece), len(classes) - 1)]
+        new = piece[near != piece]
+        if len(new):
+            classes = np.union1d(classes, new)
+    return classes
+
+
+def label_array(y: Any, n_rows: int, owner: str = "LinearSVC") -> np.ndarray:
+    """Labels as a 1-D array: booleans, numbers, NumPy strings, or Python strings as objects.
+
+    Raises ValueError for anything `encode_labels` refuses, save too few classes.
+    """
+    if y is None:
+        raise ValueError(f"{owner} requires y to be passed, but the target y is None")
+    if is_sparse(y):
+        raise ValueError("y is a sparse matrix; labels must be a dense 1-D array, one label per "
+                         "row: y.toarray().ravel() for a single column")
+    if isinstance(y, np.ma.MaskedArray) and np.ma.is_masked(y):
+        raise ValueError("y is a masked array with masked values: drop their rows")
+    if isinstance(y, str | bytes) or not (hasattr(y, "__array__") or isinstance(y, Sequence)):
+        raise ValueError("y should be a 1d array of labels, one per row of X; got an object of "
+                         f"type {type(y).__name__}")
+    labels = _label_list(y)
+    if labels.ndim == 2 and labels.shape[1] == 1:
+        warn("A column-vector y was passed when a 1d array was expected. Please change the shape "
+             "of y to (n_samples,), for example using ravel().", "DataConversionWarning")
+        labels = labels.ravel()
+    if labels.ndim != 1:
+        raise ValueError(f"y should be a 1d array, got an array of shape {labels.shape} instead; "
+                         f"{owner} does not learn several outputs at once")
+    if len(labels) != n_rows:
+        raise ValueError("Found input variables with inconsistent numbers of samples: "
+                         f"[{n_rows}, {len(labels)}]. X has {n_rows} rows, y has {len(labels)} "
+                         "labels")
+    kind = labels.dtype.kind
+    if kind == "T":
+        labels, kind = labels.astype(object), "O"
+    if kind == "O":
+        return _object_labels(labels)
+    if kind == "f":
+        _check_integral(labels)
+    elif kind == "c":
+        raise ValueError(f"Complex data not supported: y has dtype {labels.dtype}")
+    elif kind not in "biuSU":
+        raise ValueError(f"Unknown label type: y has dtype {labels.dtype}; labels must be "
+                         "strings, integers or booleans")
+    return labels if labels.dtype.isnative else labels.astype(labels.dtype.newbyteorder("="))
+
+
+def _label_list(y: Any) -> np.ndarray:
+    try:
+        labels = np.asarray(y)
+    except ValueError as error:
+        raise ValueError(f"y should be a 1d array of labels, one per row of X ({error})"
+                         ) from error
+    if labels.dtype.kind in "SU" and labels.ndim == 1 and isinstance(y, list | tuple) and not all(
+            isinstance(label, str) for label in y):
+        # NumPy turns [1, "a"] into strings; keep what was written.
+        labels = np.empty(len(y), dtype=object)
+        labels[:] = y
+    return labels
+
+
+def _check_integral(y: np.ndarray) -> None:
+    for start in range(0, len(y), _CHUNK):
+        piece = y[start:start + _CHUNK]
+        bad = ~np.isfinite(piece)
+        if bad.any():
+            at = int(bad.argmax())
+            what = "NaN" if np.isnan(piece[at]) else "infinity"
+            raise ValueError(f"Input y contains {what}: first at row {start + at}; every row "
+                             "needs a label")
+        bad = np.floor(piece) != piece
+        if bad.any():
+            at = int(bad.argmax())
+            raise ValueError("Unknown label type: continuous. y holds "
+                             f"{piece[at].item()!r} at row {start + at}; labels of classes must "
+                             "be strings, integers or floats with integral values")
+
+
+def _object_labels(y: np.ndarray) -> np.ndarray:
+    """Objects as strings (object array), or as the numbers they are."""
+    types = set(map(type, y))
+    if all(issubclass(t, str) for t in types):
+        if any(label.endswith("\0") for label in y):
+            raise ValueError("y holds a label that ends with a NUL character, which NumPy's "
+                             "strings drop")
+        return y
+    for row, label in enumerate(y):
+        if label is None or type(label).__name__ in ("NAType", "NaTType") or (
+                isinstance(label, float | np.floating) and np.isnan(label)):
+            raise ValueError(f"Input y contains NaN or a missing value: first {label!r} at row "
+                             f"{row}; every row needs a label")
+    if all(issubclass(t, numbers.Real | np.bool_) for t in types):
+        same = np.array(y.tolist())  # bool, int or float, whichever holds them all
+        if same.dtype.kind in "biuf":
+            if same.dtype.kind == "f":
+                _check_integral(same)
+            return same
+    if all(issubclass(t, bytes) for t in types):
+        return y.astype(bytes)
+    names = sorted({t.__name__ for t in types})
+    raise ValueError(f"Unknown label type: y holds objects of type {' and '.join(names)}; labels "
+                     "must be all strings, all integers or all booleans")
+
+
+def check_same_kind(y: np.ndarray, predicted: np.ndarray, owner: str) -> None:
+    """Raise ValueError when labels to compare are strings on one side and numbers on the other."""
+    def kind(labels: np.ndarray) -> str:
+        return {"O": "strings", "U": "strings", "S": "bytes"}.get(labels.dtype.kind, "numbers")
+
+    if kind(y) != kind(predicted):
+        raise ValueError(f"y holds {kind(y)}, but {owner} was fitted on labels that are "
+                         f"{kind(predicted)}")
+
+
+# ---------------------------------------------------------------------------------- weights
+
+
+def sample_weights(sample_weight: Any, n: int) -> np.ndarray | None:
+    """Weights of n rows as float64 (n,); None when there are none or all are 1.
+
+    A single number stands for n equal weights. Raises ValueError for a wrong shape, negative, NaN
+    or infinite weights (naming the first) and when all are zero.
+    """
+    if sample_weight is None:
+        return None
+    if is_sparse(sample_weight):
+        raise TypeError("sample_weight is a sparse matrix; it must be a 1-D array")
+    weights = _numbers(np.asarray(sample_weight), "sample_weight").astype(np.float64, copy=False)
+    if weights.ndim == 0:
+        weights = np.full(n, weights)
+    if weights.shape != (n,):
+        raise ValueError(f"sample_weight.shape == {weights.shape}, expected ({n},): one weight "
+                         "per row of X")
+    bad = ~(np.isfinite(weights) & (weights >= 0))
+    if bad.any():
+        row = int(bad.argmax())
+        raise ValueError("sample_weight must be finite and not negative; got "
+                         f"{weights[row].item()!r} at row {row}")
+    if not weights.any():
+        raise ValueError("sample_weight is zero in every row; at least one row of each class "
+                         "needs a positive weight")
+    return None if (weights == 1).all() else weights
+
+
+def row_weights(
+    C: float,
+    class_weight: Any,
+    sample_weight: Any,
+    classes: np.ndarray,
+    codes: np.ndarray,
+    n: int,
+) -> np.ndarray | None:
+    """Weight of each row's loss: C * class weight * sample weight.
+
+    Parameters
+    ----------
+    C : float
+        Positive.
+    class_weight : None, "balanced" or dict
+        "balanced": total weight / (K * weight of the class), with the sample weights. A dict
+        maps labels to factors; labels it does not name have factor 1.
+    sample_weight : None, number or array-like (n,)
+    classes : ndarray (K,)
+    codes : ndarray (n,) of int32
+        As from `encode_labels`.
+
+    Returns
+    -------
+    ndarray (n,) of float64, or None when all are C
+
+    Raises
+    ------
+    ValueError
+        For weights that are negative, not finite, of a wrong shape or for unknown labels, and
+        for a class left without a positive weight.
+    """
+    weights = sample_weights(sample_weight, n)
+    n_classes = len(classes)
+    if weights is None:
+        totals = np.bincount(codes, minlength=n_classes).astype(np.float64)
+    else:
+        totals = np.bincount(codes, weights=weights, minlength=n_classes)
+        _check_class_totals(totals, classes, "sample_weight")
+    factors = _class_factors(class_weight, classes, totals)
+    if weights is None and (factors == 1).all():
+        return None
+    with np.errstate(over="ignore"):
+        out = factors[codes]
+        out *= C
+        if weights is not None:
+            out *= weights
+    if not np.isfinite(out).all():
+        raise ValueError("C * class_weight * sample_weight is too large for float64: use smaller "
+                         "weights")
+    _check_class_totals(np.bincount(codes, weights=out, minlength=n_classes), classes,
+                        "class_weight")
+    return out
+
+
+def _check_class_totals(totals: np.ndarray, classes: np.ndarray, name: str) -> None:
+    if not totals.all():
+        label = classes[int((totals == 0).argmax())].item()
+        raise ValueError(f"class {label!r} has no row with a positive weight: {name} is zero "
+                         "there. Every class needs one; drop the rows of that class instead")
+
+
+def _class_factors(class_weight: Any, classes: np.ndarray, totals: np.ndarray) -> np.ndarray:
+    if class_weight is None:
+        return np.ones(len(classes))
+    if isinstance(class_weight, str) and class_weight == "balanced":
+        return totals.sum() / (len(classes) * totals)
+    if not isinstance(class_weight, Mapping):
+        raise ValueError('class_weight must be None, "balanced" or a dict {label: weight}; got '
+                         f"{class_weight!r:.60}")
+    labels = classes.tolist()
+    known = set(labels)
+    unknown = [key for key in class_weight if key not in known]
+    if unknown:
+        raise ValueError(f"class_weight names labels that are not in y: {_some(unknown)}; y has "
+                         f"{_some(labels)}")
+    factors = np.ones(len(classes))
+    for i, label in enumerate(labels):
+        if label in class_weight:
+            factors[i] = real(f"class_weight[{label!r}]", class_weight[label], positive=False)
+    return factors
+
+
+def _some(values: Sequence[Any], limit: int = 10) -> str:
+    shown = ", ".join(repr(v) for v in values[:limit])
+    return shown + (", ..." if len(values) > limit else "")
+
+
+# ------------------------------------------------------------------------------- parameters
+
+
+def real(name: str, value: Any, *, positive: bool = True, allow_inf: bool = False) -> float:
+    """`value` as a float that is positive, or (positive=False) at least not negative."""
+    what = "a positive number" if positive else "a number that is not negative"
+    if isinstance(value, bool | np.bool_) or not isinstance(value, numbers.Real):
+        raise TypeError(f"{name} must be {what}; got {value!r:.60}")
+    try:
+        number = float(value)
+    except OverflowError:
+        number = np.inf if value > 0 else -np.inf
+    if not (number > 0 or (number == 0 and not positive)):
+        raise ValueError(f"{name} must be {what}; got {value!r}")
+    if number == np.inf and not allow_inf:
+        raise ValueError(f"{name} must be {what} and finite; got {value!r:.60}")
+    return number
+
+
+def positive_float(name: str, value: Any, allow_inf: bool = False) -> float:
+    """`value` as a positive float. Raises TypeError for what is no number, else ValueError."""
+    return real(name, value, allow_inf=allow_inf)
+
+
+def optional_positive_float(name: str, value: Any, allow_inf: bool = True) -> float | None:
+    """Like `positive_float`, but None stays None."""
+    return None if value is None else real(name, value, allow_inf=allow_inf)
+
+
+def integer(name: str, value: Any, minimum: int = 1) -> int:
+    """`value` as an int of at least `minimum`; integral floats are refused."""
+    what = "a positive integer" if minimum == 1 else f"an integer of at least {minimum}"
+    if isinstance(value, bool | np.bool_):
+        raise TypeError(f"{name} must be {what}; got {value!r}")
+    try:
+        number = operator.index(value)
+    except TypeError:
+        raise TypeError(f"{name} must be {what}; got {value!r:.60}") from None
+    if number < minimum:
+        raise ValueError(f"{name} must be {what}; got {value!r}")
+    return number
+
+
+def choice(name: str, value: Any, allowed: Sequence[str]) -> str:
+    """`value`, which must be one of the strings `allowed`."""
+    if isinstance(value, str) and value in allowed:
+        return str(value)
+    options = " or ".join(f'"{option}"' for option in allowed)
+    raise ValueError(f"{name} must be {options}; got {value!r:.60}")
+
+
+def boolean(name: str, value: Any) -> bool:
+    """`value` as a bool; numbers and strings are refused."""
+    if isinstance(value, bool | np.bool_):
+        return bool(value)
+    raise TypeError(f"{name} must be True or False; got {value!r:.60}")
+
+
+def random_seed(random_state: Any) -> int:
+    """Seed of 64 bits for a fit's own random streams.
+
+    Parameters
+    ----------
+    random_state : None, int, numpy.random.RandomState or numpy.random.Generator
+        None means 0: results are the same on every run unless asked otherwise. A generator is
+        drawn from once, so that the next fit with it differs.
+    """
+    if random_state is None:
+        return 0
+    if isinstance(random_state, np.random.Generator):
+        return int(random_state.integers(0, 2**64, dtype=np.uint64))
+    if isinstance(random_state, np.random.RandomState):
+        return int(random_state.randint(0, 2**64, dtype=np.uint64))
+    what = ("random_state must be None, an integer from 0 to 2**64 - 1, or a numpy.random "
+            f"generator; got {random_state!r:.60}")
+    if isinstance(random_state, bool | np.bool_) or not hasattr(random_state, "__index__"):
+        raise TypeError(what)
+    seed = operator.index(random_state)
+    if not 0 <= seed < 2**64:
+        raise ValueError(what)
+    return seed
