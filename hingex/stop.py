@@ -9,6 +9,12 @@ from dataclasses import astuple, dataclass
 from typing import Any
 
 
+HISTORY_DTYPE = [
+    ("epoch", "i8"), ("seconds", "f8"), ("primal", "f8"), ("dual", "f8"), ("gap", "f8"),
+    ("active", "i8"), ("certified", "?"),
+]  # fmt: skip
+
+
 @dataclass(frozen=True, slots=True)
 class State:
     """Where a solver stands at the end of an epoch.

@@ -35,12 +35,13 @@ from typing import Any
 import numpy as np
 
 from .._core import kernels
-from .._result import HISTORY_DTYPE, Fit
-from ..stop import Monitor, State
+from .._result import Fit
+from ..stop import HISTORY_DTYPE, Monitor, State
 
 LOSS_CODES = {"hinge": 0, "squared_hinge": 1}  # as in src/core/loss/losses.def
 
 BLOCK = 64  # classes a block can hold: the bits of a row's mask
+THREADS_FROM = 2e5  # multiply-adds an epoch: below, waking threads costs more than it saves
 WARM_EPOCHS = 2  # before the offset of an unregularized intercept starts to move
 RHO = 0.05  # penalty of the method of multipliers, in mean squared row norms
 # Problems this small (multiply-adds of all epochs) are solved to rounding error: it takes less
@@ -105,6 +106,8 @@ def solve(
     cd_class = kernels("dual_cd").DualCD
     n, d = rows.n, rows.d
     lanes = 1 if n_classes == 2 else n_classes
+    if rows.nnz * lanes < THREADS_FROM:
+        threads = 1
     blocks = max(-(-lanes // BLOCK), min(threads, lanes))
     free = intercept == "unregularized"
 
@@ -243,7 +246,7 @@ class _Track:
         ready = self.live & (self._estimated_gap() * self.factor <= self.tol)
         if polish:
             ready &= self.estimated[:, 2] <= POLISH_VIOLATION
-        elif epoch >= 8 and epoch & (epoch - 1) == 0:
+        elif epoch >= 16 and epoch & (epoch - 1) == 0:
             return self.live.astype(np.uint8)  # the factor may be stale
         count = np.count_nonzero(ready)
         if epoch < self.rest_until or 2 * count < max(1, np.count_nonzero(self.live)):
