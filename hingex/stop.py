@@ -8,7 +8,6 @@ from collections.abc import Callable
 from dataclasses import astuple, dataclass
 from typing import Any
 
-
 HISTORY_DTYPE = [
     ("epoch", "i8"), ("seconds", "f8"), ("primal", "f8"), ("dual", "f8"), ("gap", "f8"),
     ("active", "i8"), ("certified", "?"),

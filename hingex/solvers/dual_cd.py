@@ -120,10 +120,7 @@ def solve(
         )
     rho = {"none": 0.0, "regularized": scaling * scaling, "unregularized": RHO * mean_sq or RHO}
     weights = np.zeros((d, lanes))
-    if start is None:
-        alpha = np.zeros((n, lanes))
-    else:
-        alpha = _feasible_start(start[0], loss, C, cost)
+    alpha = np.zeros((n, lanes)) if start is None else _feasible_start(start[0], loss, C, cost)
     lane_doubles, bin_doubles = cd_class.workspace()
     cd = cd_class(
         rows,

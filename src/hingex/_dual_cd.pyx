@@ -34,7 +34,7 @@ from time import perf_counter
 
 from ._rows cimport Rows
 from ._types cimport (
-    HX_PREFETCH, hx_axpy, hx_dot, hx_lane_axpy, hx_lane_dot, hx_lanes_axpy, hx_lanes_dot,
+    hx_axpy, hx_dot, hx_lane_axpy, hx_lane_dot, hx_lanes_axpy, hx_lanes_dot,
     hx_prefetch_row, hx_row, hx_rows, index, real,
 )
 
