@@ -76,6 +76,11 @@ class Monitor:
         self.tol = tol
         self.bar = _progress_bar(label) if verbose else None
 
+    @property
+    def watching(self) -> bool:
+        """Whether anybody looks at every epoch."""
+        return self.bar is not None or self.callback is not None
+
     def update(self, state: State) -> bool:
         """Tell everyone; True when the callback asks to stop."""
         if self.bar is not None:

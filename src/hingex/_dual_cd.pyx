@@ -12,8 +12,8 @@ with upper_i and diag_i given by the loss (core/loss/). The intercept is b = off
     none            rho = 0, offset = 0
     regularized     rho = intercept_scaling^2, offset = 0: a constant feature, the bracketed terms
     unregularized   s = 0 is a constraint of the dual. Method of multipliers: its augmented
-                    Lagrangian is the regularized problem with an offset; `end_epoch` moves the
-                    offset by rho * s. `certify` first makes alpha feasible, in place.
+                    Lagrangian is the regularized problem with an offset; after every epoch the
+                    offset moves by rho * s. `certify` first makes alpha feasible, in place.
 
 A sweep visits the active rows in random order and solves each one-variable problem exactly
 (Hsieh et al., ICML 2008, Algorithm 2 and section 3.2 for shrinking). W is feature-major (d, K),
@@ -118,6 +118,10 @@ cdef inline void _bounds(const Problem *p, int64_t i, double *C, double *upper,
 
 cdef inline double _sign(const Problem *p, int64_t i, int64_t k) noexcept nogil:
     return 1.0 if p.codes[i] == (k if p.mask != NULL else 1) else -1.0
+
+
+cdef inline bint _is_live(const Problem *p, int64_t k) noexcept nogil:
+    return (p.live[k // p.per_block] >> (k % p.per_block)) & 1
 
 
 cdef inline void _add_dual(Lane *ln, double y, double a, double diag) noexcept nogil:
@@ -597,7 +601,59 @@ cdef class DualCD:
         self._norms()
         return True
 
-    def sweep(self):
+    def advance(self, int64_t until, int64_t earliest, int64_t warm, const double[::1] targets,
+                double violation, double[:, ::1] estimates, double[:, ::1] log):
+        """Epochs until it is worth to certify; returns how many, or -1 - how many if out of time.
+
+        Stops at epoch `until`, when `log` is full, or, from epoch `earliest` on, when half of the
+        live lanes are ready: estimated relative gap at most targets[k], and largest violation of
+        the optimality conditions at most `violation`. From epoch `warm` on, the offset of an
+        unregularized intercept moves.
+
+        estimates (lanes, 2), after the last epoch: relative gap; 1 if ready else 0.
+        log (any, 5), a row per epoch: seconds (perf_counter), primal and dual summed over the
+        lanes, largest gap, active rows. The primal takes each row's loss as of its visit, so it
+        is an estimate, not a bound; frozen lanes count as certified.
+        """
+        cdef Problem *p = &self.p
+        cdef Lane *ln
+        cdef int64_t k, done = 0, ready, live
+        cdef double b, own, primal, dual, gap
+        if (targets.shape[0] != p.lanes or estimates.shape[0] != p.lanes
+                or estimates.shape[1] != 2 or log.shape[1] != 5):
+            raise ValueError("arrays of advance do not fit")
+        while done < log.shape[0] and self.epoch < until:
+            if not self._sweep():
+                return -1 - done
+            ready = live = 0
+            log[done, 1] = log[done, 2] = log[done, 3] = 0
+            for k in range(p.lanes):
+                ln = p.lane + k
+                primal, dual = ln.primal, ln.dual
+                if _is_live(p, k):
+                    live += 1
+                    own = 0.5 * ln.wsq + (0 if p.free_offset else 0.5 * ln.rho * ln.s * ln.s)
+                    primal = own + ln.loss + ln.loss_shrunk
+                    # With s repaired, to first order, when it has to be 0.
+                    b = ln.offset + ln.rho * ln.s
+                    dual = ln.asum - 0.5 * ln.adiag - own - (b * ln.s if p.free_offset else 0)
+                gap = max(0, primal - dual) / max(fabs(primal), 1e-300)
+                log[done, 1] += primal
+                log[done, 2] += dual
+                log[done, 3] = max(log[done, 3], gap)
+                estimates[k, 0] = gap
+                estimates[k, 1] = _is_live(p, k) and gap <= targets[k] and (
+                    max(0, ln.new_hi) - min(0, ln.new_lo) <= violation)
+                ready += estimates[k, 1] != 0
+            self._end_epoch(p.free_offset and self.epoch >= warm)
+            log[done, 0] = perf_counter()
+            log[done, 4] = p.active
+            done += 1
+            if self.epoch >= earliest and 2 * ready >= max(1, live):
+                break
+        return done
+
+    cdef bint _sweep(self) except -1:
         """One epoch over the active rows. False when the deadline came first."""
         cdef Problem *p = &self.p
         cdef hx_rng rng
@@ -608,18 +664,17 @@ cdef class DualCD:
             p.lane[k].loss = 0
             p.lane[k].new_hi = -HUGE_VAL
             p.lane[k].new_lo = HUGE_VAL
-        if p.mask == NULL:
-            s = 0
-            while s < p.active:
-                with nogil:
-                    s = _dispatch(p, SWEEP, 0, s, p.active)
-                if not self._may_go_on():
-                    return False
-        elif not self._passes(SWEEP):
-            return False
+        if p.mask != NULL:
+            return self._passes(SWEEP)
+        s = 0
+        while s < p.active:
+            with nogil:
+                s = _dispatch(p, SWEEP, 0, s, p.active)
+            if not self._may_go_on():
+                return False
         return True
 
-    def end_epoch(self, bint move_offset):
+    cdef void _end_epoch(self, bint move_offset) noexcept:
         """Shrinking thresholds for the next sweep; the multiplier step when asked."""
         cdef Problem *p = &self.p
         cdef Lane *ln
@@ -627,15 +682,15 @@ cdef class DualCD:
         cdef uint64_t left
         self.epoch += 1
         for k in range(p.lanes):
-            ln = p.lane + k
-            if not (p.live[k // p.per_block] >> (k % p.per_block)) & 1:
+            if not _is_live(p, k):
                 continue
+            ln = p.lane + k
             ln.pg_hi = ln.new_hi if ln.new_hi > 0 else HUGE_VAL
             ln.pg_lo = ln.new_lo if ln.new_lo < 0 else -HUGE_VAL
             if move_offset:
                 ln.offset += ln.rho * ln.s
         if p.mask == NULL:
-            return p.active
+            return
         # Rows with an active lane to the front.
         active = 0
         with nogil:
@@ -649,28 +704,6 @@ cdef class DualCD:
                     p.order[active] = <int32_t>i
                     active += 1
         p.active = active
-        return active
-
-    def estimate(self, double[:, ::1] out):
-        """Per lane: primal estimated from the last sweep, dual, largest violation; live or 0.
-
-        The primal takes each row's loss as of its visit, so it is no bound; the dual of an
-        unregularized intercept is what is left of it once s is repaired, to first order.
-        """
-        cdef Problem *p = &self.p
-        cdef Lane *ln
-        cdef int64_t k
-        cdef double b, own
-        if out.shape[0] != p.lanes or out.shape[1] != 4:
-            raise ValueError("out must be (lanes, 4)")
-        for k in range(p.lanes):
-            ln = p.lane + k
-            own = 0.5 * ln.wsq + (0 if p.free_offset else 0.5 * ln.rho * ln.s * ln.s)
-            b = ln.offset + ln.rho * ln.s
-            out[k, 0] = own + ln.loss + ln.loss_shrunk
-            out[k, 1] = ln.asum - 0.5 * ln.adiag - own - (b * ln.s if p.free_offset else 0)
-            out[k, 2] = max(0, ln.new_hi) - min(0, ln.new_lo)
-            out[k, 3] = (p.live[k // p.per_block] >> (k % p.per_block)) & 1
 
     def certify(self, const unsigned char[::1] lanes, double[:, ::1] out):
         """True primal and dual of the chosen lanes over all rows. False if out of time.
@@ -703,7 +736,7 @@ cdef class DualCD:
             return False
         self._norms()
         if p.mask != NULL:
-            p.active = p.used       # end_epoch of the next sweep moves idle rows back
+            p.active = p.used       # the next epoch moves idle rows back
         for k in range(p.lanes):
             if not lanes[k]:
                 continue
