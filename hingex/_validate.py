@@ -580,7 +580,8 @@ def sample_weights(sample_weight: Any, n: int) -> np.ndarray | None:
         return None
     if is_sparse(sample_weight):
         raise TypeError("sample_weight is a sparse matrix; it must be a 1-D array")
-    weights = _numbers(np.asarray(sample_weight), "sample_weight").astype(np.float64, copy=False)
+    weights: Any = _numbers(np.asarray(sample_weight), "sample_weight")
+    weights = weights.astype(np.float64, copy=False)
     if weights.ndim == 0:
         weights = np.full(n, weights)
     if weights.shape != (n,):
@@ -632,7 +633,7 @@ def row_weights(
     weights = sample_weights(sample_weight, n)
     n_classes = len(classes)
     if weights is None:
-        totals = np.bincount(codes, minlength=n_classes).astype(np.float64)
+        totals: Any = np.bincount(codes, minlength=n_classes)
     else:
         totals = np.bincount(codes, weights=weights, minlength=n_classes)
         _check_class_totals(totals, classes, "sample_weight")
@@ -696,7 +697,7 @@ def real(name: str, value: Any, *, positive: bool = True, allow_inf: bool = Fals
     try:
         number = float(value)
     except OverflowError:
-        number = np.inf if value > 0 else -np.inf
+        number = np.inf if value > 0 else -np.inf  # type: ignore[operator]
     if not (number > 0 or (number == 0 and not positive)):
         raise ValueError(f"{name} must be {what}; got {value!r}")
     if number == np.inf and not allow_inf:
