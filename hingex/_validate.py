@@ -752,6 +752,13 @@ def boolean(name: str, value: Any) -> bool:
     raise TypeError(f"{name} must be True or False; got {_show(value)}")
 
 
+def optional_callable(name: str, value: Any) -> Any:
+    """`value`, which must be callable or None."""
+    if value is None or callable(value):
+        return value
+    raise TypeError(f"{name} must be callable or None; got {value!r:.60}")
+
+
 def random_seed(random_state: Any) -> int:
     """Seed of 64 bits for a fit's own random streams.
 

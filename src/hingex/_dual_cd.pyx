@@ -1,1 +1,817 @@
 # SPDX-License-Identifier: BSD-3-Clause
+"""Dual coordinate descent for linear SVMs: one problem, or all of one-vs-rest in one sweep.
+
+For each lane (one binary problem: the positive class against the rest, y_i = +-1)
+
+    primal   P(w, b)  = 1/2 ||w||^2 [+ b^2 / (2 rho)] + sum_i C_i phi(y_i (w.x_i + b))
+    dual     D(alpha) = sum_i alpha_i - 1/2 sum_i diag_i alpha_i^2 - 1/2 ||w||^2 [- rho s^2 / 2]
+             w = sum_i alpha_i y_i x_i,  s = sum_i alpha_i y_i,  0 <= alpha_i <= upper_i
+
+with upper_i and diag_i given by the loss (core/loss/). The intercept is b = offset + rho * s:
+
+    none            rho = 0, offset = 0
+    regularized     rho = intercept_scaling^2, offset = 0: a constant feature, the bracketed terms
+    unregularized   s = 0 is a constraint of the dual. Method of multipliers: its augmented
+                    Lagrangian is the regularized problem with an offset; `end_epoch` moves the
+                    offset by rho * s. `certify` first makes alpha feasible, in place.
+
+A sweep visits the active rows in random order and solves each one-variable problem exactly
+(Hsieh et al., ICML 2008, Algorithm 2 and section 3.2 for shrinking). W is feature-major (d, K),
+so that in one-vs-rest a row of X is read once for all lanes, and each of its nonzeros touches K
+neighbouring weights. A lane's bits do not depend on the other lanes of its block, so not on the
+number of threads either, which only decides how lanes are cut into blocks.
+
+The kernel is a state with the steps of the algorithm; `hingex.solvers.dual_cd` decides which
+step comes next and when to stop. Every step works in slices of some 10 ms, between which it
+looks for Ctrl-C and the deadline; the state is consistent whenever a step ends early.
+"""
+from cpython.exc cimport PyErr_CheckSignals
+from cython.parallel cimport prange
+from libc.math cimport HUGE_VAL, fabs, floor
+from libc.stdint cimport int32_t, int64_t, uint64_t
+
+from time import perf_counter
+
+from ._rows cimport Rows
+from ._types cimport (
+    hx_axpy, hx_dot, hx_lane_axpy, hx_lane_dot, hx_lanes_axpy, hx_lanes_dot,
+    hx_prefetch_row, hx_row, hx_rows, index, real,
+)
+
+cdef extern from "rng.h" nogil:
+    ctypedef struct hx_rng:
+        pass
+    void hx_rng_seed(hx_rng *rng, uint64_t seed, uint64_t stream)
+    void hx_shuffle(hx_rng *rng, int32_t *order, int64_t n)
+
+cdef extern from "loss/losses.h" nogil:
+    double hx_loss_value(int code, double t)
+    double hx_loss_dual_upper(int code, double C)
+    double hx_loss_dual_diagonal(int code, double C)
+
+cdef extern from *:
+    """
+    #if defined(__GNUC__)
+    #define HX_POPCOUNT(x) __builtin_popcountll(x)
+    #define HX_LOWEST(x) __builtin_ctzll(x)
+    #else
+    static int HX_POPCOUNT(unsigned long long x) { int c = 0; for (; x; x &= x - 1) c++; return c; }
+    static int HX_LOWEST(unsigned long long x) { int c = 0; while (!(x >> c & 1)) c++; return c; }
+    #endif
+    """
+    int HX_POPCOUNT(uint64_t x) nogil
+    int HX_LOWEST(uint64_t x) nogil
+
+cdef enum:
+    BLOCK = 64          # lanes a block can have: the bits of a mask
+    EDGES = 64          # candidates for the intercept: offset + (j - EDGES/2) * step
+    MOMENTS = 6         # sums of C, C u, C u^2 for y = +1, then for y = -1
+    AHEAD = 4           # rows between a prefetch and its use
+
+cdef enum Pass:
+    SWEEP, TALLY, REPAIR, EXAMINE, START
+
+cdef double SLICE = 4e6     # multiply-adds between two looks at signals and the clock
+
+
+cdef struct Lane:
+    double offset, rho, s       # b = offset + rho * s
+    double wsq, asum, adiag     # ||w||^2, sum alpha, sum diag alpha^2, kept up to date
+    double loss                 # sum C_i phi, each row as of its visit in the current sweep
+    double loss_shrunk          # the part of rows shrunk at their upper bound
+    double pg_hi, pg_lo         # extreme projected gradients of the last sweep
+    double new_hi, new_lo       # the same of the current sweep
+    # certify: sums of duals by side (0: y = -1, 1: y = +1), all and inside their bounds;
+    double total[2]
+    double inside[2]
+    double side, shrink         # the side to scale down and the share to take off,
+    double bound_too            # from duals at their bound as well;
+    double half                 # half width of the range searched for the intercept;
+    double primal, dual, intercept   # what it found
+
+
+cdef struct Problem:
+    hx_rows *X
+    const int32_t *codes
+    const float *sqnorm
+    const double *cost          # per row, or NULL: cost_all for every row
+    double cost_all
+    double *alpha               # (n, lanes)
+    double *W                   # (d, lanes), features first
+    Lane *lane
+    double *bins                # (lanes, EDGES + 2, MOMENTS)
+    int32_t *order              # rows with positive cost, the active ones first
+    uint64_t *mask              # (blocks, n) active lanes of each row; NULL for a single lane
+    uint64_t *live              # (blocks) lanes not yet frozen
+    uint64_t *pick              # (blocks) lanes that certify works on
+    int64_t lanes, blocks, per_block, used, active
+    int loss, free_offset
+
+
+cdef inline void _bounds(const Problem *p, int64_t i, double *C, double *upper,
+                         double *diag) noexcept nogil:
+    if p.cost != NULL:
+        C[0] = p.cost[i]
+        upper[0] = hx_loss_dual_upper(p.loss, C[0])
+        diag[0] = hx_loss_dual_diagonal(p.loss, C[0])
+
+
+cdef inline double _sign(const Problem *p, int64_t i, int64_t k) noexcept nogil:
+    return 1.0 if p.codes[i] == (k if p.mask != NULL else 1) else -1.0
+
+
+cdef inline void _add_dual(Lane *ln, double y, double a, double diag) noexcept nogil:
+    if a != 0:
+        ln.s += y * a
+        ln.asum += a
+        ln.adiag += diag * a * a
+
+
+cdef void _tally(Problem *p, int64_t block, int64_t s, int64_t end) noexcept nogil:
+    """Sums of the picked lanes' duals by side, from which to make them feasible."""
+    cdef int64_t i, k, K = p.lanes, k0 = block * p.per_block, side
+    cdef uint64_t bits
+    cdef double a, C = p.cost_all, diag = 0
+    cdef double upper = hx_loss_dual_upper(p.loss, C)
+    for s in range(s, end):
+        i = p.order[s]
+        _bounds(p, i, &C, &upper, &diag)
+        bits = p.pick[block]
+        while bits:
+            k = k0 + HX_LOWEST(bits)
+            bits &= bits - 1
+            a = p.alpha[i * K + k]
+            if a > 0:
+                side = _sign(p, i, k) > 0
+                p.lane[k].total[side] += a
+                if a < upper:
+                    p.lane[k].inside[side] += a
+
+
+cdef void _start(Problem *p, int64_t block, int64_t s, int64_t end, real *tag_v,
+                 index *tag_i) noexcept nogil:
+    """w and the running sums from the duals."""
+    cdef const hx_rows *X = p.X
+    cdef const real *v = NULL
+    cdef const index *idx = NULL
+    cdef int64_t i, k, length, K = p.lanes, k0 = block * p.per_block
+    cdef double a, y, C = p.cost_all
+    cdef double upper = 0, diag = hx_loss_dual_diagonal(p.loss, C)
+    for s in range(s, end):
+        i = p.order[s]
+        length = hx_row(X, i, &v, &idx)
+        _bounds(p, i, &C, &upper, &diag)
+        for k in range(k0, min(K, k0 + p.per_block)):
+            a = p.alpha[i * K + k]
+            if a != 0:
+                y = _sign(p, i, k)
+                _add_dual(&p.lane[k], y, a, diag)
+                hx_lane_axpy(X, y * a, v, idx, length, p.W + k, K)
+
+
+# One coordinate: the gradient, whether to shrink, the step. Returns y * (change of alpha).
+cdef inline double _step(Lane *ln, double *alpha, double y, double f, double sq, double C,
+                         double upper, double diag, int loss, bint *shrink) noexcept nogil:
+    cdef double a = alpha[0]
+    cdef double t = y * (f + ln.offset + ln.rho * ln.s)
+    cdef double g = t - 1 + diag * a
+    cdef double pg = g
+    cdef double q, new, change
+    shrink[0] = False
+    if a <= 0:
+        if g > ln.pg_hi:
+            shrink[0] = True
+            return 0
+        if g > 0:
+            return 0
+    elif a >= upper:
+        if g < ln.pg_lo:
+            shrink[0] = True
+            ln.loss_shrunk += C * hx_loss_value(loss, t)
+            return 0
+        if g < 0:
+            ln.loss += C * hx_loss_value(loss, t)
+            return 0
+    if pg > ln.new_hi:
+        ln.new_hi = pg
+    if pg < ln.new_lo:
+        ln.new_lo = pg
+    q = sq + ln.rho + diag
+    # A row of zeros with no intercept: the optimum is at a bound, whatever the step.
+    new = a - g / q if q > 0 else (upper if g < 0 else 0)
+    if new < 0:
+        new = 0
+    elif new > upper:
+        new = upper
+    change = new - a
+    ln.loss += C * hx_loss_value(loss, t)
+    if change == 0:
+        return 0
+    alpha[0] = new
+    ln.asum += change
+    ln.adiag += diag * change * (new + a)
+    ln.s += y * change
+    ln.wsq += change * (2 * y * f + change * sq)
+    return y * change
+
+
+cdef int64_t _sweep_one(Problem *p, int64_t s, real *tag_v, index *tag_i) noexcept nogil:
+    """Visit active rows from position s of the order; returns the position it came to."""
+    cdef const hx_rows *X = p.X
+    cdef const real *v = NULL
+    cdef const index *idx = NULL
+    cdef Lane ln = p.lane[0]
+    cdef int32_t *order = p.order
+    cdef int64_t active = p.active, i, length
+    cdef double C = p.cost_all, work = 0, y, f, step
+    cdef double upper = hx_loss_dual_upper(p.loss, C)
+    cdef double diag = hx_loss_dual_diagonal(p.loss, C)
+    cdef bint shrink
+    while s < active and work < SLICE:
+        i = order[s]
+        if s + AHEAD < active:
+            hx_prefetch_row(X, order[s + AHEAD], v, idx)
+        length = hx_row(X, i, &v, &idx)
+        work += length + 16
+        _bounds(p, i, &C, &upper, &diag)
+        y = 1.0 if p.codes[i] == 1 else -1.0
+        f = hx_dot(X, v, idx, length, p.W)
+        step = _step(&ln, p.alpha + i, y, f, p.sqnorm[i], C, upper, diag, p.loss, &shrink)
+        if step != 0:
+            hx_axpy(X, step, v, idx, length, p.W)
+        if shrink:
+            active -= 1
+            order[s] = order[active]
+            order[active] = <int32_t>i
+        else:
+            s += 1
+    p.active = active
+    p.lane[0] = ln
+    return s
+
+
+cdef void _sweep_lanes(Problem *p, int64_t block, int64_t s, int64_t end, real *tag_v,
+                       index *tag_i) noexcept nogil:
+    """Visit positions s..end-1 of the order for the lanes of one block."""
+    cdef const hx_rows *X = p.X
+    cdef const real *v = NULL
+    cdef const index *idx = NULL
+    cdef int64_t K = p.lanes, k0 = block * p.per_block
+    cdef int64_t lanes = min(p.per_block, K - k0)
+    cdef uint64_t *mask = p.mask + block * X.n
+    cdef uint64_t todo, bits, moved
+    cdef double *W = p.W + k0
+    cdef Lane *lane = p.lane + k0
+    cdef double scores[BLOCK]
+    cdef double steps[BLOCK]
+    cdef double *alpha
+    cdef double C = p.cost_all
+    cdef double upper = hx_loss_dual_upper(p.loss, C)
+    cdef double diag = hx_loss_dual_diagonal(p.loss, C)
+    cdef int64_t i, length, k, positive
+    cdef bint shrink
+    for k in range(BLOCK):
+        steps[k] = 0
+    for s in range(s, end):
+        i = p.order[s]
+        if s + AHEAD < end:
+            hx_prefetch_row(X, p.order[s + AHEAD], v, idx)
+        todo = mask[i] & p.live[block]
+        if todo == 0:
+            continue
+        length = hx_row(X, i, &v, &idx)
+        _bounds(p, i, &C, &upper, &diag)
+        positive = p.codes[i] - k0
+        alpha = p.alpha + i * K + k0
+        if 4 * HX_POPCOUNT(todo) >= lanes:
+            hx_lanes_dot(X, v, idx, length, W, K, lanes, &scores[0])
+        else:
+            bits = todo
+            while bits:
+                k = HX_LOWEST(bits)
+                bits &= bits - 1
+                scores[k] = hx_lane_dot(X, v, idx, length, W + k, K)
+        moved = 0
+        bits = todo
+        while bits:
+            k = HX_LOWEST(bits)
+            bits &= bits - 1
+            steps[k] = _step(&lane[k], alpha + k, 1.0 if k == positive else -1.0, scores[k],
+                             p.sqnorm[i], C, upper, diag, p.loss, &shrink)
+            if steps[k] != 0:
+                moved |= (<uint64_t>1) << k
+            if shrink:
+                mask[i] &= ~((<uint64_t>1) << k)
+        if moved == 0:
+            continue
+        if 4 * HX_POPCOUNT(moved) >= lanes:
+            hx_lanes_axpy(X, &steps[0], v, idx, length, lanes, W, K)
+            for k in range(lanes):
+                steps[k] = 0
+        else:
+            while moved:
+                k = HX_LOWEST(moved)
+                moved &= moved - 1
+                hx_lane_axpy(X, steps[k], v, idx, length, W + k, K)
+                steps[k] = 0
+
+
+cdef void _repair(Problem *p, int64_t block, int64_t s, int64_t end, real *tag_v,
+                  index *tag_i) noexcept nogil:
+    """Scale down duals of the heavier side of picked lanes, w along with them."""
+    cdef const hx_rows *X = p.X
+    cdef const real *v = NULL
+    cdef const index *idx = NULL
+    cdef int64_t K = p.lanes, k0 = block * p.per_block
+    cdef double C = p.cost_all
+    cdef double upper = hx_loss_dual_upper(p.loss, C)
+    cdef double diag = hx_loss_dual_diagonal(p.loss, C)
+    cdef int64_t i, length, k
+    cdef uint64_t bits
+    cdef double y, change
+    cdef double *alpha
+    cdef Lane *ln
+    for s in range(s, end):
+        i = p.order[s]
+        length = -1
+        _bounds(p, i, &C, &upper, &diag)
+        bits = p.pick[block]
+        while bits:
+            k = k0 + HX_LOWEST(bits)
+            bits &= bits - 1
+            ln = p.lane + k
+            alpha = p.alpha + i * K + k
+            y = _sign(p, i, k)
+            if ln.shrink == 0 or y != ln.side or alpha[0] <= 0:
+                continue
+            if alpha[0] >= upper and ln.bound_too == 0:
+                continue
+            if length < 0:
+                length = hx_row(X, i, &v, &idx)
+            change = -alpha[0] * ln.shrink
+            alpha[0] += change
+            hx_lane_axpy(X, y * change, v, idx, length, p.W + k, K)
+
+
+cdef void _examine(Problem *p, int64_t block, int64_t s, int64_t end, real *tag_v,
+                   index *tag_i) noexcept nogil:
+    """The full pass of certify: losses of all rows, and rows that must be active again."""
+    cdef const hx_rows *X = p.X
+    cdef const real *v = NULL
+    cdef const index *idx = NULL
+    cdef int64_t K = p.lanes, k0 = block * p.per_block
+    cdef int64_t lanes = min(p.per_block, K - k0)
+    cdef double scores[BLOCK]
+    cdef double C = p.cost_all
+    cdef double upper = hx_loss_dual_upper(p.loss, C)
+    cdef double diag = hx_loss_dual_diagonal(p.loss, C)
+    cdef uint64_t bits, bit
+    cdef int64_t i, length, k, j, slot
+    cdef double y, a, u, t, g, value, place
+    cdef double *bin
+    cdef bint shrunk, back, few = 4 * HX_POPCOUNT(p.pick[block]) < lanes
+    cdef Lane *ln
+    for s in range(s, end):
+        i = p.order[s]
+        if s + AHEAD < end:
+            hx_prefetch_row(X, p.order[s + AHEAD], v, idx)
+        length = hx_row(X, i, &v, &idx)
+        _bounds(p, i, &C, &upper, &diag)
+        if K == 1:
+            scores[0] = hx_dot(X, v, idx, length, p.W)
+        elif not few:
+            hx_lanes_dot(X, v, idx, length, p.W + k0, K, lanes, &scores[0])
+        bits = p.pick[block]
+        while bits:
+            j = HX_LOWEST(bits)
+            bit = (<uint64_t>1) << j
+            bits &= bits - 1
+            k = k0 + j
+            ln = p.lane + k
+            if few:
+                scores[j] = hx_lane_dot(X, v, idx, length, p.W + k, K)
+            y = _sign(p, i, k)
+            a = p.alpha[i * K + k]
+            _add_dual(ln, y, a, diag)
+            t = y * (scores[j] + ln.intercept)
+            value = C * hx_loss_value(p.loss, t)
+            g = t - 1 + diag * a
+            shrunk = (p.mask[block * X.n + i] & bit) == 0 if p.mask != NULL else s >= p.active
+            if shrunk:
+                back = g < 0 if a <= 0 else (g > 0 if a >= upper else True)
+                if not back:
+                    ln.loss_shrunk += value
+                elif p.mask != NULL:
+                    p.mask[block * X.n + i] |= bit
+                else:
+                    p.order[s] = p.order[p.active]
+                    p.order[p.active] = <int32_t>i
+                    p.active += 1
+            ln.loss += value
+            if p.free_offset:
+                # The row counts for b < u when y = +1, and for b > -u when y = -1.
+                u = 1 - y * scores[j]
+                place = floor((y * u - ln.offset) / ln.half * (EDGES // 2)) + EDGES // 2 + 1
+                slot = 0 if place < 0 else (EDGES + 1 if place > EDGES + 1 else <int64_t>place)
+                bin = p.bins + (k * (EDGES + 2) + slot) * MOMENTS + (0 if y > 0 else 3)
+                bin[0] += C
+                bin[1] += C * u
+                bin[2] += C * u * u
+
+
+cdef double _primal_at(const double *m, double b, int loss) noexcept nogil:
+    """Sum of C phi over rows with moments m that are all on the sloping side at intercept b."""
+    if loss == 0:
+        return (m[1] - b * m[0]) + (m[4] + b * m[3])
+    return (m[2] - b * (2 * m[1] - b * m[0])) + (m[5] + b * (2 * m[4] + b * m[3]))
+
+
+cdef void _best_intercept(Problem *p, int64_t k) noexcept nogil:
+    """The best of EDGES + 1 intercepts around the offset, by running sums over the bins."""
+    cdef Lane *ln = p.lane + k
+    cdef double *bins = p.bins + k * (EDGES + 2) * MOMENTS
+    cdef double m[MOMENTS]
+    cdef double b, value, best = HUGE_VAL, best_b = ln.offset, gap
+    cdef double reach = ln.half
+    cdef int64_t j, r, best_j = EDGES // 2
+    for r in range(MOMENTS):
+        m[r] = 0
+    for j in range(EDGES + 2):          # y = +1: all rows whose slot is past the edge
+        for r in range(3):
+            m[r] += bins[j * MOMENTS + r]
+    for j in range(EDGES + 1):
+        for r in range(3):
+            m[r] -= bins[j * MOMENTS + r]
+            m[3 + r] += bins[j * MOMENTS + 3 + r]
+        b = ln.offset + (j - EDGES // 2) * (ln.half / (EDGES // 2))
+        value = _primal_at(m, b, p.loss)
+        if value < best:
+            best, best_b, best_j = value, b, j
+    # The multiplier is the intercept the dual converges to: another one must be clearly better.
+    ln.intercept = ln.offset
+    ln.primal = 0.5 * ln.wsq + ln.loss
+    gap = ln.primal - ln.dual
+    if ln.loss - best > 0.02 * gap:
+        ln.intercept = best_b
+        ln.primal = 0.5 * ln.wsq + best
+    if best_j == 0 or best_j == EDGES:
+        ln.half = 4 * reach
+    else:
+        ln.half = max(4 * fabs(best_b - ln.offset), reach / 16, 1e-9 * (1 + fabs(ln.offset)))
+
+
+cdef int64_t _run(Problem *p, Pass which, int64_t block, int64_t s, int64_t end, real *tag_v,
+                  index *tag_i) noexcept nogil:
+    if which == SWEEP:
+        if p.mask == NULL:
+            return _sweep_one(p, s, tag_v, tag_i)
+        _sweep_lanes(p, block, s, end, tag_v, tag_i)
+    elif which == TALLY:
+        _tally(p, block, s, end)
+    elif which == REPAIR:
+        _repair(p, block, s, end, tag_v, tag_i)
+    elif which == EXAMINE:
+        _examine(p, block, s, end, tag_v, tag_i)
+    else:
+        _start(p, block, s, end, tag_v, tag_i)
+    return end
+
+
+cdef int64_t _dispatch(Problem *p, Pass which, int64_t block, int64_t s,
+                       int64_t end) noexcept nogil:
+    """Run a pass over positions s..end-1 in the version for the types of X."""
+    if p.X.is_f32:
+        if p.X.is_i64:
+            return _run(p, which, block, s, end, <float *>NULL, <int64_t *>NULL)
+        return _run(p, which, block, s, end, <float *>NULL, <int32_t *>NULL)
+    if p.X.is_i64:
+        return _run(p, which, block, s, end, <double *>NULL, <int64_t *>NULL)
+    return _run(p, which, block, s, end, <double *>NULL, <int32_t *>NULL)
+
+
+cdef class DualCD:
+    """State of the solver; all arrays are the caller's and are updated in place.
+
+    Parameters
+    ----------
+    X : Rows
+    codes : int32 (n,)
+        Class of each row. With one lane, code 1 is the positive class; else lane k has class k.
+    sqnorm : float32 (n,)
+        Squared row norms: step sizes only, so single precision is enough.
+    cost : float64 (n,) or None
+        C_i per row; rows of cost 0 take no part.
+    cost_all : float
+        C_i of every row when `cost` is None.
+    loss : int
+        Code of losses.def.
+    alpha, W : float64 (n, lanes) and (d, lanes)
+        Zero, or a start with 0 <= alpha <= upper (see `start`).
+    order : int32 (n,)
+    mask : uint64 (blocks, n) or None
+        None with one lane.
+    lanes_state : float64 (lanes, LANE_FIELDS), bins : float64, flags : uint64 (2, blocks)
+        Work space; see `workspace`.
+    rho : float
+    free_offset : bool
+        Unregularized intercept.
+    seed : int
+    threads : int
+    """
+    cdef Problem p
+    cdef Rows X
+    cdef object keep
+    cdef uint64_t seed
+    cdef int threads
+    cdef readonly int64_t epoch
+    cdef readonly double deadline
+
+    def __cinit__(self, Rows X, const int32_t[::1] codes, const float[::1] sqnorm,
+                  const double[::1] cost, double cost_all, int loss, double[:, ::1] alpha,
+                  double[:, ::1] W, int32_t[::1] order, uint64_t[:, ::1] mask,
+                  double[:, ::1] lanes_state, double[::1] bins, uint64_t[:, ::1] flags,
+                  double rho, bint free_offset, uint64_t seed, int threads,
+                  double deadline=HUGE_VAL):
+        cdef Problem *p = &self.p
+        cdef int64_t i, k, b, n = X.c.n, K = alpha.shape[1]
+        if (codes.shape[0] != n or sqnorm.shape[0] != n or alpha.shape[0] != n
+                or order.shape[0] != n or W.shape[0] != X.c.d or W.shape[1] != K
+                or lanes_state.shape[0] != K
+                or lanes_state.shape[1] * sizeof(double) != sizeof(Lane)
+                or (cost is not None and cost.shape[0] != n)
+                or (mask is None) != (K == 1)
+                or (mask is not None and (mask.shape[1] != n
+                                          or mask.shape[0] != flags.shape[1]))
+                or flags.shape[0] != 2 or flags.shape[1] * BLOCK < K
+                or (free_offset and bins.shape[0] != K * (EDGES + 2) * MOMENTS)):
+            raise ValueError("arrays of DualCD do not fit each other")
+        self.X = X
+        self.keep = (codes, sqnorm, cost, alpha, W, order, mask, lanes_state, bins, flags)
+        self.seed, self.threads, self.deadline = seed, threads, deadline
+        p.X = &X.c
+        p.codes, p.sqnorm = &codes[0], &sqnorm[0]
+        p.cost = NULL if cost is None else &cost[0]
+        p.cost_all, p.loss, p.free_offset = cost_all, loss, free_offset
+        p.alpha, p.W, p.order = &alpha[0, 0], &W[0, 0], &order[0]
+        p.mask = NULL if mask is None else &mask[0, 0]
+        p.lane = <Lane *>&lanes_state[0, 0]
+        p.bins = &bins[0] if free_offset else NULL
+        p.live, p.pick = &flags[0, 0], &flags[1, 0]
+        p.lanes, p.blocks = K, flags.shape[1]
+        p.per_block = (K + p.blocks - 1) // p.blocks
+        p.blocks = (K + p.per_block - 1) // p.per_block
+        for k in range(K):
+            p.lane[k].rho = rho
+            p.lane[k].half = 1
+            p.lane[k].pg_hi = HUGE_VAL
+            p.lane[k].pg_lo = -HUGE_VAL
+        for b in range(p.blocks):
+            p.live[b] = _ones(min(p.per_block, K - b * p.per_block))
+            if p.mask != NULL:
+                for i in range(n):
+                    p.mask[b * n + i] = p.live[b]
+        p.used = 0
+        for i in range(n):
+            if p.cost == NULL or p.cost[i] > 0:
+                p.order[p.used] = <int32_t>i
+                p.used += 1
+        p.active = p.used
+
+    @staticmethod
+    def workspace():
+        """(doubles per lane of lanes_state, doubles per lane of bins)."""
+        return sizeof(Lane) // sizeof(double), (EDGES + 2) * MOMENTS
+
+    # ---- steps -----------------------------------------------------------------------------
+
+    def start(self, const double[::1] offsets=None):
+        """W and the running sums from alpha (and offsets): a warm start. False if out of time."""
+        cdef Problem *p = &self.p
+        cdef int64_t k
+        for k in range(p.lanes):
+            if offsets is not None:
+                p.lane[k].offset = offsets[k]
+            p.lane[k].s = p.lane[k].asum = p.lane[k].adiag = 0
+        if not self._passes(START):
+            return False
+        self._norms()
+        return True
+
+    def sweep(self):
+        """One epoch over the active rows. False when the deadline came first."""
+        cdef Problem *p = &self.p
+        cdef hx_rng rng
+        cdef int64_t k, s
+        hx_rng_seed(&rng, self.seed, self.epoch)
+        hx_shuffle(&rng, p.order, p.active)
+        for k in range(p.lanes):
+            p.lane[k].loss = 0
+            p.lane[k].new_hi = -HUGE_VAL
+            p.lane[k].new_lo = HUGE_VAL
+        if p.mask == NULL:
+            s = 0
+            while s < p.active:
+                with nogil:
+                    s = _dispatch(p, SWEEP, 0, s, p.active)
+                if not self._may_go_on():
+                    return False
+        elif not self._passes(SWEEP):
+            return False
+        return True
+
+    def end_epoch(self, bint move_offset):
+        """Shrinking thresholds for the next sweep; the multiplier step when asked."""
+        cdef Problem *p = &self.p
+        cdef Lane *ln
+        cdef int64_t k, s, i, b, active
+        cdef uint64_t left
+        self.epoch += 1
+        for k in range(p.lanes):
+            ln = p.lane + k
+            if not (p.live[k // p.per_block] >> (k % p.per_block)) & 1:
+                continue
+            ln.pg_hi = ln.new_hi if ln.new_hi > 0 else HUGE_VAL
+            ln.pg_lo = ln.new_lo if ln.new_lo < 0 else -HUGE_VAL
+            if move_offset:
+                ln.offset += ln.rho * ln.s
+        if p.mask == NULL:
+            return p.active
+        # Rows with an active lane to the front.
+        active = 0
+        with nogil:
+            for s in range(p.active):
+                i = p.order[s]
+                left = 0
+                for b in range(p.blocks):
+                    left |= p.mask[b * p.X.n + i] & p.live[b]
+                if left:
+                    p.order[s] = p.order[active]
+                    p.order[active] = <int32_t>i
+                    active += 1
+        p.active = active
+        return active
+
+    def estimate(self, double[:, ::1] out):
+        """Per lane: primal estimated from the last sweep, dual, largest violation; live or 0.
+
+        The primal takes each row's loss as of its visit, so it is no bound; the dual of an
+        unregularized intercept is what is left of it once s is repaired, to first order.
+        """
+        cdef Problem *p = &self.p
+        cdef Lane *ln
+        cdef int64_t k
+        cdef double b, own
+        if out.shape[0] != p.lanes or out.shape[1] != 4:
+            raise ValueError("out must be (lanes, 4)")
+        for k in range(p.lanes):
+            ln = p.lane + k
+            own = 0.5 * ln.wsq + (0 if p.free_offset else 0.5 * ln.rho * ln.s * ln.s)
+            b = ln.offset + ln.rho * ln.s
+            out[k, 0] = own + ln.loss + ln.loss_shrunk
+            out[k, 1] = ln.asum - 0.5 * ln.adiag - own - (b * ln.s if p.free_offset else 0)
+            out[k, 2] = max(0, ln.new_hi) - min(0, ln.new_lo)
+            out[k, 3] = (p.live[k // p.per_block] >> (k % p.per_block)) & 1
+
+    def certify(self, const unsigned char[::1] lanes, double[:, ::1] out):
+        """True primal and dual of the chosen lanes over all rows. False if out of time.
+
+        out (lanes, 3): primal, dual, intercept. First makes alpha feasible (unregularized
+        intercept), last brings back shrunk rows that violate their optimality condition.
+        """
+        cdef Problem *p = &self.p
+        cdef Lane *ln
+        cdef int64_t k, j
+        if lanes.shape[0] != p.lanes or out.shape[0] != p.lanes or out.shape[1] != 3:
+            raise ValueError("lanes and out must have a row per lane")
+        for k in range(p.blocks):
+            p.pick[k] = 0
+        for k in range(p.lanes):
+            if lanes[k]:
+                p.pick[k // p.per_block] |= (<uint64_t>1) << (k % p.per_block)
+        if p.free_offset and not self._make_feasible():
+            return False
+        for k in range(p.lanes):
+            if lanes[k]:
+                ln = p.lane + k
+                # An unregularized intercept is the offset once s = 0.
+                ln.intercept = ln.offset if p.free_offset else ln.rho * ln.s
+                ln.loss = ln.loss_shrunk = ln.s = ln.asum = ln.adiag = 0
+                if p.free_offset:
+                    for j in range((EDGES + 2) * MOMENTS):
+                        p.bins[k * (EDGES + 2) * MOMENTS + j] = 0
+        if not self._passes(EXAMINE):
+            return False
+        self._norms()
+        if p.mask != NULL:
+            p.active = p.used       # end_epoch of the next sweep moves idle rows back
+        for k in range(p.lanes):
+            if not lanes[k]:
+                continue
+            ln = p.lane + k
+            ln.dual = ln.asum - 0.5 * ln.adiag - 0.5 * ln.wsq
+            if p.free_offset:
+                ln.dual -= fabs(ln.s * ln.offset)   # rounding left over from the repair
+                _best_intercept(p, k)
+            else:
+                ln.dual -= 0.5 * ln.rho * ln.s * ln.s
+                ln.primal = 0.5 * ln.wsq + 0.5 * ln.rho * ln.s * ln.s + ln.loss
+            out[k, 0], out[k, 1], out[k, 2] = ln.primal, ln.dual, ln.intercept
+        return True
+
+    def freeze(self, const unsigned char[::1] lanes):
+        """Leave these lanes as they are from now on."""
+        cdef int64_t k
+        if lanes.shape[0] != self.p.lanes:
+            raise ValueError("lanes must have an entry per lane")
+        for k in range(self.p.lanes):
+            if lanes[k]:
+                self.p.live[k // self.p.per_block] &= ~((<uint64_t>1) << (k % self.p.per_block))
+
+    def set_deadline(self, double deadline):
+        """Time (perf_counter) after which steps return False early."""
+        self.deadline = deadline
+
+    @property
+    def active(self):
+        return self.p.active
+
+    def intercepts(self, double[::1] out):
+        """b = offset + rho * s of every lane, as the dual has it now."""
+        cdef int64_t k
+        if out.shape[0] != self.p.lanes:
+            raise ValueError("out must have an entry per lane")
+        for k in range(self.p.lanes):
+            out[k] = self.p.lane[k].offset + self.p.lane[k].rho * self.p.lane[k].s
+
+    # ---- inside ----------------------------------------------------------------------------
+
+    cdef bint _may_go_on(self) except -1:
+        PyErr_CheckSignals()
+        return self.deadline == HUGE_VAL or perf_counter() < self.deadline
+
+    cdef bint _make_feasible(self) except -1:
+        """Scale the duals of each picked lane's heavier side so that sum y_i alpha_i = 0.
+
+        Only duals inside their bounds are scaled if they weigh enough, so that rows at the
+        upper bound stay there; sum alpha changes by |s|, which vanishes at the optimum.
+        """
+        cdef Problem *p = &self.p
+        cdef Lane *ln
+        cdef int64_t k, side
+        cdef double s
+        for k in range(p.lanes):
+            ln = p.lane + k
+            ln.total[0] = ln.total[1] = ln.inside[0] = ln.inside[1] = ln.shrink = 0
+        if not self._passes(TALLY):
+            return False
+        for k in range(p.lanes):
+            ln = p.lane + k
+            s = ln.total[1] - ln.total[0]
+            if s == 0:
+                continue
+            side = s > 0
+            s = fabs(s)
+            ln.side = 1 if side else -1
+            ln.bound_too = ln.inside[side] < 2 * s
+            ln.shrink = min(1.0, s / (ln.total[side] if ln.bound_too else ln.inside[side]))
+            ln.offset += ln.rho * ln.s      # the intercept stays where it is while s goes to 0
+            ln.s = 0
+        return self._passes(REPAIR)
+
+    cdef void _norms(self) noexcept:
+        cdef Problem *p = &self.p
+        cdef int64_t j, k
+        cdef double w
+        with nogil:
+            for k in range(p.lanes):
+                p.lane[k].wsq = 0
+            for j in range(p.X.d):
+                for k in range(p.lanes):
+                    w = p.W[j * p.lanes + k]
+                    p.lane[k].wsq += w * w
+
+    cdef bint _passes(self, Pass which) except -1:
+        """Run a pass over the order for every block, threads over blocks, in slices."""
+        cdef Problem *p = &self.p
+        cdef int64_t b, s = 0, end, blocks = p.blocks
+        cdef int64_t total = p.active if which == SWEEP else p.used
+        cdef double per_row = (<double>p.X.nnz / max(p.X.n, 1) + 16) * min(p.per_block, 16)
+        cdef int64_t slice = max(1, <int64_t>(SLICE / per_row))
+        cdef int threads = self.threads
+        while s < total:
+            end = min(total, s + slice)
+            with nogil:
+                if threads > 1 and blocks > 1:
+                    for b in prange(blocks, num_threads=threads, schedule="dynamic", chunksize=1):
+                        _dispatch(p, which, b, s, end)
+                else:
+                    for b in range(blocks):
+                        _dispatch(p, which, b, s, end)
+            s = end
+            if not self._may_go_on():
+                return False
+        return True
+
+
+cdef inline uint64_t _ones(int64_t count) noexcept nogil:
+    return ~(<uint64_t>0) if count >= 64 else ((<uint64_t>1) << count) - 1

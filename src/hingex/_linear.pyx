@@ -1,1 +1,116 @@
 # SPDX-License-Identifier: BSD-3-Clause
+"""Scores of linear models, X @ W + b, and the classes they choose, threads over rows.
+
+W is feature-major (d, K): a row of X is read once for all K scores. A row's result does not
+depend on the other rows or on the number of threads.
+"""
+from cpython.exc cimport PyErr_CheckSignals
+from cython.parallel cimport prange
+from libc.stdint cimport int32_t, int64_t
+
+from ._rows cimport Rows
+from ._types cimport hx_dot, hx_lanes_dot, hx_prefetch_row, hx_row, hx_rows, index, real
+
+cdef enum:
+    BLOCK = 64          # scores at a time, on the stack
+    CHUNK = 256         # rows a thread takes at a time
+
+cdef double SLICE = 2e7     # multiply-adds between two looks at signals
+
+cdef struct Model:
+    const hx_rows *X
+    const double *W
+    const double *b
+    int64_t K
+    double *scores          # (n, K) or NULL
+    int32_t *codes          # (n,) or NULL
+
+
+cdef void _score_rows(const Model *m, int64_t begin, int64_t end, real *tag_v,
+                      index *tag_i) noexcept nogil:
+    cdef const hx_rows *X = m.X
+    cdef const real *v = NULL
+    cdef const index *idx = NULL
+    cdef double part[BLOCK]
+    cdef double best, score
+    cdef int64_t i, k, j, length, lanes, K = m.K
+    cdef int32_t best_k
+    for i in range(begin, end):
+        if X.is_csr and i + 4 < end:
+            hx_prefetch_row(X, i + 4, v, idx)
+        length = hx_row(X, i, &v, &idx)
+        if K == 1:
+            score = hx_dot(X, v, idx, length, m.W) + m.b[0]
+            if m.scores != NULL:
+                m.scores[i] = score
+            if m.codes != NULL:
+                m.codes[i] = score > 0
+            continue
+        best_k = 0
+        best = 0
+        k = 0
+        while k < K:
+            lanes = min(BLOCK, K - k)
+            hx_lanes_dot(X, v, idx, length, m.W + k, K, lanes, &part[0])
+            for j in range(lanes):
+                score = part[j] + m.b[k + j]
+                if m.scores != NULL:
+                    m.scores[i * K + k + j] = score
+                if k + j == 0 or score > best:
+                    best = score
+                    best_k = <int32_t>(k + j)
+            k += lanes
+        if m.codes != NULL:
+            m.codes[i] = best_k
+
+
+cdef void _dispatch(const Model *m, int64_t begin, int64_t end) noexcept nogil:
+    if m.X.is_f32:
+        if m.X.is_i64:
+            _score_rows(m, begin, end, <float *>NULL, <int64_t *>NULL)
+        else:
+            _score_rows(m, begin, end, <float *>NULL, <int32_t *>NULL)
+    elif m.X.is_i64:
+        _score_rows(m, begin, end, <double *>NULL, <int64_t *>NULL)
+    else:
+        _score_rows(m, begin, end, <double *>NULL, <int32_t *>NULL)
+
+
+def linear_scores(Rows X, const double[:, ::1] W, const double[::1] b, double[:, ::1] scores,
+                  int32_t[::1] codes, int threads):
+    """Scores into `scores` (n, K) and chosen classes into `codes` (n,); either may be None.
+
+    W is (d, K) and b is (K,). With K = 1 the class is 1 where the score is positive, else the
+    first class of the highest score.
+    """
+    cdef Model m
+    cdef int64_t n = X.c.n, begin, end, chunk, chunks, slice
+    cdef double per_row
+    if (W.shape[0] != X.c.d or W.shape[1] != b.shape[0]
+            or (scores is not None and (scores.shape[0] != n or scores.shape[1] != W.shape[1]))
+            or (codes is not None and codes.shape[0] != n)):
+        raise ValueError("arrays of linear_scores do not fit each other")
+    if n == 0 or W.shape[1] == 0:
+        return
+    m.X = &X.c
+    m.K = W.shape[1]
+    m.W = &W[0, 0] if X.c.d else NULL
+    m.b = &b[0]
+    m.scores = NULL if scores is None else &scores[0, 0]
+    m.codes = NULL if codes is None else &codes[0]
+    per_row = (<double>X.c.nnz / n + 16) * m.K
+    if per_row * n < 2e5:       # below some 50 microseconds of work threads do not pay
+        threads = 1
+    slice = max(CHUNK, <int64_t>(SLICE / per_row) // CHUNK * CHUNK)
+    begin = 0
+    while begin < n:
+        end = min(n, begin + slice)
+        chunks = (end - begin + CHUNK - 1) // CHUNK
+        with nogil:
+            if threads > 1:
+                for chunk in prange(chunks, num_threads=threads, schedule="dynamic"):
+                    _dispatch(&m, begin + chunk * CHUNK, min(end, begin + (chunk + 1) * CHUNK))
+            else:
+                _dispatch(&m, begin, end)
+        begin = end
+        PyErr_CheckSignals()

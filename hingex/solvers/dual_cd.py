@@ -1,0 +1,283 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Dual coordinate descent for binary and one-vs-rest linear SVMs.
+
+Problem, for every class against the rest (y_i = +-1, C_i = C * class weight * sample weight):
+
+    min_{w, b}  1/2 ||w||^2 [+ 1/2 (b / scaling)^2]  +  sum_i C_i phi(y_i (w.x_i + b))
+
+with the bracket only for a regularized intercept. Dual, with w = sum_i alpha_i y_i x_i:
+
+    max  sum_i alpha_i - 1/2 ||w||^2                    0 <= alpha_i <= C_i   (hinge)
+    max  sum_i alpha_i - alpha_i^2/(4 C_i) - 1/2 ||w||^2     0 <= alpha_i     (squared hinge)
+
+and sum_i alpha_i y_i = 0 when the intercept is unregularized; that constraint is handled by the
+method of multipliers, whose augmented Lagrangian is the regularized problem with an offset.
+
+Stopping: the relative duality gap (P - D) / |P| <= tol of every class, with P taken over all
+rows at the best intercept near the multiplier and D at a feasible alpha. During the epochs the
+gap is only estimated from what the sweeps see anyway; the full pass is made when the estimate
+says that it may pass.
+
+Complexity: O(nnz) per epoch for one class, O(nnz * classes) for one-vs-rest, less whatever
+shrinking leaves out. Memory: weights (d, classes), duals (n, classes) and some ten bytes per row.
+
+Sources: Hsieh, Chang, Lin, Keerthi, Sundararajan, "A dual coordinate descent method for
+large-scale linear SVM", ICML 2008; Bertsekas, "Constrained Optimization and Lagrange Multiplier
+Methods", 1982, chapter 2.
+"""
+
+from __future__ import annotations
+
+import math
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+
+from .._core import kernels
+from .._result import Fit
+from ..stop import HISTORY_DTYPE, Monitor, State
+
+LOSS_CODES = {"hinge": 0, "squared_hinge": 1}  # as in src/core/loss/losses.def
+
+BLOCK = 64  # classes a block can hold: the bits of a row's mask
+THREADS_FROM = 2e5  # multiply-adds an epoch: below, waking threads costs more than it saves
+WARM_EPOCHS = 2  # before the offset of an unregularized intercept starts to move
+RHO = 0.05  # penalty of the method of multipliers, in mean squared row norms
+# Problems this small (multiply-adds of all epochs) are solved to rounding error: it takes less
+# than some milliseconds, and then weights equal repeated rows to the last digits.
+POLISH_WORK = 2e6
+POLISH_VIOLATION = 1e-11
+
+
+def solve(
+    rows: Any,
+    codes: np.ndarray,
+    n_classes: int,
+    *,
+    loss: str,
+    C: float,
+    cost: np.ndarray | None,
+    intercept: str,
+    scaling: float,
+    tol: float,
+    max_iter: int,
+    max_time: float | None,
+    threads: int,
+    seed: int,
+    monitor: Monitor,
+    start: tuple[np.ndarray, np.ndarray] | None = None,
+) -> Fit:
+    """Solve one binary problem (two classes) or all one-vs-rest problems.
+
+    Parameters
+    ----------
+    rows : Rows
+        n rows, d features.
+    codes : int32 ndarray (n,)
+        Class of each row, 0..n_classes-1. With two classes, class 1 is the positive one.
+    n_classes : int
+    loss : {"hinge", "squared_hinge"}
+    C, cost : float and float64 ndarray (n,) or None
+        C_i = cost[i], or C for all when cost is None.
+    intercept : {"none", "regularized", "unregularized"}
+    scaling : float
+        Value of the constant feature of a regularized intercept.
+    tol : float
+        Relative duality gap to reach.
+    max_iter : int
+        Epochs.
+    max_time : float or None
+        Seconds.
+    threads : int
+        Over blocks of classes; the result does not depend on it.
+    seed : int
+    monitor : Monitor
+        Progress bar and callback.
+    start : (alpha, intercepts), optional
+        Warm start: duals (n, lanes), clipped to their bounds here, and intercepts (lanes,).
+
+    Returns
+    -------
+    Fit
+        With `dual` = alpha (n, lanes), >= 0. Ctrl-C ends with status "interrupted".
+    """
+    begin = perf_counter()
+    cd_class = kernels("dual_cd").DualCD
+    n, d = rows.n, rows.d
+    lanes = 1 if n_classes == 2 else n_classes
+    if rows.nnz * lanes < THREADS_FROM:
+        threads = 1
+    blocks = max(-(-lanes // BLOCK), min(threads, lanes))
+    free = intercept == "unregularized"
+
+    sqnorm = np.empty(n, dtype=np.float32)
+    mean_sq = rows.sq_norms(sqnorm)
+    if not math.isfinite(mean_sq) or not np.isfinite(sqnorm.max()):
+        row = int(np.argmax(sqnorm))
+        raise ValueError(
+            f"row {row} of X has a norm beyond 1e19, too large to train on; scale the features"
+        )
+    rho = {"none": 0.0, "regularized": scaling * scaling, "unregularized": RHO * mean_sq or RHO}
+    weights = np.zeros((d, lanes))
+    alpha = np.zeros((n, lanes)) if start is None else _feasible_start(start[0], loss, C, cost)
+    lane_doubles, bin_doubles = cd_class.workspace()
+    cd = cd_class(
+        rows,
+        codes,
+        sqnorm,
+        cost,
+        C,
+        LOSS_CODES[loss],
+        alpha,
+        weights,
+        np.empty(n, dtype=np.int32),
+        None if lanes == 1 else np.empty((blocks, n), dtype=np.uint64),
+        np.zeros((lanes, lane_doubles)),
+        np.empty(lanes * bin_doubles if free else 0),
+        np.zeros((2, blocks), dtype=np.uint64),
+        rho[intercept],
+        free,
+        seed,
+        threads,
+        math.inf if max_time is None else begin + max_time,
+    )
+
+    track = _Track(lanes, tol, monitor, begin)
+    epoch = 0
+    work_per_epoch = float(rows.nnz + 16 * n) * lanes
+    try:
+        status = "max_iter"
+        if start is not None and not cd.start(start[1] if free else None):
+            status = "max_time"
+        while status == "max_iter" and epoch < max_iter:
+            if not cd.sweep():
+                status = "max_time"
+                break
+            cd.estimate(track.estimated)
+            epoch += 1
+            active = cd.end_epoch(free and epoch > WARM_EPOCHS)
+            polish = epoch * work_per_epoch < POLISH_WORK
+            lanes_due = track.due(epoch, polish)
+            if lanes_due is not None:
+                if not cd.certify(lanes_due, track.certified):
+                    status = "max_time"
+                    break
+                done = track.settle(lanes_due, epoch)
+                cd.freeze(done)
+            if track.report(epoch, active, lanes_due is not None):
+                status = "callback"
+            if track.all_done:
+                status = "converged"
+                break
+        if status != "converged":
+            # What was reached is certified too; it is one pass, so without a deadline.
+            cd.set_deadline(math.inf)
+            left = track.live.astype(np.uint8)
+            cd.certify(left, track.certified)
+            track.settle(left, epoch)
+            track.report(epoch, int(cd.active), True)
+            if track.all_done:
+                status = "converged"
+        intercepts = track.certified[:, 2].copy()
+    except KeyboardInterrupt:
+        status = "interrupted"
+        intercepts = np.empty(lanes)
+        cd.intercepts(intercepts)
+    finally:
+        monitor.close()
+    return Fit(
+        coef=weights.T,
+        intercept=intercepts if intercept != "none" else np.zeros(lanes),
+        dual=alpha,
+        primal=track.certified[:, 0].copy(),
+        dual_objective=track.certified[:, 1].copy(),
+        gap=track.gap,
+        history=np.array(track.history, dtype=HISTORY_DTYPE),
+        n_iter=epoch,
+        converged=status == "converged",
+        status=status,
+        seconds=perf_counter() - begin,
+    )
+
+
+def _feasible_start(
+    alpha: np.ndarray, loss: str, C: float, cost: np.ndarray | None
+) -> np.ndarray:
+    """A copy of alpha inside the bounds of this problem."""
+    alpha = np.maximum(alpha, 0.0)
+    upper: Any = C if cost is None else cost[:, None]
+    if loss == "hinge":
+        np.minimum(alpha, upper, out=alpha)
+    elif cost is not None:
+        alpha[cost == 0] = 0.0
+    return alpha
+
+
+class _Track:
+    """What is known of each lane's gap, and when it is worth a full pass to know more."""
+
+    def __init__(self, lanes: int, tol: float, monitor: Monitor, begin: float) -> None:
+        self.tol = tol
+        self.monitor = monitor
+        self.begin = begin
+        self.live = np.ones(lanes, dtype=bool)
+        self.estimated = np.empty((lanes, 4))
+        self.certified = np.full((lanes, 3), np.nan)
+        self.gap = np.full(lanes, np.inf)
+        # True gap over estimated gap, as last seen: the estimate is taken while w moves.
+        self.factor = np.ones(lanes)
+        self.rest_until = 0
+        self.history: list[tuple] = []
+
+    @property
+    def all_done(self) -> bool:
+        return not self.live.any()
+
+    def _estimated_gap(self) -> np.ndarray:
+        primal = self.estimated[:, 0]
+        return (primal - self.estimated[:, 1]) / np.maximum(np.abs(primal), 1e-300)
+
+    def due(self, epoch: int, polish: bool) -> np.ndarray | None:
+        """Lanes to certify now, as uint8 flags, or None."""
+        ready = self.live & (self._estimated_gap() * self.factor <= self.tol)
+        if polish:
+            ready &= self.estimated[:, 2] <= POLISH_VIOLATION
+        elif epoch >= 16 and epoch & (epoch - 1) == 0:
+            return self.live.astype(np.uint8)  # the factor may be stale
+        count = np.count_nonzero(ready)
+        if epoch < self.rest_until or 2 * count < max(1, np.count_nonzero(self.live)):
+            return None
+        return ready.astype(np.uint8)
+
+    def settle(self, lanes: np.ndarray, epoch: int) -> np.ndarray:
+        """Take in what certify found for these lanes; returns those that are done."""
+        chosen = lanes.astype(bool)
+        primal, dual = self.certified[:, 0], self.certified[:, 1]
+        scale = np.maximum(np.abs(primal), 1e-300)
+        gap = np.where(chosen, np.maximum(primal - dual, 0.0) / scale, self.gap)
+        done = chosen & (gap <= self.tol)
+        estimate = np.maximum(self._estimated_gap(), 1e-300)
+        self.factor[chosen] = np.clip(gap / estimate, 0.05, 20.0)[chosen]
+        self.gap = gap
+        self.live &= ~done
+        self.rest_until = epoch + 1 + epoch // 16
+        return done.astype(np.uint8)
+
+    def report(self, epoch: int, active: int, certified: bool) -> bool:
+        """Add a line to the history and tell the monitor; True when it asks to stop."""
+        known = np.isfinite(self.gap) if certified else ~self.live
+        primal = np.where(known, self.certified[:, 0], self.estimated[:, 0])
+        dual = np.where(known, self.certified[:, 1], self.estimated[:, 1])
+        gap = (primal - dual) / np.maximum(np.abs(primal), 1e-300)
+        state = State(
+            epoch=epoch,
+            seconds=perf_counter() - self.begin,
+            primal=float(primal.sum()),
+            dual=float(dual.sum()),
+            gap=float(np.maximum(gap, 0.0).max()),
+            active=active,
+            certified=bool(certified and known.all()),
+        )
+        self.history.append(state.as_row())
+        return self.monitor.update(state)

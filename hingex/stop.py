@@ -1,0 +1,138 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""What watches a solver while it runs: the state it shows, callbacks, the progress bar."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import astuple, dataclass
+from typing import Any
+
+HISTORY_DTYPE = [
+    ("epoch", "i8"), ("seconds", "f8"), ("primal", "f8"), ("dual", "f8"), ("gap", "f8"),
+    ("active", "i8"), ("certified", "?"),
+]  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """Where a solver stands at the end of an epoch.
+
+    Attributes
+    ----------
+    epoch : int
+        Epochs done.
+    seconds : float
+        Since `fit` began to solve.
+    primal, dual : float
+        Objectives, summed over the classes of one-vs-rest.
+    gap : float
+        Relative duality gap, the largest over the classes.
+    active : int
+        Rows that shrinking left in the sweeps.
+    certified : bool
+        Whether primal and gap are true (a pass over all rows) or estimates from the sweep.
+    """
+
+    epoch: int
+    seconds: float
+    primal: float
+    dual: float
+    gap: float
+    active: int
+    certified: bool
+
+    def as_row(self) -> tuple:
+        return astuple(self)
+
+
+class Monitor:
+    """Calls the callback and draws the progress bar.
+
+    Parameters
+    ----------
+    callback : callable or None
+        Called with a `State` after every epoch; a true return value stops the fit.
+    verbose : bool
+        Show a tqdm bar (or plain lines when tqdm is not installed).
+    tol : float
+        The gap at which the bar is full.
+    max_time : float or None
+        Seconds allowed; bounds the time left that is shown.
+    label : str
+        Text before the bar.
+    """
+
+    def __init__(
+        self,
+        callback: Callable[[State], Any] | None = None,
+        verbose: bool = False,
+        tol: float = 1e-3,
+        max_time: float | None = None,
+        label: str = "fit",
+    ) -> None:
+        self.callback = callback
+        self.max_time = max_time
+        self.tol = tol
+        self.bar = _progress_bar(label) if verbose else None
+
+    def update(self, state: State) -> bool:
+        """Tell everyone; True when the callback asks to stop."""
+        if self.bar is not None:
+            self._draw(state)
+        return self.callback is not None and bool(self.callback(state))
+
+    def _draw(self, state: State) -> None:
+        # The gap falls about geometrically, so its logarithm is what advances evenly.
+        done = 0.0
+        if 0 < state.gap < 1 and self.tol < 1:
+            done = min(1.0, math.log(state.gap) / math.log(max(self.tol, 1e-16)))
+        elif state.gap <= self.tol:
+            done = 1.0
+        left = state.seconds * (1 - done) / done if done > 0 else math.inf
+        if self.max_time is not None:
+            left = min(left, max(0.0, self.max_time - state.seconds))
+        self.bar.n = max(self.bar.n, round(100 * done, 1))
+        sign = "" if state.certified else "~"
+        shown = "?" if math.isinf(left) else f"{left:.1f} s"
+        self.bar.set_postfix_str(
+            f"epoch {state.epoch}, gap {sign}{state.gap:.2e}, "
+            f"active {state.active}, {state.seconds:.1f} s, left {shown}"
+        )
+
+    def close(self) -> None:
+        if self.bar is not None:
+            self.bar.close()
+
+
+class _PlainLines:
+    """Stands in for tqdm: a line on standard error at doubling epochs."""
+
+    def __init__(self, label: str) -> None:
+        self.label = label
+        self.n = 0.0
+        self.count = 0
+        self.text = ""
+
+    def set_postfix_str(self, text: str) -> None:
+        import sys
+
+        self.text = text
+        self.count += 1
+        if self.count & (self.count - 1) == 0:
+            print(f"{self.label}: {text}", file=sys.stderr)
+
+    def close(self) -> None:
+        import sys
+
+        print(f"{self.label}: {self.text}", file=sys.stderr)
+
+
+def _progress_bar(label: str) -> Any:
+    try:
+        from tqdm import tqdm
+    except ImportError:
+        return _PlainLines(label)
+    return tqdm(
+        total=100.0, desc=label, leave=True, bar_format="{desc} {percentage:3.0f}%|{bar}| {postfix}"
+    )
