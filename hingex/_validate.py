@@ -756,7 +756,7 @@ def optional_callable(name: str, value: Any) -> Any:
     """`value`, which must be callable or None."""
     if value is None or callable(value):
         return value
-    raise TypeError(f"{name} must be callable or None; got {value!r:.60}")
+    raise TypeError(f"{name} must be callable or None; got {_show(value)}")
 
 
 def random_seed(random_state: Any) -> int:

@@ -721,6 +721,10 @@ def test_other_parameters():
     for value in (1, "yes", None):
         with raises(TypeError, f"warm_start must be True or False; got {value!r}"):
             _validate.boolean("warm_start", value)
+    assert _validate.optional_callable("callback", None) is None
+    assert _validate.optional_callable("callback", print) is print
+    with raises(TypeError, "callback must be callable or None; got 3"):
+        _validate.optional_callable("callback", 3)
 
 
 def test_random_seed():
