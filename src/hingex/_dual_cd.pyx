@@ -413,9 +413,10 @@ cdef void _examine(Problem *p, int64_t block, int64_t s, int64_t end, real *tag_
                     p.active += 1
             ln.loss += value
             if p.free_offset:
-                # The row counts for b < u when y = +1, and for b > -u when y = -1.
-                u = 1 - y * scores[j]
-                place = floor((y * u - ln.offset) / ln.half * (EDGES // 2)) + EDGES // 2 + 1
+                # An intercept c beyond the offset makes the slack u - y c: the row counts for
+                # c < u when y = +1, and for c > -u when y = -1.
+                u = 1 - t
+                place = floor(y * u / ln.half * (EDGES // 2)) + EDGES // 2 + 1
                 slot = 0 if place < 0 else (EDGES + 1 if place > EDGES + 1 else <int64_t>place)
                 bin = p.bins + (k * (EDGES + 2) + slot) * MOMENTS + (0 if y > 0 else 3)
                 bin[0] += C
@@ -423,11 +424,12 @@ cdef void _examine(Problem *p, int64_t block, int64_t s, int64_t end, real *tag_
                 bin[2] += C * u * u
 
 
-cdef double _primal_at(const double *m, double b, int loss) noexcept nogil:
-    """Sum of C phi over rows with moments m that are all on the sloping side at intercept b."""
+cdef double _side_at(const double *m, double c, int loss) noexcept nogil:
+    """Sum of C phi over rows with moments m, all of slack u - c > 0, and no less in rounding."""
+    cdef double extra = 1e-13
     if loss == 0:
-        return (m[1] - b * m[0]) + (m[4] + b * m[3])
-    return (m[2] - b * (2 * m[1] - b * m[0])) + (m[5] + b * (2 * m[4] + b * m[3]))
+        return m[1] - c * m[0] + extra * (m[1] + fabs(c) * m[0])
+    return m[2] - c * (2 * m[1] - c * m[0]) + extra * (m[2] + fabs(c) * (2 * m[1] + fabs(c) * m[0]))
 
 
 cdef void _best_intercept(Problem *p, int64_t k) noexcept nogil:
@@ -435,22 +437,23 @@ cdef void _best_intercept(Problem *p, int64_t k) noexcept nogil:
     cdef Lane *ln = p.lane + k
     cdef double *bins = p.bins + k * (EDGES + 2) * MOMENTS
     cdef double m[MOMENTS]
-    cdef double b, value, best = HUGE_VAL, best_b = ln.offset, gap
-    cdef double reach = ln.half
+    cdef double total[EDGES + 1]
+    cdef double best = HUGE_VAL, best_b = ln.offset, gap, reach = ln.half
+    cdef double step = ln.half / (EDGES // 2)
     cdef int64_t j, r, best_j = EDGES // 2
     for r in range(MOMENTS):
         m[r] = 0
-    for j in range(EDGES + 2):          # y = +1: all rows whose slot is past the edge
+    # Only rows on the sloping side are ever added: others may be larger by any factor.
+    for j in range(EDGES, -1, -1):          # y = +1: all rows whose slot is past the edge
         for r in range(3):
-            m[r] += bins[j * MOMENTS + r]
+            m[r] += bins[(j + 1) * MOMENTS + r]
+        total[j] = _side_at(m, (j - EDGES // 2) * step, p.loss)
     for j in range(EDGES + 1):
-        for r in range(3):
-            m[r] -= bins[j * MOMENTS + r]
-            m[3 + r] += bins[j * MOMENTS + 3 + r]
-        b = ln.offset + (j - EDGES // 2) * (ln.half / (EDGES // 2))
-        value = _primal_at(m, b, p.loss)
-        if value < best:
-            best, best_b, best_j = value, b, j
+        for r in range(3, 6):
+            m[r] += bins[j * MOMENTS + r]
+        total[j] += _side_at(m + 3, -(j - EDGES // 2) * step, p.loss)
+        if total[j] < best:
+            best, best_b, best_j = total[j], ln.offset + (j - EDGES // 2) * step, j
     # The multiplier is the intercept the dual converges to: another one must be clearly better.
     ln.intercept = ln.offset
     ln.primal = 0.5 * ln.wsq + ln.loss
