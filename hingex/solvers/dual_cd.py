@@ -44,6 +44,9 @@ BLOCK = 64  # classes a block can hold: the bits of a row's mask
 THREADS_FROM = 2e5  # multiply-adds an epoch: below, waking threads costs more than it saves
 WARM_EPOCHS = 2  # before the offset of an unregularized intercept starts to move
 RHO = 0.05  # penalty of the method of multipliers, in mean squared row norms
+# and at least this over sum C_i: with a small C the duals are small, and so is what moves the
+# offset. 0.5 / sum C_i is the inverse curvature of the squared hinge in the intercept.
+RHO_LEAST = 0.5
 # Problems this small (multiply-adds of all epochs) are solved to rounding error: it takes less
 # than some milliseconds, and then weights equal repeated rows to the last digits.
 POLISH_WORK = 2e6
@@ -118,7 +121,9 @@ def solve(
         raise ValueError(
             f"row {row} of X has a norm beyond 1e19, too large to train on; scale the features"
         )
-    rho = {"none": 0.0, "regularized": scaling * scaling, "unregularized": RHO * mean_sq or RHO}
+    total = C * n if cost is None else float(cost.sum())
+    penalty = max(RHO * mean_sq, RHO_LEAST / total)
+    rho = {"none": 0.0, "regularized": scaling * scaling, "unregularized": penalty}
     weights = np.zeros((d, lanes))
     alpha = np.zeros((n, lanes)) if start is None else _feasible_start(start[0], loss, C, cost)
     lane_doubles, bin_doubles = cd_class.workspace()
