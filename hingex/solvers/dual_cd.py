@@ -193,6 +193,8 @@ def solve(
         intercepts = track.certified[:, 2].copy()
     except KeyboardInterrupt:
         status = "interrupted"
+        track.report(cd.epoch - epoch, cd.epoch)
+        epoch = cd.epoch
         intercepts = np.empty(lanes)
         cd.intercepts(intercepts)
     finally:

@@ -832,8 +832,9 @@ cdef class DualCD:
         cdef int64_t b, s = 0, end, blocks = p.blocks
         cdef int64_t total = p.active if which == SWEEP else p.used
         cdef double per_row = (<double>p.X.nnz / max(p.X.n, 1) + 16) * min(p.per_block, 16)
-        cdef int64_t slice = max(1, <int64_t>(SLICE / per_row))
-        cdef int threads = self.threads
+        cdef int threads = max(1, self.threads)
+        cdef int64_t turns = (blocks + threads - 1) // threads      # blocks a thread works on
+        cdef int64_t slice = max(1, <int64_t>(SLICE / (per_row * turns)))
         while s < total:
             end = min(total, s + slice)
             with nogil:
