@@ -683,6 +683,7 @@ cdef class DualCD:
         cdef Lane *ln
         cdef int64_t k, s, i, b, active
         cdef uint64_t left
+        cdef double least
         self.epoch += 1
         for k in range(p.lanes):
             if not _is_live(p, k):
@@ -690,6 +691,10 @@ cdef class DualCD:
             ln = p.lane + k
             ln.pg_hi = ln.new_hi if ln.new_hi > 0 else HUGE_VAL
             ln.pg_lo = ln.new_lo if ln.new_lo < 0 else -HUGE_VAL
+            # Active rows are as good as solved: the offset would run away from the others.
+            least = 0.1 * ln.rho * fabs(ln.s) if p.free_offset else 0
+            if max(0, ln.new_hi) - min(0, ln.new_lo) <= max(least, 1e-11):
+                self._unshrink(k)
             if move_offset:
                 ln.offset += ln.rho * ln.s
         if p.mask == NULL:
@@ -707,6 +712,20 @@ cdef class DualCD:
                     p.order[active] = <int32_t>i
                     active += 1
         p.active = active
+
+    cdef void _unshrink(self, int64_t k) noexcept:
+        """All rows of a lane take part in its next sweep, which shrinks none."""
+        cdef Problem *p = &self.p
+        cdef Lane *ln = p.lane + k
+        cdef uint64_t *mask
+        cdef int64_t i
+        ln.pg_hi, ln.pg_lo = HUGE_VAL, -HUGE_VAL
+        ln.loss_shrunk = 0
+        p.active = p.used
+        if p.mask != NULL:
+            mask = p.mask + k // p.per_block * p.X.n
+            for i in range(p.X.n):
+                mask[i] |= (<uint64_t>1) << (k % p.per_block)
 
     def certify(self, const unsigned char[::1] lanes, double[:, ::1] out):
         """True primal and dual of the chosen lanes over all rows. False if out of time.
