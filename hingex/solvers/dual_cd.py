@@ -10,8 +10,8 @@ with the bracket only for a regularized intercept. Dual, with w = sum_i alpha_i 
     max  sum_i alpha_i - 1/2 ||w||^2                    0 <= alpha_i <= C_i   (hinge)
     max  sum_i alpha_i - alpha_i^2/(4 C_i) - 1/2 ||w||^2     0 <= alpha_i     (squared hinge)
 
-and sum_i alpha_i y_i = 0 when the intercept is unregularized; that constraint is handled by the
-method of multipliers, whose augmented Lagrangian is the regularized problem with an offset.
+and sum_i alpha_i y_i = 0 when the intercept is unregularized. The intercept moves by proximal
+steps between the epochs (see `_dual_cd.pyx`), for an unregularized one the method of multipliers.
 
 Stopping: the relative duality gap (P - D) / |P| <= tol of every class, with P taken over all
 rows at the best intercept near the multiplier and D at a feasible alpha. During the epochs the
@@ -42,8 +42,8 @@ LOSS_CODES = {"hinge": 0, "squared_hinge": 1}  # as in src/core/loss/losses.def
 
 BLOCK = 64  # classes a block can hold: the bits of a row's mask
 THREADS_FROM = 2e5  # multiply-adds an epoch: below, waking threads costs more than it saves
-WARM_EPOCHS = 2  # before the offset of an unregularized intercept starts to move
-RHO = 0.05  # penalty of the method of multipliers, in mean squared row norms
+WARM_EPOCHS = 2  # before the intercept starts to move by proximal steps
+SMALL = 0.05  # curvature of those steps, in mean squared row norms
 # Problems this small (multiply-adds of all epochs) are solved to rounding error: it takes less
 # than some milliseconds, and then weights equal repeated rows to the last digits.
 POLISH_WORK = 2e6
@@ -109,7 +109,6 @@ def solve(
     if rows.nnz * lanes < THREADS_FROM:
         threads = 1
     blocks = max(-(-lanes // BLOCK), min(threads, lanes))
-    free = intercept == "unregularized"
 
     sqnorm = np.empty(n, dtype=np.float32)
     mean_sq = rows.sq_norms(sqnorm)
@@ -118,7 +117,7 @@ def solve(
         raise ValueError(
             f"row {row} of X has a norm beyond 1e19, too large to train on; scale the features"
         )
-    rho = {"none": 0.0, "regularized": scaling * scaling, "unregularized": RHO * mean_sq or RHO}
+    size = {"none": 0.0, "regularized": scaling * scaling, "unregularized": math.inf}[intercept]
     weights = np.zeros((d, lanes))
     alpha = np.zeros((n, lanes)) if start is None else _feasible_start(start[0], loss, C, cost)
     lane_doubles, bin_doubles = cd_class.workspace()
@@ -134,10 +133,10 @@ def solve(
         np.empty(n, dtype=np.int32),
         None if lanes == 1 else np.empty((blocks, n), dtype=np.uint64),
         np.zeros((lanes, lane_doubles)),
-        np.empty(lanes * bin_doubles if free else 0),
+        np.empty(lanes * bin_doubles if size > 0 else 0),
         np.zeros((2, blocks), dtype=np.uint64),
-        rho[intercept],
-        free,
+        size,
+        SMALL * mean_sq or SMALL,
         seed,
         threads,
         math.inf if max_time is None else begin + max_time,
@@ -148,7 +147,7 @@ def solve(
     polish_epochs = int(POLISH_WORK / (float(rows.nnz + 16 * n) * lanes))
     try:
         status = "max_iter"
-        if start is not None and not cd.start(start[1] if free else None):
+        if start is not None and not cd.start(start[1] if size > 0 else None):
             status = "max_time"
         while status == "max_iter" and epoch < max_iter and not track.all_done:
             polish = epoch < polish_epochs
