@@ -84,10 +84,10 @@ class Monitor:
     def update(self, state: State) -> bool:
         """Tell everyone; True when the callback asks to stop."""
         if self.bar is not None:
-            self._draw(state)
+            self._draw(self.bar, state)
         return self.callback is not None and bool(self.callback(state))
 
-    def _draw(self, state: State) -> None:
+    def _draw(self, bar: Any, state: State) -> None:
         # The gap falls about geometrically, so its logarithm is what advances evenly.
         done = 0.0
         if 0 < state.gap < 1 and self.tol < 1:
@@ -97,10 +97,10 @@ class Monitor:
         left = state.seconds * (1 - done) / done if done > 0 else math.inf
         if self.max_time is not None:
             left = min(left, max(0.0, self.max_time - state.seconds))
-        self.bar.n = max(self.bar.n, round(100 * done, 1))
+        bar.n = max(bar.n, round(100 * done, 1))
         sign = "" if state.certified else "~"
         shown = "?" if math.isinf(left) else f"{left:.1f} s"
-        self.bar.set_postfix_str(
+        bar.set_postfix_str(
             f"epoch {state.epoch}, gap {sign}{state.gap:.2e}, "
             f"active {state.active}, {state.seconds:.1f} s, left {shown}"
         )
