@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 HISTORY_DTYPE = [
@@ -41,9 +41,6 @@ class State:
     gap: float
     active: int
     certified: bool
-
-    def as_row(self) -> tuple:
-        return astuple(self)
 
 
 class Monitor:
