@@ -10,8 +10,8 @@ with the bracket only for a regularized intercept. Dual, with w = sum_i alpha_i 
     max  sum_i alpha_i - 1/2 ||w||^2                    0 <= alpha_i <= C_i   (hinge)
     max  sum_i alpha_i - alpha_i^2/(4 C_i) - 1/2 ||w||^2     0 <= alpha_i     (squared hinge)
 
-and sum_i alpha_i y_i = 0 when the intercept is unregularized; that constraint is handled by the
-method of multipliers, whose augmented Lagrangian is the regularized problem with an offset.
+and sum_i alpha_i y_i = 0 when the intercept is unregularized. The intercept moves by proximal
+steps between the epochs (see `_dual_cd.pyx`), for an unregularized one the method of multipliers.
 
 Stopping: the relative duality gap (P - D) / |P| <= tol of every class, with P taken over all
 rows at the best intercept near the multiplier and D at a feasible alpha. During the epochs the
@@ -42,11 +42,11 @@ LOSS_CODES = {"hinge": 0, "squared_hinge": 1}  # as in src/core/loss/losses.def
 
 BLOCK = 64  # classes a block can hold: the bits of a row's mask
 THREADS_FROM = 2e5  # multiply-adds an epoch: below, waking threads costs more than it saves
-WARM_EPOCHS = 2  # before the offset of an unregularized intercept starts to move
-RHO = 0.05  # penalty of the method of multipliers, in mean squared row norms
+WARM_EPOCHS = 2  # before the intercept starts to move by proximal steps
+SMALL = 0.05  # curvature of those steps, in mean squared row norms
 # and at least this over sum C_i: with a small C the duals are small, and so is what moves the
-# offset. 0.5 / sum C_i is the inverse curvature of the squared hinge in the intercept.
-RHO_LEAST = 0.5
+# intercept. 0.5 / sum C_i is the inverse curvature of the squared hinge in the intercept.
+SMALL_LEAST = 0.5
 # Problems this small (multiply-adds of all epochs) are solved to rounding error: it takes less
 # than some milliseconds, and then weights equal repeated rows to the last digits.
 POLISH_WORK = 2e6
@@ -112,7 +112,6 @@ def solve(
     if rows.nnz * lanes < THREADS_FROM:
         threads = 1
     blocks = max(-(-lanes // BLOCK), min(threads, lanes))
-    free = intercept == "unregularized"
 
     sqnorm = np.empty(n, dtype=np.float32)
     mean_sq = rows.sq_norms(sqnorm)
@@ -121,9 +120,9 @@ def solve(
         raise ValueError(
             f"row {row} of X has a norm beyond 1e19, too large to train on; scale the features"
         )
+    size = {"none": 0.0, "regularized": scaling * scaling, "unregularized": math.inf}[intercept]
     total = C * n if cost is None else float(cost.sum())
-    penalty = max(RHO * mean_sq, RHO_LEAST / total)
-    rho = {"none": 0.0, "regularized": scaling * scaling, "unregularized": penalty}
+    small = max(SMALL * mean_sq, SMALL_LEAST / total)
     weights = np.zeros((d, lanes))
     alpha = np.zeros((n, lanes)) if start is None else _feasible_start(start[0], loss, C, cost)
     lane_doubles, bin_doubles = cd_class.workspace()
@@ -139,10 +138,10 @@ def solve(
         np.empty(n, dtype=np.int32),
         None if lanes == 1 else np.empty((blocks, n), dtype=np.uint64),
         np.zeros((lanes, lane_doubles)),
-        np.empty(lanes * bin_doubles if free else 0),
+        np.empty(lanes * bin_doubles if size > 0 else 0),
         np.zeros((2, blocks), dtype=np.uint64),
-        rho[intercept],
-        free,
+        size,
+        small,
         seed,
         threads,
         math.inf if max_time is None else begin + max_time,
@@ -153,7 +152,7 @@ def solve(
     polish_epochs = int(POLISH_WORK / (float(rows.nnz + 16 * n) * lanes))
     try:
         status = "max_iter"
-        if start is not None and not cd.start(start[1] if free else None):
+        if start is not None and not cd.start(start[1] if size > 0 else None):
             status = "max_time"
         while status == "max_iter" and epoch < max_iter and not track.all_done:
             polish = epoch < polish_epochs
@@ -206,7 +205,7 @@ def solve(
         primal=track.certified[:, 0].copy(),
         dual_objective=track.certified[:, 1].copy(),
         gap=track.gap,
-        history=np.array(track.history, dtype=HISTORY_DTYPE),
+        history=track.history,
         n_iter=epoch,
         converged=status == "converged",
         status=status,
@@ -243,7 +242,7 @@ class _Track:
         self.estimates = np.zeros((lanes, 2))
         # When somebody watches, every epoch comes back here.
         self.log = np.empty((1 if monitor.watching else 64, 5))
-        self.history: list[tuple] = []
+        self.parts: list[np.ndarray] = []
 
     @property
     def all_done(self) -> bool:
@@ -278,37 +277,35 @@ class _Track:
 
     def report(self, epochs: int, last: int) -> bool:
         """Add the log of the last epochs to the history; True when the monitor asks to stop."""
-        stop = False
-        for k in range(epochs):
-            seconds, primal, dual, gap, active = self.log[k].tolist()
-            state = State(
-                epoch=last - epochs + 1 + k,
-                seconds=seconds - self.begin,
-                primal=primal,
-                dual=dual,
-                gap=gap,
-                active=int(active),
-                certified=False,
-            )
-            self.history.append(state.as_row())
-            stop |= self.monitor.update(state)
-        return stop
+        entries = np.zeros(epochs, HISTORY_DTYPE)
+        entries["epoch"] = np.arange(last - epochs + 1, last + 1)
+        entries["seconds"] = self.log[:epochs, 0] - self.begin
+        for column, name in enumerate(("primal", "dual", "gap", "active"), start=1):
+            entries[name] = self.log[:epochs, column]
+        self.parts.append(entries)
+        # A monitor that watches has every epoch come here.
+        return self.monitor.watching and epochs > 0 and self._tell()
 
     def report_certified(self, epoch: int, active: int) -> bool:
         """Put what is certified in the place of the last epoch's estimate."""
-        known = np.isfinite(self.gap)
-        if not known.all():
+        if not np.isfinite(self.gap).all():
             return False
-        state = State(
-            epoch=epoch,
-            seconds=perf_counter() - self.begin,
-            primal=float(self.certified[:, 0].sum()),
-            dual=float(self.certified[:, 1].sum()),
-            gap=float(self.gap.max()),
-            active=active,
-            certified=True,
+        if not self.parts or not len(self.parts[-1]):
+            self.parts.append(np.zeros(1, HISTORY_DTYPE))
+        self.parts[-1][-1] = (
+            epoch,
+            perf_counter() - self.begin,
+            self.certified[:, 0].sum(),
+            self.certified[:, 1].sum(),
+            self.gap.max(),
+            active,
+            True,
         )
-        if self.history and self.history[-1][0] == epoch:
-            self.history.pop()
-        self.history.append(state.as_row())
-        return self.monitor.update(state)
+        return self.monitor.watching and self._tell()
+
+    def _tell(self) -> bool:
+        return self.monitor.update(State(*self.parts[-1][-1].item()))
+
+    @property
+    def history(self) -> np.ndarray:
+        return np.concatenate([np.zeros(0, HISTORY_DTYPE), *self.parts])
