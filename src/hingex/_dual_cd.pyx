@@ -629,7 +629,8 @@ cdef class DualCD:
         Stops at epoch `until`, when `log` is full, or, from epoch `earliest` on, when half of the
         live lanes are ready: estimated relative gap at most targets[k], and largest violation of
         the optimality conditions at most `violation`. From epoch `warm` on, the offset of an
-        unregularized intercept moves.
+        unregularized intercept moves. With a finite `violation` no row is shrunk: the violation of
+        shrunk rows is not known.
 
         estimates (lanes, 2), after the last epoch: relative gap; 1 if ready else 0.
         log (any, 5), a row per epoch: seconds (perf_counter), primal and dual summed over the
@@ -666,7 +667,7 @@ cdef class DualCD:
                 estimates[k, 1] = _is_live(p, k) and gap <= targets[k] and (
                     max(0, ln.new_hi) - min(0, ln.new_lo) <= violation)
                 ready += estimates[k, 1] != 0
-            self._end_epoch(self.epoch >= warm)
+            self._end_epoch(self.epoch >= warm, violation == HUGE_VAL)
             log[done, 0] = perf_counter()
             log[done, 4] = p.active
             done += 1
@@ -695,7 +696,7 @@ cdef class DualCD:
                 return False
         return True
 
-    cdef void _end_epoch(self, bint move_offset) noexcept:
+    cdef void _end_epoch(self, bint move_offset, bint shrink) noexcept:
         """Shrinking thresholds for the next sweep; the multiplier step when asked."""
         cdef Problem *p = &self.p
         cdef Lane *ln
@@ -707,8 +708,8 @@ cdef class DualCD:
             if not _is_live(p, k):
                 continue
             ln = p.lane + k
-            ln.pg_hi = ln.new_hi if ln.new_hi > 0 else HUGE_VAL
-            ln.pg_lo = ln.new_lo if ln.new_lo < 0 else -HUGE_VAL
+            ln.pg_hi = ln.new_hi if shrink and ln.new_hi > 0 else HUGE_VAL
+            ln.pg_lo = ln.new_lo if shrink and ln.new_lo < 0 else -HUGE_VAL
             # Active rows are as good as solved: the offset would run away from the others.
             least = 0.1 * fabs(p.shift * (ln.offset + p.rho * ln.s) - ln.offset)
             if max(0, ln.new_hi) - min(0, ln.new_lo) <= max(least, 1e-11):
