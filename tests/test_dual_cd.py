@@ -428,6 +428,22 @@ def test_small_c_and_small_features_converge(loss, intercept):
         verify(fit, X * scale, y, loss=loss, C=C, intercept=intercept, tol=1e-3)
 
 
+def test_tiny_problems_converge_within_the_default_epochs():
+    # Seeds at which the intercept once ran away from rows that were all shrunk (gap 0.97), or
+    # shrunk rows were forgotten while the others were solved to rounding error.
+    for seed in (6, 18, 24, 26, 44, 78, 131, 140, 174, 228, 278, 281, 283, 301, 335, 354, 380):
+        rng = np.random.default_rng(seed)
+        n, d, classes = int(rng.integers(4, 120)), int(rng.integers(1, 8)), 2 + (seed % 5 == 0)
+        X = rng.standard_normal((n, d))
+        y = (X @ rng.standard_normal((d, classes)) + rng.standard_normal((n, classes))).argmax(1)
+        y[:classes] = range(classes)
+        C = 10 ** rng.uniform(-6, 1)
+        for intercept in INTERCEPTS:
+            fit = solve(X, y, loss=LOSSES[seed % 2], C=C, intercept=intercept, tol=1e-3,
+                        max_iter=1000)
+            verify(fit, X, y, loss=LOSSES[seed % 2], C=C, intercept=intercept, tol=1e-3)
+
+
 @pytest.mark.parametrize("intercept", INTERCEPTS)
 @pytest.mark.parametrize("loss", LOSSES)
 def test_large_c_and_scales_end_with_the_true_gap(loss, intercept):
