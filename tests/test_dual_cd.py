@@ -527,11 +527,15 @@ def test_kernel_checks_its_arrays():
 # ---- bits
 
 
-def big_problem(classes, n=2500, d=400):
+@pytest.fixture
+def always_threads(monkeypatch):
+    monkeypatch.setattr(dual_cd, "THREADS_FROM", 0)
+
+
+def big_problem(classes, n=1500, d=400):
     rng = np.random.default_rng(1)
     X = csr_array(rng.standard_normal((n, d)) * (rng.random((n, d)) < 0.1))
     y = (X @ rng.standard_normal((d, classes)) + rng.standard_normal((n, classes))).argmax(axis=1)
-    assert X.nnz * classes >= dual_cd.THREADS_FROM
     return X, y
 
 
@@ -540,11 +544,12 @@ def bits(fit):
             for a in (fit.coef, fit.intercept, fit.dual, fit.primal, fit.dual_objective)]
 
 
+@pytest.mark.usefixtures("always_threads")
 @pytest.mark.parametrize("loss", LOSSES)
 @pytest.mark.parametrize("classes", [3, 70])
 @pytest.mark.parametrize("layout", ["csr", "csr f32 i64", "dense"])
 def test_same_bits_for_any_number_of_threads(loss, classes, layout):
-    X, y = big_problem(classes, n=300 if classes == 70 else 2500)
+    X, y = big_problem(classes, n=300 if classes == 70 else 1500)
     if layout == "dense":
         X = X.toarray()
     elif layout != "csr":
@@ -557,6 +562,7 @@ def test_same_bits_for_any_number_of_threads(loss, classes, layout):
     assert bits(other) != bits(first)
 
 
+@pytest.mark.usefixtures("always_threads")
 def test_same_bits_from_many_threads_at_once():
     X, y = big_problem(3)
     jobs = [{"loss": loss, "threads": threads, "seed": seed, "tol": 1e-2, "C": 0.1}

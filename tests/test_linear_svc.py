@@ -21,6 +21,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from scipy.sparse import csr_array, csr_matrix
 
 from hingex import ConvergenceWarning, LinearSVC, NotFittedError
+from hingex.solvers import dual_cd
 
 LOSSES = ("hinge", "squared_hinge")
 INTERCEPTS = [{"fit_intercept": False}, {"intercept": "regularized", "intercept_scaling": 2.0},
@@ -252,9 +253,15 @@ def test_coefficients_may_be_replaced():
 # ---- bits
 
 
+@pytest.fixture
+def always_threads(monkeypatch):
+    monkeypatch.setattr(dual_cd, "THREADS_FROM", 0)
+
+
+@pytest.mark.usefixtures("always_threads")
 @pytest.mark.parametrize("loss", LOSSES)
 def test_same_bits(loss):
-    X, y = sparse_problem()
+    X, y = sparse_problem(n=800)
     reference = LinearSVC(loss, n_jobs=1).fit(X, y)
     bits = reference.coef_.tobytes(), reference.intercept_.tobytes()
     for options in ({"n_jobs": 1}, {"n_jobs": 2}, {"n_jobs": 3}, {"n_jobs": -1}, {},
@@ -269,11 +276,12 @@ def test_same_bits(loss):
     assert generators[0] == generators[1]
 
 
+@pytest.mark.usefixtures("always_threads")
 def test_many_fits_at_once():
-    X, y = sparse_problem(classes=2)
-    Z, z = sparse_problem(classes=4, seed=1)
+    X, y = sparse_problem(n=500, classes=2)
+    Z, z = sparse_problem(n=500, classes=4, seed=1)
     jobs = [(X, y, 1), (Z, z, 2), (X.toarray(), y, 1), (Z.toarray(), z, 2)] * 2
-    fit = lambda job: LinearSVC(n_jobs=job[2], tol=1e-2).fit(*job[:2]).coef_.tobytes()  # noqa: E731
+    fit = lambda job: LinearSVC(n_jobs=job[2], tol=0.03).fit(*job[:2]).coef_.tobytes()  # noqa: E731
     alone = [fit(job) for job in jobs]
     with ThreadPoolExecutor(4) as pool:
         assert list(pool.map(fit, jobs)) == alone
@@ -464,6 +472,8 @@ def test_errors_leave_no_bar():
 _FORK = """
     import multiprocessing, os, sys
     import numpy as np, hingex
+    from hingex.solvers import dual_cd
+    dual_cd.THREADS_FROM = 0
     rng = np.random.default_rng(0)
     X = rng.standard_normal((2000, 60)) * (rng.random((2000, 60)) < .5)
     import scipy.sparse as sp

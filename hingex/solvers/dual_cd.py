@@ -41,7 +41,9 @@ from ..stop import HISTORY_DTYPE, Monitor, State
 LOSS_CODES = {"hinge": 0, "squared_hinge": 1}  # as in src/core/loss/losses.def
 
 BLOCK = 64  # classes a block can hold: the bits of a row's mask
-THREADS_FROM = 2e5  # multiply-adds an epoch: below, waking threads costs more than it saves
+# Multiply-adds an epoch: below, threads save milliseconds, and cost a time slice of the scheduler
+# at every barrier when some other process has one of the CPUs.
+THREADS_FROM = 4e6
 WARM_EPOCHS = 2  # before the intercept starts to move by proximal steps
 SMALL = 0.05  # curvature of those steps, in mean squared row norms
 # and at least this over sum C_i: with a small C the duals are small, and so is what moves the
