@@ -454,8 +454,7 @@ cdef void _best_intercept(Problem *p, int64_t k) noexcept nogil:
     cdef double *bins = p.bins + k * (EDGES + 2) * MOMENTS
     cdef double m[MOMENTS]
     cdef double total[EDGES + 1]
-    cdef double centre = ln.intercept, best = HUGE_VAL, best_b = centre, b, reach = ln.half
-    cdef double step = ln.half / (EDGES // 2)
+    cdef double b, c, reach = ln.half, centre = ln.intercept, best = HUGE_VAL, best_b = centre
     cdef int64_t j, r, best_j = EDGES // 2
     for r in range(MOMENTS):
         m[r] = 0
@@ -463,13 +462,13 @@ cdef void _best_intercept(Problem *p, int64_t k) noexcept nogil:
     for j in range(EDGES, -1, -1):          # y = +1: all rows whose slot is past the edge
         for r in range(3):
             m[r] += bins[(j + 1) * MOMENTS + r]
-        total[j] = _side_at(m, (j - EDGES // 2) * step, p.loss)
+        total[j] = _side_at(m, (j - EDGES // 2) * (reach / (EDGES // 2)), p.loss)
     for j in range(EDGES + 1):
         for r in range(3, 6):
             m[r] += bins[j * MOMENTS + r]
-        b = centre + (j - EDGES // 2) * step
-        total[j] += _side_at(m + 3, -(j - EDGES // 2) * step, p.loss)
-        total[j] += 0.5 * (ln.wsq + p.inv_size * b * b)
+        c = (j - EDGES // 2) * (reach / (EDGES // 2))
+        b = centre + c
+        total[j] += 0.5 * ln.wsq + 0.5 * p.inv_size * b * b + _side_at(m + 3, -c, p.loss)
         if total[j] < best:
             best, best_b, best_j = total[j], b, j
     # The present intercept is the one that the dual converges to: another must be clearly better.
@@ -630,7 +629,8 @@ cdef class DualCD:
         Stops at epoch `until`, when `log` is full, or, from epoch `earliest` on, when half of the
         live lanes are ready: estimated relative gap at most targets[k], and largest violation of
         the optimality conditions at most `violation`. From epoch `warm` on, the offset of an
-        unregularized intercept moves.
+        unregularized intercept moves. With a finite `violation` no row is shrunk: the violation of
+        shrunk rows is not known.
 
         estimates (lanes, 2), after the last epoch: relative gap; 1 if ready else 0.
         log (any, 5), a row per epoch: seconds (perf_counter), primal and dual summed over the
@@ -667,7 +667,7 @@ cdef class DualCD:
                 estimates[k, 1] = _is_live(p, k) and gap <= targets[k] and (
                     max(0, ln.new_hi) - min(0, ln.new_lo) <= violation)
                 ready += estimates[k, 1] != 0
-            self._end_epoch(self.epoch >= warm)
+            self._end_epoch(self.epoch >= warm, violation == HUGE_VAL)
             log[done, 0] = perf_counter()
             log[done, 4] = p.active
             done += 1
@@ -696,7 +696,7 @@ cdef class DualCD:
                 return False
         return True
 
-    cdef void _end_epoch(self, bint move_offset) noexcept:
+    cdef void _end_epoch(self, bint move_offset, bint shrink) noexcept:
         """Shrinking thresholds for the next sweep; the multiplier step when asked."""
         cdef Problem *p = &self.p
         cdef Lane *ln
@@ -708,8 +708,8 @@ cdef class DualCD:
             if not _is_live(p, k):
                 continue
             ln = p.lane + k
-            ln.pg_hi = ln.new_hi if ln.new_hi > 0 else HUGE_VAL
-            ln.pg_lo = ln.new_lo if ln.new_lo < 0 else -HUGE_VAL
+            ln.pg_hi = ln.new_hi if shrink and ln.new_hi > 0 else HUGE_VAL
+            ln.pg_lo = ln.new_lo if shrink and ln.new_lo < 0 else -HUGE_VAL
             # Active rows are as good as solved: the offset would run away from the others.
             least = 0.1 * fabs(p.shift * (ln.offset + p.rho * ln.s) - ln.offset)
             if max(0, ln.new_hi) - min(0, ln.new_lo) <= max(least, 1e-11):
