@@ -71,16 +71,21 @@ class Monitor:
         self.callback = callback
         self.max_time = max_time
         self.tol = tol
-        self.bar = _progress_bar(label) if verbose else None
+        self.verbose = verbose
+        self.label = label
+        # Made by the first epoch: an error before it leaves no bar on the screen.
+        self.bar: Any = None
 
     @property
     def watching(self) -> bool:
         """Whether anybody looks at every epoch."""
-        return self.bar is not None or self.callback is not None
+        return self.verbose or self.callback is not None
 
     def update(self, state: State) -> bool:
         """Tell everyone; True when the callback asks to stop."""
-        if self.bar is not None:
+        if self.verbose:
+            if self.bar is None:
+                self.bar = _progress_bar(self.label)
             self._draw(self.bar, state)
         return self.callback is not None and bool(self.callback(state))
 
