@@ -308,11 +308,11 @@ class _Stored:
 
             text = json.dumps([str(s) for s in array], ensure_ascii=False, separators=(",", ":"))
             code: Any = _TEXT
-            self.data = np.frombuffer(text.encode("utf-8", "surrogatepass"), np.uint8)
+            self.data = memoryview(text.encode("utf-8", "surrogatepass"))
         else:
             if dtype.names:
                 dtype = np.dtype([(n, dtype[n].newbyteorder("<")) for n in dtype.names])  # packed
-                code = [[n, dtype[n].str] for n in dtype.names]
+                code = [[n, dtype[n].str] for n in dtype.names or ()]
             else:
                 dtype = dtype.newbyteorder("<")
                 code = dtype.str
@@ -321,7 +321,7 @@ class _Stored:
             if array.flags.f_contiguous and not array.flags.c_contiguous:
                 order = "F"
             flat = array.astype(dtype, copy=False).reshape(-1, order=order)  # type: ignore[call-overload]
-            self.data = np.ascontiguousarray(flat).view(np.uint8)
+            self.data = np.ascontiguousarray(flat).view(np.uint8).data
         self.entry = {
             "dtype": code,
             "shape": list(array.shape),
@@ -515,7 +515,7 @@ def _read_array(file: BinaryIO, name: str, entry: dict[str, Any]) -> np.ndarray:
     data = np.empty(entry["bytes"], dtype=np.uint8)
     if file.readinto(data) != data.nbytes:  # type: ignore[attr-defined]
         _fail(name, f"cut off inside {what}")
-    if zlib.crc32(data) != entry["crc32"]:
+    if zlib.crc32(data.data) != entry["crc32"]:
         _fail(name, f"checksum of {what} does not match: the file is damaged")
     if entry["dtype"] == _TEXT:
         import json
@@ -557,7 +557,7 @@ def _check_linear(fitted: dict[str, Any], arrays: dict[str, np.ndarray]) -> None
     if not (classes[1:] > classes[:-1]).all():
         raise ValueError("classes_ are not distinct and in ascending order")
     lanes = 1 if len(classes) == 2 else len(classes)
-    d = fitted.get("n_features_in_")
+    d = fitted.get("n_features_in_", 0)
     if not _is_count(d) or d == 0:
         raise ValueError(f"n_features_in_ is {d!r}, not a number of features")
     _expect(arrays, "coef_", (lanes, d), "<f8")
