@@ -19,14 +19,14 @@ _VERSION_KEY = "_hingex_version"
 
 
 @cache
-def _defaults(cls: type) -> dict[str, Any]:
+def _signature(cls: Any) -> dict[str, Any]:
     """Names and defaults of the parameters of `cls`, by the signature of its __init__."""
     import inspect
 
     found = {}
-    for p in list(inspect.signature(cls.__init__).parameters.values())[1:]:  # type: ignore[misc]
+    for p in list(inspect.signature(cls.__init__).parameters.values())[1:]:
         if p.kind in (p.VAR_POSITIONAL, p.VAR_KEYWORD):
-            if cls.__init__ is object.__init__:  # type: ignore[misc]
+            if cls.__init__ is object.__init__:
                 return {}
             raise TypeError(f"{cls.__name__}.__init__ must name its parameters, without {p}")
         found[p.name] = p.default
@@ -45,6 +45,11 @@ def _is_default(value: Any, default: Any) -> bool:
 class Estimator:
     """Base of all estimators: parameters, repr, pickling, scikit-learn's tags."""
 
+    @classmethod
+    def _defaults(cls) -> dict[str, Any]:
+        cached: Any = _signature
+        return cached(cls)
+
     def get_params(self, deep: bool = True) -> dict[str, Any]:
         """Parameters and their values.
 
@@ -58,7 +63,7 @@ class Estimator:
         dict
         """
         params = {}
-        for name in _defaults(type(self)):
+        for name in self._defaults():
             value = getattr(self, name)
             params[name] = value
             if deep and hasattr(value, "get_params") and not isinstance(value, type):
@@ -75,7 +80,7 @@ class Estimator:
         ValueError
             If there is no such parameter.
         """
-        valid = _defaults(type(self))
+        valid = self._defaults()
         nested: dict[str, dict[str, Any]] = {}
         for key, value in params.items():
             name, delimiter, rest = key.partition("__")
@@ -107,7 +112,7 @@ class Estimator:
         short.maxdict = short.maxlist = short.maxtuple = 6
         short.maxstring = short.maxother = 200
         given = (f"{name}={short.repr(getattr(self, name, default))}"
-                 for name, default in _defaults(type(self)).items()
+                 for name, default in self._defaults().items()
                  if not _is_default(getattr(self, name, default), default))
         return f"{type(self).__name__}({', '.join(given)})"
 

@@ -62,7 +62,7 @@ def available_cpus() -> int:
         cpus = len(os.sched_getaffinity(0))
     except (AttributeError, OSError):
         cpus = os.cpu_count() or 1
-    return min(cpus, _cgroup_cpus())
+    return int(min(cpus, _cgroup_cpus()))
 
 
 @cache

@@ -177,7 +177,7 @@ def _wrong_dimensions(X: Any, array: np.ndarray) -> str:
         got, detail = "1D array", f" of shape {array.shape}"
     if array.dtype.kind in "OSUT" and array.size and isinstance(array.flat[0], str | bytes):
         return (f"Expected 2D array, got {got} instead{detail}: X holds text, such as "
-                f"{array.flat[0]!r:.60}; turn it into numbers first, with a vectorizer for "
+                f"{_show(array.flat[0])}; turn it into numbers first, with a vectorizer for "
                 "example. Reshape your data only if these are numbers.")
     return (f"Expected 2D array, got {got} instead{detail}. Reshape your data: X.reshape(-1, 1) if "
             "it is a single feature, X.reshape(1, -1) if it is a single row.")
@@ -214,12 +214,12 @@ def _parsed(array: np.ndarray, name: str) -> np.ndarray:
                 ("row", "column") if array.ndim == 2 else ("position",),
                 np.unravel_index(position, array.shape), strict=False))
             if isinstance(value, complex | np.complexfloating):
-                raise ValueError(f"Complex data not supported: {name} holds {value!r} at {at}"
+                raise ValueError(f"Complex data not supported: {name} holds {_show(value)} at {at}"
                                  ) from error
             try:
                 float(value)
             except (ValueError, OverflowError):
-                raise ValueError(f"{name} must hold numbers; got {value!r:.60} at {at}") from error
+                raise ValueError(f"{name} must hold numbers; got {_show(value)} at {at}") from error
             except TypeError:
                 raise TypeError(f"{name} holds a value of type {type(value).__name__} at {at}; "
                                 "argument must be a string or a real number") from error
@@ -442,7 +442,7 @@ def encode_labels(y: Any, n_rows: int, owner: str = "LinearSVC") -> tuple[np.nda
         if classes.dtype.kind == "f":
             classes = classes.astype(np.float32 if classes.dtype.itemsize <= 4 else np.float64)
     if len(classes) < 2:
-        raise ValueError(f"y has 1 distinct label ({classes[0].item()!r}), that is 1 class; "
+        raise ValueError(f"y has 1 distinct label ({_show(classes[0])}), that is 1 class; "
                          f"{owner} needs at least 2 classes")
     return classes, codes
 
@@ -507,8 +507,8 @@ def _label_list(y: Any) -> np.ndarray:
         raise ValueError(f"y should be a 1d array of labels, one per row of X ({error})"
                          ) from error
     if labels.dtype.kind in "SU" and labels.ndim == 1 and isinstance(y, list | tuple) and not all(
-            isinstance(label, str) for label in y):
-        # NumPy turns [1, "a"] into strings; keep what was written.
+            isinstance(label, str) and not label.endswith("\0") for label in y):
+        # NumPy turns [1, "a"] into strings and drops NULs; look at what was written.
         labels = np.empty(len(y), dtype=object)
         labels[:] = y
     return labels
@@ -527,7 +527,7 @@ def _check_integral(y: np.ndarray) -> None:
         if bad.any():
             at = int(bad.argmax())
             raise ValueError("Unknown label type: continuous. y holds "
-                             f"{piece[at].item()!r} at row {start + at}; labels of classes must "
+                             f"{_show(piece[at])} at row {start + at}; labels of classes must "
                              "be strings, integers or floats with integral values")
 
 
@@ -542,8 +542,8 @@ def _object_labels(y: np.ndarray) -> np.ndarray:
     for row, label in enumerate(y):
         if label is None or type(label).__name__ in ("NAType", "NaTType") or (
                 isinstance(label, float | np.floating) and np.isnan(label)):
-            raise ValueError(f"Input y contains NaN or a missing value: first {label!r} at row "
-                             f"{row}; every row needs a label")
+            raise ValueError("Input y contains NaN or a missing value: first "
+                             f"{_show(label)} at row {row}; every row needs a label")
     if all(issubclass(t, numbers.Real | np.bool_) for t in types):
         same = np.array(y.tolist())  # bool, int or float, whichever holds them all
         if same.dtype.kind in "biuf":
@@ -580,7 +580,8 @@ def sample_weights(sample_weight: Any, n: int) -> np.ndarray | None:
         return None
     if is_sparse(sample_weight):
         raise TypeError("sample_weight is a sparse matrix; it must be a 1-D array")
-    weights = _numbers(np.asarray(sample_weight), "sample_weight").astype(np.float64, copy=False)
+    weights: Any = _numbers(np.asarray(sample_weight), "sample_weight")
+    weights = weights.astype(np.float64, copy=False)
     if weights.ndim == 0:
         weights = np.full(n, weights)
     if weights.shape != (n,):
@@ -590,7 +591,7 @@ def sample_weights(sample_weight: Any, n: int) -> np.ndarray | None:
     if bad.any():
         row = int(bad.argmax())
         raise ValueError("sample_weight must be finite and not negative; got "
-                         f"{weights[row].item()!r} at row {row}")
+                         f"{_show(weights[row])} at row {row}")
     if not weights.any():
         raise ValueError("sample_weight is zero in every row; at least one row of each class "
                          "needs a positive weight")
@@ -632,7 +633,7 @@ def row_weights(
     weights = sample_weights(sample_weight, n)
     n_classes = len(classes)
     if weights is None:
-        totals = np.bincount(codes, minlength=n_classes).astype(np.float64)
+        totals: Any = np.bincount(codes, minlength=n_classes)
     else:
         totals = np.bincount(codes, weights=weights, minlength=n_classes)
         _check_class_totals(totals, classes, "sample_weight")
@@ -654,8 +655,8 @@ def row_weights(
 
 def _check_class_totals(totals: np.ndarray, classes: np.ndarray, name: str) -> None:
     if not totals.all():
-        label = classes[int((totals == 0).argmax())].item()
-        raise ValueError(f"class {label!r} has no row with a positive weight: {name} is zero "
+        label = classes[int((totals == 0).argmax())]
+        raise ValueError(f"class {_show(label)} has no row with a positive weight: {name} is zero "
                          "there. Every class needs one; drop the rows of that class instead")
 
 
@@ -666,7 +667,7 @@ def _class_factors(class_weight: Any, classes: np.ndarray, totals: np.ndarray) -
         return totals.sum() / (len(classes) * totals)
     if not isinstance(class_weight, Mapping):
         raise ValueError('class_weight must be None, "balanced" or a dict {label: weight}; got '
-                         f"{class_weight!r:.60}")
+                         f"{_show(class_weight)}")
     labels = classes.tolist()
     known = set(labels)
     unknown = [key for key in class_weight if key not in known]
@@ -680,8 +681,16 @@ def _class_factors(class_weight: Any, classes: np.ndarray, totals: np.ndarray) -
     return factors
 
 
+def _show(value: Any, limit: int = 60) -> str:
+    """`value` in a message: NumPy scalars as Python's, long ones cut."""
+    if isinstance(value, np.generic):
+        value = value.item()
+    text = repr(value)
+    return text if len(text) <= limit else text[:limit] + "..."
+
+
 def _some(values: Sequence[Any], limit: int = 10) -> str:
-    shown = ", ".join(repr(v) for v in values[:limit])
+    shown = ", ".join(_show(v) for v in values[:limit])
     return shown + (", ..." if len(values) > limit else "")
 
 
@@ -692,15 +701,15 @@ def real(name: str, value: Any, *, positive: bool = True, allow_inf: bool = Fals
     """`value` as a float that is positive, or (positive=False) at least not negative."""
     what = "a positive number" if positive else "a number that is not negative"
     if isinstance(value, bool | np.bool_) or not isinstance(value, numbers.Real):
-        raise TypeError(f"{name} must be {what}; got {value!r:.60}")
+        raise TypeError(f"{name} must be {what}; got {_show(value)}")
     try:
         number = float(value)
     except OverflowError:
-        number = np.inf if value > 0 else -np.inf
+        number = np.inf if value > 0 else -np.inf  # type: ignore[operator]
     if not (number > 0 or (number == 0 and not positive)):
-        raise ValueError(f"{name} must be {what}; got {value!r}")
+        raise ValueError(f"{name} must be {what}; got {_show(value)}")
     if number == np.inf and not allow_inf:
-        raise ValueError(f"{name} must be {what} and finite; got {value!r:.60}")
+        raise ValueError(f"{name} must be {what} and finite; got {_show(value)}")
     return number
 
 
@@ -718,13 +727,13 @@ def integer(name: str, value: Any, minimum: int = 1) -> int:
     """`value` as an int of at least `minimum`; integral floats are refused."""
     what = "a positive integer" if minimum == 1 else f"an integer of at least {minimum}"
     if isinstance(value, bool | np.bool_):
-        raise TypeError(f"{name} must be {what}; got {value!r}")
+        raise TypeError(f"{name} must be {what}; got {_show(value)}")
     try:
         number = operator.index(value)
     except TypeError:
-        raise TypeError(f"{name} must be {what}; got {value!r:.60}") from None
+        raise TypeError(f"{name} must be {what}; got {_show(value)}") from None
     if number < minimum:
-        raise ValueError(f"{name} must be {what}; got {value!r}")
+        raise ValueError(f"{name} must be {what}; got {_show(value)}")
     return number
 
 
@@ -733,21 +742,21 @@ def choice(name: str, value: Any, allowed: Sequence[str]) -> str:
     if isinstance(value, str) and value in allowed:
         return str(value)
     options = " or ".join(f'"{option}"' for option in allowed)
-    raise ValueError(f"{name} must be {options}; got {value!r:.60}")
+    raise ValueError(f"{name} must be {options}; got {_show(value)}")
 
 
 def boolean(name: str, value: Any) -> bool:
     """`value` as a bool; numbers and strings are refused."""
     if isinstance(value, bool | np.bool_):
         return bool(value)
-    raise TypeError(f"{name} must be True or False; got {value!r:.60}")
+    raise TypeError(f"{name} must be True or False; got {_show(value)}")
 
 
 def optional_callable(name: str, value: Any) -> Any:
     """`value`, which must be callable or None."""
     if value is None or callable(value):
         return value
-    raise TypeError(f"{name} must be callable or None; got {value!r:.60}")
+    raise TypeError(f"{name} must be callable or None; got {_show(value)}")
 
 
 def random_seed(random_state: Any) -> int:
@@ -766,7 +775,7 @@ def random_seed(random_state: Any) -> int:
     if isinstance(random_state, np.random.RandomState):
         return int(random_state.randint(0, 2**64, dtype=np.uint64))
     what = ("random_state must be None, an integer from 0 to 2**64 - 1, or a numpy.random "
-            f"generator; got {random_state!r:.60}")
+            f"generator; got {_show(random_state)}")
     if isinstance(random_state, bool | np.bool_) or not hasattr(random_state, "__index__"):
         raise TypeError(what)
     seed = operator.index(random_state)

@@ -8,7 +8,6 @@ from collections.abc import Callable
 from dataclasses import astuple, dataclass
 from typing import Any
 
-
 HISTORY_DTYPE = [
     ("epoch", "i8"), ("seconds", "f8"), ("primal", "f8"), ("dual", "f8"), ("gap", "f8"),
     ("active", "i8"), ("certified", "?"),
@@ -76,6 +75,11 @@ class Monitor:
         self.max_time = max_time
         self.tol = tol
         self.bar = _progress_bar(label) if verbose else None
+
+    @property
+    def watching(self) -> bool:
+        """Whether anybody looks at every epoch."""
+        return self.bar is not None or self.callback is not None
 
     def update(self, state: State) -> bool:
         """Tell everyone; True when the callback asks to stop."""

@@ -10,8 +10,8 @@ with the bracket only for a regularized intercept. Dual, with w = sum_i alpha_i 
     max  sum_i alpha_i - 1/2 ||w||^2                    0 <= alpha_i <= C_i   (hinge)
     max  sum_i alpha_i - alpha_i^2/(4 C_i) - 1/2 ||w||^2     0 <= alpha_i     (squared hinge)
 
-and sum_i alpha_i y_i = 0 when the intercept is unregularized; that constraint is handled by the
-method of multipliers, whose augmented Lagrangian is the regularized problem with an offset.
+and sum_i alpha_i y_i = 0 when the intercept is unregularized. The intercept moves by proximal
+steps between the epochs (see `_dual_cd.pyx`), for an unregularized one the method of multipliers.
 
 Stopping: the relative duality gap (P - D) / |P| <= tol of every class, with P taken over all
 rows at the best intercept near the multiplier and D at a feasible alpha. During the epochs the
@@ -42,8 +42,8 @@ LOSS_CODES = {"hinge": 0, "squared_hinge": 1}  # as in src/core/loss/losses.def
 
 BLOCK = 64  # classes a block can hold: the bits of a row's mask
 THREADS_FROM = 2e5  # multiply-adds an epoch: below, waking threads costs more than it saves
-WARM_EPOCHS = 2  # before the offset of an unregularized intercept starts to move
-RHO = 0.05  # penalty of the method of multipliers, in mean squared row norms
+WARM_EPOCHS = 2  # before the intercept starts to move by proximal steps
+SMALL = 0.05  # curvature of those steps, in mean squared row norms
 # Problems this small (multiply-adds of all epochs) are solved to rounding error: it takes less
 # than some milliseconds, and then weights equal repeated rows to the last digits.
 POLISH_WORK = 2e6
@@ -109,7 +109,6 @@ def solve(
     if rows.nnz * lanes < THREADS_FROM:
         threads = 1
     blocks = max(-(-lanes // BLOCK), min(threads, lanes))
-    free = intercept == "unregularized"
 
     sqnorm = np.empty(n, dtype=np.float32)
     mean_sq = rows.sq_norms(sqnorm)
@@ -118,12 +117,9 @@ def solve(
         raise ValueError(
             f"row {row} of X has a norm beyond 1e19, too large to train on; scale the features"
         )
-    rho = {"none": 0.0, "regularized": scaling * scaling, "unregularized": RHO * mean_sq or RHO}
+    size = {"none": 0.0, "regularized": scaling * scaling, "unregularized": math.inf}[intercept]
     weights = np.zeros((d, lanes))
-    if start is None:
-        alpha = np.zeros((n, lanes))
-    else:
-        alpha = _feasible_start(start[0], loss, C, cost)
+    alpha = np.zeros((n, lanes)) if start is None else _feasible_start(start[0], loss, C, cost)
     lane_doubles, bin_doubles = cd_class.workspace()
     cd = cd_class(
         rows,
@@ -137,10 +133,10 @@ def solve(
         np.empty(n, dtype=np.int32),
         None if lanes == 1 else np.empty((blocks, n), dtype=np.uint64),
         np.zeros((lanes, lane_doubles)),
-        np.empty(lanes * bin_doubles if free else 0),
+        np.empty(lanes * bin_doubles if size > 0 else 0),
         np.zeros((2, blocks), dtype=np.uint64),
-        rho[intercept],
-        free,
+        size,
+        SMALL * mean_sq or SMALL,
         seed,
         threads,
         math.inf if max_time is None else begin + max_time,
@@ -148,38 +144,44 @@ def solve(
 
     track = _Track(lanes, tol, monitor, begin)
     epoch = 0
-    work_per_epoch = float(rows.nnz + 16 * n) * lanes
+    polish_epochs = int(POLISH_WORK / (float(rows.nnz + 16 * n) * lanes))
     try:
         status = "max_iter"
-        if start is not None and not cd.start(start[1] if free else None):
+        if start is not None and not cd.start(start[1] if size > 0 else None):
             status = "max_time"
-        while status == "max_iter" and epoch < max_iter:
-            if not cd.sweep():
+        while status == "max_iter" and epoch < max_iter and not track.all_done:
+            polish = epoch < polish_epochs
+            done = cd.advance(
+                min(max_iter, track.until(epoch, polish_epochs)),
+                track.earliest,
+                WARM_EPOCHS,
+                tol / track.factor,
+                POLISH_VIOLATION if polish else math.inf,
+                track.estimates,
+                track.log,
+            )
+            epoch = cd.epoch
+            if done < 0:
                 status = "max_time"
-                break
-            cd.estimate(track.estimated)
-            epoch += 1
-            active = cd.end_epoch(free and epoch > WARM_EPOCHS)
-            polish = epoch * work_per_epoch < POLISH_WORK
-            lanes_due = track.due(epoch, polish)
-            if lanes_due is not None:
-                if not cd.certify(lanes_due, track.certified):
+            stop = track.report(done if done >= 0 else -1 - done, epoch)
+            chosen = track.due(epoch, polish)
+            if status == "max_iter" and chosen is not None:
+                if cd.certify(chosen, track.certified):
+                    cd.freeze(track.settle(chosen, epoch))
+                    stop |= track.report_certified(epoch, int(cd.active))
+                else:
                     status = "max_time"
-                    break
-                done = track.settle(lanes_due, epoch)
-                cd.freeze(done)
-            if track.report(epoch, active, lanes_due is not None):
+            if stop and not track.all_done:
                 status = "callback"
-            if track.all_done:
-                status = "converged"
-                break
+        if track.all_done:
+            status = "converged"
         if status != "converged":
             # What was reached is certified too; it is one pass, so without a deadline.
             cd.set_deadline(math.inf)
             left = track.live.astype(np.uint8)
             cd.certify(left, track.certified)
             track.settle(left, epoch)
-            track.report(epoch, int(cd.active), True)
+            track.report_certified(epoch, int(cd.active))
             if track.all_done:
                 status = "converged"
         intercepts = track.certified[:, 2].copy()
@@ -225,62 +227,80 @@ class _Track:
         self.monitor = monitor
         self.begin = begin
         self.live = np.ones(lanes, dtype=bool)
-        self.estimated = np.empty((lanes, 4))
         self.certified = np.full((lanes, 3), np.nan)
         self.gap = np.full(lanes, np.inf)
         # True gap over estimated gap, as last seen: the estimate is taken while w moves.
         self.factor = np.ones(lanes)
-        self.rest_until = 0
+        self.earliest = 0
+        self.estimates = np.zeros((lanes, 2))
+        # When somebody watches, every epoch comes back here.
+        self.log = np.empty((1 if monitor.watching else 64, 5))
         self.history: list[tuple] = []
 
     @property
     def all_done(self) -> bool:
         return not self.live.any()
 
-    def _estimated_gap(self) -> np.ndarray:
-        primal = self.estimated[:, 0]
-        return (primal - self.estimated[:, 1]) / np.maximum(np.abs(primal), 1e-300)
+    def until(self, epoch: int, polish_epochs: int) -> int:
+        """The epoch to come back at in any case: to end the polishing, or at a power of two."""
+        if epoch < polish_epochs:
+            return polish_epochs
+        return max(16, 1 << epoch.bit_length())
 
     def due(self, epoch: int, polish: bool) -> np.ndarray | None:
         """Lanes to certify now, as uint8 flags, or None."""
-        ready = self.live & (self._estimated_gap() * self.factor <= self.tol)
-        if polish:
-            ready &= self.estimated[:, 2] <= POLISH_VIOLATION
-        elif epoch >= 16 and epoch & (epoch - 1) == 0:
+        ready = self.estimates[:, 1] > 0
+        if not polish and epoch >= 16 and epoch & (epoch - 1) == 0:
             return self.live.astype(np.uint8)  # the factor may be stale
-        count = np.count_nonzero(ready)
-        if epoch < self.rest_until or 2 * count < max(1, np.count_nonzero(self.live)):
-            return None
-        return ready.astype(np.uint8)
+        enough = 2 * np.count_nonzero(ready) >= np.count_nonzero(self.live)
+        return ready.astype(np.uint8) if enough and epoch >= self.earliest else None
 
     def settle(self, lanes: np.ndarray, epoch: int) -> np.ndarray:
         """Take in what certify found for these lanes; returns those that are done."""
         chosen = lanes.astype(bool)
         primal, dual = self.certified[:, 0], self.certified[:, 1]
-        scale = np.maximum(np.abs(primal), 1e-300)
-        gap = np.where(chosen, np.maximum(primal - dual, 0.0) / scale, self.gap)
-        done = chosen & (gap <= self.tol)
-        estimate = np.maximum(self._estimated_gap(), 1e-300)
-        self.factor[chosen] = np.clip(gap / estimate, 0.05, 20.0)[chosen]
-        self.gap = gap
+        gap = np.maximum(primal - dual, 0.0) / np.maximum(np.abs(primal), 1e-300)
+        self.gap = np.where(chosen, gap, self.gap)
+        done = chosen & (self.gap <= self.tol)
+        factor = self.gap / np.maximum(self.estimates[:, 0], 1e-300)
+        self.factor = np.where(chosen, np.clip(factor, 0.05, 20.0), self.factor)
         self.live &= ~done
-        self.rest_until = epoch + 1 + epoch // 16
+        self.earliest = epoch + 1 + epoch // 16
         return done.astype(np.uint8)
 
-    def report(self, epoch: int, active: int, certified: bool) -> bool:
-        """Add a line to the history and tell the monitor; True when it asks to stop."""
-        known = np.isfinite(self.gap) if certified else ~self.live
-        primal = np.where(known, self.certified[:, 0], self.estimated[:, 0])
-        dual = np.where(known, self.certified[:, 1], self.estimated[:, 1])
-        gap = (primal - dual) / np.maximum(np.abs(primal), 1e-300)
+    def report(self, epochs: int, last: int) -> bool:
+        """Add the log of the last epochs to the history; True when the monitor asks to stop."""
+        stop = False
+        for k in range(epochs):
+            seconds, primal, dual, gap, active = self.log[k].tolist()
+            state = State(
+                epoch=last - epochs + 1 + k,
+                seconds=seconds - self.begin,
+                primal=primal,
+                dual=dual,
+                gap=gap,
+                active=int(active),
+                certified=False,
+            )
+            self.history.append(state.as_row())
+            stop |= self.monitor.update(state)
+        return stop
+
+    def report_certified(self, epoch: int, active: int) -> bool:
+        """Put what is certified in the place of the last epoch's estimate."""
+        known = np.isfinite(self.gap)
+        if not known.all():
+            return False
         state = State(
             epoch=epoch,
             seconds=perf_counter() - self.begin,
-            primal=float(primal.sum()),
-            dual=float(dual.sum()),
-            gap=float(np.maximum(gap, 0.0).max()),
+            primal=float(self.certified[:, 0].sum()),
+            dual=float(self.certified[:, 1].sum()),
+            gap=float(self.gap.max()),
             active=active,
-            certified=bool(certified and known.all()),
+            certified=True,
         )
+        if self.history and self.history[-1][0] == epoch:
+            self.history.pop()
         self.history.append(state.as_row())
         return self.monitor.update(state)

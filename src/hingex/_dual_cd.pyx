@@ -3,17 +3,23 @@
 
 For each lane (one binary problem: the positive class against the rest, y_i = +-1)
 
-    primal   P(w, b)  = 1/2 ||w||^2 [+ b^2 / (2 rho)] + sum_i C_i phi(y_i (w.x_i + b))
-    dual     D(alpha) = sum_i alpha_i - 1/2 sum_i diag_i alpha_i^2 - 1/2 ||w||^2 [- rho s^2 / 2]
+    primal   P(w, b)  = 1/2 ||w||^2 + b^2 / (2 size) + sum_i C_i phi(y_i (w.x_i + b))
+    dual     D(alpha) = sum_i alpha_i - 1/2 sum_i diag_i alpha_i^2 - 1/2 ||w||^2 - size s^2 / 2
              w = sum_i alpha_i y_i x_i,  s = sum_i alpha_i y_i,  0 <= alpha_i <= upper_i
 
-with upper_i and diag_i given by the loss (core/loss/). The intercept is b = offset + rho * s:
+with upper_i and diag_i given by the loss (core/loss/). size is intercept_scaling^2 for a
+regularized intercept, a constant feature; for an unregularized one it is infinite, so that s = 0
+is a constraint; with no intercept b = 0 and s does not matter.
 
-    none            rho = 0, offset = 0
-    regularized     rho = intercept_scaling^2, offset = 0: a constant feature, the bracketed terms
-    unregularized   s = 0 is a constraint of the dual. Method of multipliers: its augmented
-                    Lagrangian is the regularized problem with an offset; `end_epoch` moves the
-                    offset by rho * s. `certify` first makes alpha feasible, in place.
+That constant feature is by far the stiffest direction of the problem when its size is used as it
+is. So b is taken out: in a sweep b = offset + rho * s with rho of the size of a small feature,
+and after each epoch the offset moves so that b takes a proximal step on the Lagrangian,
+
+    max_b  b s - b^2 / (2 size) - (b - b_last)^2 / (2 small)
+    rho = size small / (size + small),  offset = b_last size / (size + small),
+
+which for infinite size is the method of multipliers (offset += rho s). At the fixed point
+b = size * s. `certify` first repairs alpha, in place, so that s = b / size.
 
 A sweep visits the active rows in random order and solves each one-variable problem exactly
 (Hsieh et al., ICML 2008, Algorithm 2 and section 3.2 for shrinking). W is feature-major (d, K),
@@ -34,7 +40,7 @@ from time import perf_counter
 
 from ._rows cimport Rows
 from ._types cimport (
-    HX_PREFETCH, hx_axpy, hx_dot, hx_lane_axpy, hx_lane_dot, hx_lanes_axpy, hx_lanes_dot,
+    hx_axpy, hx_dot, hx_lane_axpy, hx_lane_dot, hx_lanes_axpy, hx_lanes_dot,
     hx_prefetch_row, hx_row, hx_rows, index, real,
 )
 
@@ -75,7 +81,7 @@ cdef double SLICE = 4e6     # multiply-adds between two looks at signals and the
 
 
 cdef struct Lane:
-    double offset, rho, s       # b = offset + rho * s
+    double offset, s            # b = offset + rho * s
     double wsq, asum, adiag     # ||w||^2, sum alpha, sum diag alpha^2, kept up to date
     double loss                 # sum C_i phi, each row as of its visit in the current sweep
     double loss_shrunk          # the part of rows shrunk at their upper bound
@@ -86,6 +92,7 @@ cdef struct Lane:
     double inside[2]
     double side, shrink         # the side to scale down and the share to take off,
     double bound_too            # from duals at their bound as well;
+    double slack                # estimated P - D, from the last epoch
     double half                 # half width of the range searched for the intercept;
     double primal, dual, intercept   # what it found
 
@@ -105,7 +112,10 @@ cdef struct Problem:
     uint64_t *live              # (blocks) lanes not yet frozen
     uint64_t *pick              # (blocks) lanes that certify works on
     int64_t lanes, blocks, per_block, used, active
-    int loss, free_offset
+    int loss
+    double rho, shift           # b = offset + rho * s; after an epoch offset = shift * b
+    double inv_size             # 1 / size, 0 for an unregularized intercept
+    bint has_intercept
 
 
 cdef inline void _bounds(const Problem *p, int64_t i, double *C, double *upper,
@@ -118,6 +128,14 @@ cdef inline void _bounds(const Problem *p, int64_t i, double *C, double *upper,
 
 cdef inline double _sign(const Problem *p, int64_t i, int64_t k) noexcept nogil:
     return 1.0 if p.codes[i] == (k if p.mask != NULL else 1) else -1.0
+
+
+cdef inline bint _is_live(const Problem *p, int64_t k) noexcept nogil:
+    return (p.live[k // p.per_block] >> (k % p.per_block)) & 1
+
+
+cdef inline bint _is_picked(const Problem *p, int64_t k) noexcept nogil:
+    return (p.pick[k // p.per_block] >> (k % p.per_block)) & 1
 
 
 cdef inline void _add_dual(Lane *ln, double y, double a, double diag) noexcept nogil:
@@ -171,9 +189,10 @@ cdef void _start(Problem *p, int64_t block, int64_t s, int64_t end, real *tag_v,
 
 # One coordinate: the gradient, whether to shrink, the step. Returns y * (change of alpha).
 cdef inline double _step(Lane *ln, double *alpha, double y, double f, double sq, double C,
-                         double upper, double diag, int loss, bint *shrink) noexcept nogil:
+                         double upper, double diag, double rho, int loss,
+                         bint *shrink) noexcept nogil:
     cdef double a = alpha[0]
-    cdef double t = y * (f + ln.offset + ln.rho * ln.s)
+    cdef double t = y * (f + ln.offset + rho * ln.s)
     cdef double g = t - 1 + diag * a
     cdef double pg = g
     cdef double q, new, change
@@ -196,7 +215,7 @@ cdef inline double _step(Lane *ln, double *alpha, double y, double f, double sq,
         ln.new_hi = pg
     if pg < ln.new_lo:
         ln.new_lo = pg
-    q = sq + ln.rho + diag
+    q = sq + rho + diag
     # A row of zeros with no intercept: the optimum is at a bound, whatever the step.
     new = a - g / q if q > 0 else (upper if g < 0 else 0)
     if new < 0:
@@ -236,7 +255,8 @@ cdef int64_t _sweep_one(Problem *p, int64_t s, real *tag_v, index *tag_i) noexce
         _bounds(p, i, &C, &upper, &diag)
         y = 1.0 if p.codes[i] == 1 else -1.0
         f = hx_dot(X, v, idx, length, p.W)
-        step = _step(&ln, p.alpha + i, y, f, p.sqnorm[i], C, upper, diag, p.loss, &shrink)
+        step = _step(&ln, p.alpha + i, y, f, p.sqnorm[i], C, upper, diag, p.rho,
+                     p.loss, &shrink)
         if step != 0:
             hx_axpy(X, step, v, idx, length, p.W)
         if shrink:
@@ -297,7 +317,7 @@ cdef void _sweep_lanes(Problem *p, int64_t block, int64_t s, int64_t end, real *
             k = HX_LOWEST(bits)
             bits &= bits - 1
             steps[k] = _step(&lane[k], alpha + k, 1.0 if k == positive else -1.0, scores[k],
-                             p.sqnorm[i], C, upper, diag, p.loss, &shrink)
+                             p.sqnorm[i], C, upper, diag, p.rho, p.loss, &shrink)
             if steps[k] != 0:
                 moved |= (<uint64_t>1) << k
             if shrink:
@@ -408,10 +428,10 @@ cdef void _examine(Problem *p, int64_t block, int64_t s, int64_t end, real *tag_
                     p.order[p.active] = <int32_t>i
                     p.active += 1
             ln.loss += value
-            if p.free_offset:
+            if p.has_intercept:
                 # The row counts for b < u when y = +1, and for b > -u when y = -1.
                 u = 1 - y * scores[j]
-                place = floor((y * u - ln.offset) / ln.half * (EDGES // 2)) + EDGES // 2 + 1
+                place = floor((y * u - ln.intercept) / ln.half * (EDGES // 2)) + EDGES // 2 + 1
                 slot = 0 if place < 0 else (EDGES + 1 if place > EDGES + 1 else <int64_t>place)
                 bin = p.bins + (k * (EDGES + 2) + slot) * MOMENTS + (0 if y > 0 else 3)
                 bin[0] += C
@@ -427,12 +447,11 @@ cdef double _primal_at(const double *m, double b, int loss) noexcept nogil:
 
 
 cdef void _best_intercept(Problem *p, int64_t k) noexcept nogil:
-    """The best of EDGES + 1 intercepts around the offset, by running sums over the bins."""
+    """The best of EDGES + 1 intercepts around the present one, by running sums over the bins."""
     cdef Lane *ln = p.lane + k
     cdef double *bins = p.bins + k * (EDGES + 2) * MOMENTS
     cdef double m[MOMENTS]
-    cdef double b, value, best = HUGE_VAL, best_b = ln.offset, gap
-    cdef double reach = ln.half
+    cdef double b, value, reach = ln.half, centre = ln.intercept, best = HUGE_VAL, best_b = centre
     cdef int64_t j, r, best_j = EDGES // 2
     for r in range(MOMENTS):
         m[r] = 0
@@ -443,21 +462,18 @@ cdef void _best_intercept(Problem *p, int64_t k) noexcept nogil:
         for r in range(3):
             m[r] -= bins[j * MOMENTS + r]
             m[3 + r] += bins[j * MOMENTS + 3 + r]
-        b = ln.offset + (j - EDGES // 2) * (ln.half / (EDGES // 2))
-        value = _primal_at(m, b, p.loss)
+        b = centre + (j - EDGES // 2) * (reach / (EDGES // 2))
+        value = 0.5 * ln.wsq + 0.5 * p.inv_size * b * b + _primal_at(m, b, p.loss)
         if value < best:
             best, best_b, best_j = value, b, j
-    # The multiplier is the intercept the dual converges to: another one must be clearly better.
-    ln.intercept = ln.offset
-    ln.primal = 0.5 * ln.wsq + ln.loss
-    gap = ln.primal - ln.dual
-    if ln.loss - best > 0.02 * gap:
+    # The present intercept is the one that the dual converges to: another must be clearly better.
+    if ln.primal - best > 0.02 * (ln.primal - ln.dual):
         ln.intercept = best_b
-        ln.primal = 0.5 * ln.wsq + best
+        ln.primal = best
     if best_j == 0 or best_j == EDGES:
         ln.half = 4 * reach
     else:
-        ln.half = max(4 * fabs(best_b - ln.offset), reach / 16, 1e-9 * (1 + fabs(ln.offset)))
+        ln.half = max(4 * fabs(best_b - centre), reach / 16, 1e-9 * (1 + fabs(centre)))
 
 
 cdef int64_t _run(Problem *p, Pass which, int64_t block, int64_t s, int64_t end, real *tag_v,
@@ -512,9 +528,10 @@ cdef class DualCD:
         None with one lane.
     lanes_state : float64 (lanes, LANE_FIELDS), bins : float64, flags : uint64 (2, blocks)
         Work space; see `workspace`.
-    rho : float
-    free_offset : bool
-        Unregularized intercept.
+    size : float
+        Squared value of the constant feature: 0 no intercept, infinity an unregularized one.
+    small : float
+        Squared value of the feature that stands for it in a sweep.
     seed : int
     threads : int
     """
@@ -530,7 +547,7 @@ cdef class DualCD:
                   const double[::1] cost, double cost_all, int loss, double[:, ::1] alpha,
                   double[:, ::1] W, int32_t[::1] order, uint64_t[:, ::1] mask,
                   double[:, ::1] lanes_state, double[::1] bins, uint64_t[:, ::1] flags,
-                  double rho, bint free_offset, uint64_t seed, int threads,
+                  double size, double small, uint64_t seed, int threads,
                   double deadline=HUGE_VAL):
         cdef Problem *p = &self.p
         cdef int64_t i, k, b, n = X.c.n, K = alpha.shape[1]
@@ -543,7 +560,7 @@ cdef class DualCD:
                 or (mask is not None and (mask.shape[1] != n
                                           or mask.shape[0] != flags.shape[1]))
                 or flags.shape[0] != 2 or flags.shape[1] * BLOCK < K
-                or (free_offset and bins.shape[0] != K * (EDGES + 2) * MOMENTS)):
+                or (size > 0 and bins.shape[0] != K * (EDGES + 2) * MOMENTS)):
             raise ValueError("arrays of DualCD do not fit each other")
         self.X = X
         self.keep = (codes, sqnorm, cost, alpha, W, order, mask, lanes_state, bins, flags)
@@ -551,17 +568,20 @@ cdef class DualCD:
         p.X = &X.c
         p.codes, p.sqnorm = &codes[0], &sqnorm[0]
         p.cost = NULL if cost is None else &cost[0]
-        p.cost_all, p.loss, p.free_offset = cost_all, loss, free_offset
+        p.cost_all, p.loss, p.has_intercept = cost_all, loss, size > 0
+        # (1 / size + 1 / small) is the curvature of the proximal step.
+        p.inv_size = 1 / size if size > 0 else 0
+        p.rho = 1 / (p.inv_size + 1 / small) if size > 0 else 0
+        p.shift = p.rho / small
         p.alpha, p.W, p.order = &alpha[0, 0], &W[0, 0], &order[0]
         p.mask = NULL if mask is None else &mask[0, 0]
         p.lane = <Lane *>&lanes_state[0, 0]
-        p.bins = &bins[0] if free_offset else NULL
+        p.bins = &bins[0] if p.has_intercept else NULL
         p.live, p.pick = &flags[0, 0], &flags[1, 0]
         p.lanes, p.blocks = K, flags.shape[1]
         p.per_block = (K + p.blocks - 1) // p.blocks
         p.blocks = (K + p.per_block - 1) // p.per_block
         for k in range(K):
-            p.lane[k].rho = rho
             p.lane[k].half = 1
             p.lane[k].pg_hi = HUGE_VAL
             p.lane[k].pg_lo = -HUGE_VAL
@@ -584,20 +604,72 @@ cdef class DualCD:
 
     # ---- steps -----------------------------------------------------------------------------
 
-    def start(self, const double[::1] offsets=None):
-        """W and the running sums from alpha (and offsets): a warm start. False if out of time."""
+    def start(self, const double[::1] intercepts=None):
+        """W and the running sums from alpha (and b): a warm start. False if out of time."""
         cdef Problem *p = &self.p
         cdef int64_t k
         for k in range(p.lanes):
-            if offsets is not None:
-                p.lane[k].offset = offsets[k]
+            if intercepts is not None:
+                p.lane[k].offset = p.shift * intercepts[k]
             p.lane[k].s = p.lane[k].asum = p.lane[k].adiag = 0
         if not self._passes(START):
             return False
         self._norms()
         return True
 
-    def sweep(self):
+    def advance(self, int64_t until, int64_t earliest, int64_t warm, const double[::1] targets,
+                double violation, double[:, ::1] estimates, double[:, ::1] log):
+        """Epochs until it is worth to certify; returns how many, or -1 - how many if out of time.
+
+        Stops at epoch `until`, when `log` is full, or, from epoch `earliest` on, when half of the
+        live lanes are ready: estimated relative gap at most targets[k], and largest violation of
+        the optimality conditions at most `violation`. From epoch `warm` on, the offset of an
+        unregularized intercept moves.
+
+        estimates (lanes, 2), after the last epoch: relative gap; 1 if ready else 0.
+        log (any, 5), a row per epoch: seconds (perf_counter), primal and dual summed over the
+        lanes, largest gap, active rows. The primal takes each row's loss as of its visit, so it
+        is an estimate, not a bound; frozen lanes count as certified.
+        """
+        cdef Problem *p = &self.p
+        cdef Lane *ln
+        cdef int64_t k, done = 0, ready, live
+        cdef double b, primal, dual, gap
+        if (targets.shape[0] != p.lanes or estimates.shape[0] != p.lanes
+                or estimates.shape[1] != 2 or log.shape[1] != 5):
+            raise ValueError("arrays of advance do not fit")
+        while done < log.shape[0] and self.epoch < until:
+            if not self._sweep():
+                return -1 - done
+            ready = live = 0
+            log[done, 1] = log[done, 2] = log[done, 3] = 0
+            for k in range(p.lanes):
+                ln = p.lane + k
+                primal, dual = ln.primal, ln.dual
+                if _is_live(p, k):
+                    live += 1
+                    b = ln.offset + p.rho * ln.s
+                    primal = 0.5 * (ln.wsq + p.inv_size * b * b) + ln.loss + ln.loss_shrunk
+                    # With s repaired to b / size, to first order.
+                    dual = ln.asum - 0.5 * (ln.adiag + ln.wsq - p.inv_size * b * b) - b * ln.s
+                    ln.slack = primal - dual
+                gap = max(0, primal - dual) / max(fabs(primal), 1e-300)
+                log[done, 1] += primal
+                log[done, 2] += dual
+                log[done, 3] = max(log[done, 3], gap)
+                estimates[k, 0] = gap
+                estimates[k, 1] = _is_live(p, k) and gap <= targets[k] and (
+                    max(0, ln.new_hi) - min(0, ln.new_lo) <= violation)
+                ready += estimates[k, 1] != 0
+            self._end_epoch(self.epoch >= warm)
+            log[done, 0] = perf_counter()
+            log[done, 4] = p.active
+            done += 1
+            if self.epoch >= earliest and 2 * ready >= max(1, live):
+                break
+        return done
+
+    cdef bint _sweep(self) except -1:
         """One epoch over the active rows. False when the deadline came first."""
         cdef Problem *p = &self.p
         cdef hx_rng rng
@@ -608,18 +680,17 @@ cdef class DualCD:
             p.lane[k].loss = 0
             p.lane[k].new_hi = -HUGE_VAL
             p.lane[k].new_lo = HUGE_VAL
-        if p.mask == NULL:
-            s = 0
-            while s < p.active:
-                with nogil:
-                    s = _dispatch(p, SWEEP, 0, s, p.active)
-                if not self._may_go_on():
-                    return False
-        elif not self._passes(SWEEP):
-            return False
+        if p.mask != NULL:
+            return self._passes(SWEEP)
+        s = 0
+        while s < p.active:
+            with nogil:
+                s = _dispatch(p, SWEEP, 0, s, p.active)
+            if not self._may_go_on():
+                return False
         return True
 
-    def end_epoch(self, bint move_offset):
+    cdef void _end_epoch(self, bint move_offset) noexcept:
         """Shrinking thresholds for the next sweep; the multiplier step when asked."""
         cdef Problem *p = &self.p
         cdef Lane *ln
@@ -627,15 +698,15 @@ cdef class DualCD:
         cdef uint64_t left
         self.epoch += 1
         for k in range(p.lanes):
-            ln = p.lane + k
-            if not (p.live[k // p.per_block] >> (k % p.per_block)) & 1:
+            if not _is_live(p, k):
                 continue
+            ln = p.lane + k
             ln.pg_hi = ln.new_hi if ln.new_hi > 0 else HUGE_VAL
             ln.pg_lo = ln.new_lo if ln.new_lo < 0 else -HUGE_VAL
             if move_offset:
-                ln.offset += ln.rho * ln.s
+                ln.offset = p.shift * (ln.offset + p.rho * ln.s)
         if p.mask == NULL:
-            return p.active
+            return
         # Rows with an active lane to the front.
         active = 0
         with nogil:
@@ -649,38 +720,16 @@ cdef class DualCD:
                     p.order[active] = <int32_t>i
                     active += 1
         p.active = active
-        return active
-
-    def estimate(self, double[:, ::1] out):
-        """Per lane: primal estimated from the last sweep, dual, largest violation; live or 0.
-
-        The primal takes each row's loss as of its visit, so it is no bound; the dual of an
-        unregularized intercept is what is left of it once s is repaired, to first order.
-        """
-        cdef Problem *p = &self.p
-        cdef Lane *ln
-        cdef int64_t k
-        cdef double b, own
-        if out.shape[0] != p.lanes or out.shape[1] != 4:
-            raise ValueError("out must be (lanes, 4)")
-        for k in range(p.lanes):
-            ln = p.lane + k
-            own = 0.5 * ln.wsq + (0 if p.free_offset else 0.5 * ln.rho * ln.s * ln.s)
-            b = ln.offset + ln.rho * ln.s
-            out[k, 0] = own + ln.loss + ln.loss_shrunk
-            out[k, 1] = ln.asum - 0.5 * ln.adiag - own - (b * ln.s if p.free_offset else 0)
-            out[k, 2] = max(0, ln.new_hi) - min(0, ln.new_lo)
-            out[k, 3] = (p.live[k // p.per_block] >> (k % p.per_block)) & 1
 
     def certify(self, const unsigned char[::1] lanes, double[:, ::1] out):
         """True primal and dual of the chosen lanes over all rows. False if out of time.
 
-        out (lanes, 3): primal, dual, intercept. First makes alpha feasible (unregularized
-        intercept), last brings back shrunk rows that violate their optimality condition.
+        out (lanes, 3): primal, dual, intercept. First repairs alpha, last brings back shrunk rows that violate their optimality condition.
         """
         cdef Problem *p = &self.p
         cdef Lane *ln
         cdef int64_t k, j
+        cdef double b
         if lanes.shape[0] != p.lanes or out.shape[0] != p.lanes or out.shape[1] != 3:
             raise ValueError("lanes and out must have a row per lane")
         for k in range(p.blocks):
@@ -688,33 +737,32 @@ cdef class DualCD:
         for k in range(p.lanes):
             if lanes[k]:
                 p.pick[k // p.per_block] |= (<uint64_t>1) << (k % p.per_block)
-        if p.free_offset and not self._make_feasible():
+        if p.has_intercept and not self._repair():
             return False
         for k in range(p.lanes):
             if lanes[k]:
                 ln = p.lane + k
-                # An unregularized intercept is the offset once s = 0.
-                ln.intercept = ln.offset if p.free_offset else ln.rho * ln.s
+                ln.intercept = ln.offset + p.rho * ln.s
                 ln.loss = ln.loss_shrunk = ln.s = ln.asum = ln.adiag = 0
-                if p.free_offset:
+                if p.has_intercept:
                     for j in range((EDGES + 2) * MOMENTS):
                         p.bins[k * (EDGES + 2) * MOMENTS + j] = 0
         if not self._passes(EXAMINE):
             return False
         self._norms()
         if p.mask != NULL:
-            p.active = p.used       # end_epoch of the next sweep moves idle rows back
+            p.active = p.used       # the next epoch moves idle rows back
         for k in range(p.lanes):
             if not lanes[k]:
                 continue
             ln = p.lane + k
-            ln.dual = ln.asum - 0.5 * ln.adiag - 0.5 * ln.wsq
-            if p.free_offset:
-                ln.dual -= fabs(ln.s * ln.offset)   # rounding left over from the repair
+            b = ln.intercept
+            ln.primal = 0.5 * (ln.wsq + p.inv_size * b * b) + ln.loss
+            ln.dual = ln.asum - 0.5 * (ln.adiag + ln.wsq)
+            if p.has_intercept:
+                # Without a size, s is 0 up to rounding, which is charged in full.
+                ln.dual -= 0.5 * ln.s * ln.s / p.inv_size if p.inv_size > 0 else fabs(ln.s * b)
                 _best_intercept(p, k)
-            else:
-                ln.dual -= 0.5 * ln.rho * ln.s * ln.s
-                ln.primal = 0.5 * ln.wsq + 0.5 * ln.rho * ln.s * ln.s + ln.loss
             out[k, 0], out[k, 1], out[k, 2] = ln.primal, ln.dual, ln.intercept
         return True
 
@@ -741,7 +789,7 @@ cdef class DualCD:
         if out.shape[0] != self.p.lanes:
             raise ValueError("out must have an entry per lane")
         for k in range(self.p.lanes):
-            out[k] = self.p.lane[k].offset + self.p.lane[k].rho * self.p.lane[k].s
+            out[k] = self.p.lane[k].offset + self.p.rho * self.p.lane[k].s
 
     # ---- inside ----------------------------------------------------------------------------
 
@@ -749,16 +797,17 @@ cdef class DualCD:
         PyErr_CheckSignals()
         return self.deadline == HUGE_VAL or perf_counter() < self.deadline
 
-    cdef bint _make_feasible(self) except -1:
-        """Scale the duals of each picked lane's heavier side so that sum y_i alpha_i = 0.
+    cdef bint _repair(self) except -1:
+        """Scale the duals of each picked lane's heavier side so that s = b / size.
 
         Only duals inside their bounds are scaled if they weigh enough, so that rows at the
-        upper bound stay there; sum alpha changes by |s|, which vanishes at the optimum.
+        upper bound stay there; what is taken off vanishes at the optimum. Left as it is where
+        size is finite and the excess costs the dual little.
         """
         cdef Problem *p = &self.p
         cdef Lane *ln
         cdef int64_t k, side
-        cdef double s
+        cdef double excess, b, target
         for k in range(p.lanes):
             ln = p.lane + k
             ln.total[0] = ln.total[1] = ln.inside[0] = ln.inside[1] = ln.shrink = 0
@@ -766,16 +815,22 @@ cdef class DualCD:
             return False
         for k in range(p.lanes):
             ln = p.lane + k
-            s = ln.total[1] - ln.total[0]
-            if s == 0:
+            ln.s = ln.total[1] - ln.total[0] if _is_picked(p, k) else ln.s
+            b = ln.offset + p.rho * ln.s
+            target = b * p.inv_size
+            excess = ln.s - target
+            side = excess > 0
+            excess = fabs(excess)
+            if not _is_picked(p, k) or excess == 0 or (
+                    0.5 * excess * excess < 0.02 * p.inv_size * ln.slack):
                 continue
-            side = s > 0
-            s = fabs(s)
             ln.side = 1 if side else -1
-            ln.bound_too = ln.inside[side] < 2 * s
-            ln.shrink = min(1.0, s / (ln.total[side] if ln.bound_too else ln.inside[side]))
-            ln.offset += ln.rho * ln.s      # the intercept stays where it is while s goes to 0
-            ln.s = 0
+            ln.bound_too = ln.inside[side] < 2 * excess
+            if (ln.total[side] if ln.bound_too else ln.inside[side]) <= 0:
+                continue
+            ln.shrink = min(1.0, excess / (ln.total[side] if ln.bound_too else ln.inside[side]))
+            ln.s = target
+            ln.offset = b - p.rho * target  # the intercept stays where it is
         return self._passes(REPAIR)
 
     cdef void _norms(self) noexcept:

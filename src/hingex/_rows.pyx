@@ -176,13 +176,24 @@ cdef int64_t _check_duplicates(const hx_rows *X, const index *idx, int64_t *seen
 
 cdef int64_t _check_finite(const hx_rows *X, const real *val, int64_t *pos) noexcept nogil:
     cdef int64_t i, j, start, end
-    cdef real zero
-    if X.is_csr or (X.cs == 1 and X.rs == X.d):
-        # One sum over everything: x * 0 is 0, or NaN for NaN and infinities.
-        zero = 0
-        for j in range(X.nnz):
-            zero += val[j] * 0
-        if zero == 0:
+    cdef int k
+    cdef real[8] zero       # eight sums: a single one would wait for each addition
+    cdef real nought = 0
+    if X.is_csr or (X.cs == 1 and X.rs == X.d) or (X.rs == 1 and X.cs == X.n):
+        # Sums over everything: x * 0 is 0, or NaN for NaN and infinities.
+        for k in range(8):
+            zero[k] = 0
+        j = 0
+        while j + 8 <= X.nnz:
+            for k in range(8):
+                zero[k] += val[j + k] * nought
+            j += 8
+        while j < X.nnz:
+            zero[0] += val[j] * nought
+            j += 1
+        for k in range(1, 8):
+            zero[0] += zero[k]
+        if zero[0] == 0:
             return -1
     for i in range(X.n):
         if X.is_csr:
