@@ -16,11 +16,11 @@ import stat
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from importlib import import_module
 from typing import TYPE_CHECKING, Any, BinaryIO, NoReturn
 
 import numpy as np
 
+from ._core import kernels
 from .stop import HISTORY_DTYPE
 
 if TYPE_CHECKING:
@@ -107,7 +107,7 @@ def save(model: Any, path: str | os.PathLike[str]) -> None:
     table = [{"name": key} | stored.entry for key, stored in arrays.items()]
     header = {
         "class": name,
-        "hingex": import_module("hingex").__version__,
+        "hingex": kernels("build").version(),
         "params": params,
         "fitted": fitted,
         "omitted": omitted,
@@ -261,7 +261,9 @@ def _is_binary(file: BinaryIO, name: str, size: int) -> bool:
 
 
 def _class(name: str) -> Any:
-    return getattr(import_module("hingex"), name)
+    from .linear import LinearSVC
+
+    return {"LinearSVC": LinearSVC}[name]
 
 
 def _round_up(n: int) -> int:
