@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 HISTORY_DTYPE = [
@@ -41,9 +41,6 @@ class State:
     gap: float
     active: int
     certified: bool
-
-    def as_row(self) -> tuple:
-        return astuple(self)
 
 
 class Monitor:
@@ -84,10 +81,10 @@ class Monitor:
     def update(self, state: State) -> bool:
         """Tell everyone; True when the callback asks to stop."""
         if self.bar is not None:
-            self._draw(state)
+            self._draw(self.bar, state)
         return self.callback is not None and bool(self.callback(state))
 
-    def _draw(self, state: State) -> None:
+    def _draw(self, bar: Any, state: State) -> None:
         # The gap falls about geometrically, so its logarithm is what advances evenly.
         done = 0.0
         if 0 < state.gap < 1 and self.tol < 1:
@@ -97,10 +94,10 @@ class Monitor:
         left = state.seconds * (1 - done) / done if done > 0 else math.inf
         if self.max_time is not None:
             left = min(left, max(0.0, self.max_time - state.seconds))
-        self.bar.n = max(self.bar.n, round(100 * done, 1))
+        bar.n = max(bar.n, round(100 * done, 1))
         sign = "" if state.certified else "~"
         shown = "?" if math.isinf(left) else f"{left:.1f} s"
-        self.bar.set_postfix_str(
+        bar.set_postfix_str(
             f"epoch {state.epoch}, gap {sign}{state.gap:.2e}, "
             f"active {state.active}, {state.seconds:.1f} s, left {shown}"
         )

@@ -198,7 +198,7 @@ def solve(
         primal=track.certified[:, 0].copy(),
         dual_objective=track.certified[:, 1].copy(),
         gap=track.gap,
-        history=np.array(track.history, dtype=HISTORY_DTYPE),
+        history=track.history,
         n_iter=epoch,
         converged=status == "converged",
         status=status,
@@ -235,7 +235,7 @@ class _Track:
         self.estimates = np.zeros((lanes, 2))
         # When somebody watches, every epoch comes back here.
         self.log = np.empty((1 if monitor.watching else 64, 5))
-        self.history: list[tuple] = []
+        self.parts: list[np.ndarray] = []
 
     @property
     def all_done(self) -> bool:
@@ -270,37 +270,35 @@ class _Track:
 
     def report(self, epochs: int, last: int) -> bool:
         """Add the log of the last epochs to the history; True when the monitor asks to stop."""
-        stop = False
-        for k in range(epochs):
-            seconds, primal, dual, gap, active = self.log[k].tolist()
-            state = State(
-                epoch=last - epochs + 1 + k,
-                seconds=seconds - self.begin,
-                primal=primal,
-                dual=dual,
-                gap=gap,
-                active=int(active),
-                certified=False,
-            )
-            self.history.append(state.as_row())
-            stop |= self.monitor.update(state)
-        return stop
+        entries = np.zeros(epochs, HISTORY_DTYPE)
+        entries["epoch"] = np.arange(last - epochs + 1, last + 1)
+        entries["seconds"] = self.log[:epochs, 0] - self.begin
+        for column, name in enumerate(("primal", "dual", "gap", "active"), start=1):
+            entries[name] = self.log[:epochs, column]
+        self.parts.append(entries)
+        # A monitor that watches has every epoch come here.
+        return self.monitor.watching and epochs > 0 and self._tell()
 
     def report_certified(self, epoch: int, active: int) -> bool:
         """Put what is certified in the place of the last epoch's estimate."""
-        known = np.isfinite(self.gap)
-        if not known.all():
+        if not np.isfinite(self.gap).all():
             return False
-        state = State(
-            epoch=epoch,
-            seconds=perf_counter() - self.begin,
-            primal=float(self.certified[:, 0].sum()),
-            dual=float(self.certified[:, 1].sum()),
-            gap=float(self.gap.max()),
-            active=active,
-            certified=True,
+        if not self.parts or not len(self.parts[-1]):
+            self.parts.append(np.zeros(1, HISTORY_DTYPE))
+        self.parts[-1][-1] = (
+            epoch,
+            perf_counter() - self.begin,
+            self.certified[:, 0].sum(),
+            self.certified[:, 1].sum(),
+            self.gap.max(),
+            active,
+            True,
         )
-        if self.history and self.history[-1][0] == epoch:
-            self.history.pop()
-        self.history.append(state.as_row())
-        return self.monitor.update(state)
+        return self.monitor.watching and self._tell()
+
+    def _tell(self) -> bool:
+        return self.monitor.update(State(*self.parts[-1][-1].item()))
+
+    @property
+    def history(self) -> np.ndarray:
+        return np.concatenate([np.zeros(0, HISTORY_DTYPE), *self.parts])

@@ -724,7 +724,8 @@ cdef class DualCD:
     def certify(self, const unsigned char[::1] lanes, double[:, ::1] out):
         """True primal and dual of the chosen lanes over all rows. False if out of time.
 
-        out (lanes, 3): primal, dual, intercept. First repairs alpha, last brings back shrunk rows that violate their optimality condition.
+        out (lanes, 3): primal, dual, intercept. First repairs alpha, last brings back shrunk
+        rows that violate their optimality condition.
         """
         cdef Problem *p = &self.p
         cdef Lane *ln
