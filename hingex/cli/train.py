@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """``hingex train``."""
 
+import math
 import os
 from time import perf_counter
 from typing import Any
@@ -47,12 +48,12 @@ def _class_weight(_: click.Context, __: click.Parameter, values: tuple[str, ...]
     for value in values:
         label, equals, weight = value.partition("=")
         try:
-            if not equals:
-                raise ValueError
             number = float(label)
+            if not equals or not math.isfinite(number):
+                raise ValueError
             key = int(number) if number.is_integer() else number
             weights[key] = float(weight)
-        except (ValueError, OverflowError):
+        except ValueError:
             raise click.BadParameter(f"{value!r} is neither \"balanced\" nor LABEL=WEIGHT, such as "
                                      "-1=2.5; \"balanced\" stands alone") from None
     if len(weights) < len(values):
