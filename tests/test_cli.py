@@ -486,6 +486,19 @@ def test_reader_goes_away(files, tmp_path):
     assert child.wait(30) == 141
 
 
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="Linux")
+def test_full_and_closed_outputs(files):
+    with open("/dev/full", "w") as full:
+        done = subprocess.run([*RUN, "info", str(files / "b.hgx")], stdout=full,
+                              stderr=subprocess.PIPE, timeout=60, check=False)
+    assert done.returncode == 1
+    assert done.stderr == b"error: No space left on device\n"
+    args = " ".join([*map(repr, RUN), "predict", str(files / "b.hgx"), str(files / "b.test")])
+    done = subprocess.run(["sh", "-c", args + " -q >&-"], stderr=subprocess.PIPE, timeout=60,
+                          check=False)
+    assert b"Traceback" not in done.stderr
+
+
 def hard_data(path):
     """Noise, which keeps coordinate descent busy for long at a large C."""
     rng = np.random.default_rng(0)

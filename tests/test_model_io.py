@@ -161,6 +161,15 @@ def test_unusual_memory_layouts(path):
         np.testing.assert_array_equal(load(path).coef_, coef)
 
 
+def test_headers_of_every_length(path):
+    """Offsets are digits in the header, whose length decides the offsets."""
+    model = fitted()
+    for n in [*range(130), *range(6000, 9000, 61), *range(90_000, 100_000, 997)]:
+        model.note_ = "x" * n
+        save(model, path)
+        same(model, load(path))
+
+
 def test_wide_gap_and_zero_vectors(path):
     """A fit that was stopped at once, and one whose weights are zero, can be kept."""
     with pytest.warns(hingex.ConvergenceWarning):

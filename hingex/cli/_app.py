@@ -88,6 +88,15 @@ def _warnings_as_lines() -> Iterator[None]:
         yield
 
 
+def _drop_output() -> None:
+    """If standard output takes no more (full disk, no reader), keep Python from trying at exit."""
+    try:
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
 class _App(click.Group):
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(_COMMANDS)
@@ -103,16 +112,17 @@ class _App(click.Group):
         try:
             with _warnings_as_lines():
                 result = super().invoke(ctx)
-            sys.stdout.flush()
+            if sys.stdout is not None:
+                sys.stdout.flush()
             return result
         except KeyboardInterrupt:
             click.echo("error: interrupted", err=True)
             ctx.exit(130)
         except BrokenPipeError:
-            # Nobody reads on; Python would fail again when it flushes at exit.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            _drop_output()
             ctx.exit(141)
         except _EXPECTED as error:
+            _drop_output()
             raise Failure(explain(error)) from error
 
 

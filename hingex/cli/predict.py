@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """``hingex predict``."""
 
-import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -74,7 +73,7 @@ def predict_command(
         return
     if output is None:
         for text in _lines(svm, X, texts, decision):
-            sys.stdout.write(text)
+            click.echo(text, nl=False)
         return
     with open(output, "w", encoding="utf-8") as file:
         file.writelines(_lines(svm, X, texts, decision))
