@@ -163,7 +163,7 @@ def test_not_converged_is_a_warning(files, tmp_path):
     ["--class-weight", "inf=1"], ["--class-weight", "balanced", "--class-weight", "1=1"],
     ["--class-weight", "1=1", "--class-weight", "1.0=2"],
     ["--max-iter", "0"], ["--max-time", "0"], ["--seed", "-1"], ["--n-features", "0"],
-    ["-j", "0"], ["extra"],
+    ["-j", "0"], ["-j", "100000"], ["extra"],
 ])
 def test_wrong_usage(files, tmp_path, options):
     result = run("train", files / "b.train", tmp_path / "m", *options, code=2)

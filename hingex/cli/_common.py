@@ -8,6 +8,8 @@ from typing import Any
 
 import click
 
+_MAX_JOBS = 1024
+
 json_option = click.option(
     "--json", "as_json", is_flag=True, help="Print one JSON object on standard output."
 )
@@ -30,8 +32,9 @@ def data_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _check_jobs(_: click.Context, __: click.Parameter, value: int | None) -> int | None:
-    if value == 0:
-        raise click.BadParameter("0 threads cannot work; 1 or more, or -1 for all CPUs")
+    if value is not None and (value == 0 or value > _MAX_JOBS):
+        raise click.BadParameter(f"{value} threads cannot work; 1 to {_MAX_JOBS}, or -1 for all "
+                                 "CPUs")
     return value
 
 
