@@ -17,6 +17,7 @@ from ._core import kernels
 from ._result import warn
 
 MAX_ROWS = 2**31 - 1
+MAX_COST = 1e200  # weights of losses up to this, and down to its inverse, leave solvers room
 _CHUNK = 1 << 16  # labels are looked at in pieces: temporary arrays stay small
 
 
@@ -630,6 +631,8 @@ def row_weights(
         For weights that are negative, not finite, of a wrong shape or for unknown labels, and
         for a class left without a positive weight.
     """
+    if not 1 / MAX_COST <= C <= MAX_COST:
+        raise ValueError(f"C must lie between {1 / MAX_COST:g} and {MAX_COST:g}; got {C!r}")
     weights = sample_weights(sample_weight, n)
     n_classes = len(classes)
     if weights is None:
@@ -645,9 +648,10 @@ def row_weights(
         out *= C
         if weights is not None:
             out *= weights
-    if not np.isfinite(out).all():
-        raise ValueError("C * class_weight * sample_weight is too large for float64: use smaller "
-                         "weights")
+    if not (out <= MAX_COST).all():
+        raise ValueError("C * class_weight * sample_weight is too large for float64 (beyond "
+                         f"{MAX_COST:g}): use smaller weights")
+    out[out < 1 / MAX_COST] = 0
     _check_class_totals(np.bincount(codes, weights=out, minlength=n_classes), classes,
                         "class_weight")
     return out

@@ -44,6 +44,9 @@ BLOCK = 64  # classes a block can hold: the bits of a row's mask
 THREADS_FROM = 2e5  # multiply-adds an epoch: below, waking threads costs more than it saves
 WARM_EPOCHS = 2  # before the intercept starts to move by proximal steps
 SMALL = 0.05  # curvature of those steps, in mean squared row norms
+# and at least this over sum C_i: with a small C the duals are small, and so is what moves the
+# intercept. 0.5 / sum C_i is the inverse curvature of the squared hinge in the intercept.
+SMALL_LEAST = 0.5
 # Problems this small (multiply-adds of all epochs) are solved to rounding error: it takes less
 # than some milliseconds, and then weights equal repeated rows to the last digits.
 POLISH_WORK = 2e6
@@ -118,6 +121,8 @@ def solve(
             f"row {row} of X has a norm beyond 1e19, too large to train on; scale the features"
         )
     size = {"none": 0.0, "regularized": scaling * scaling, "unregularized": math.inf}[intercept]
+    total = C * n if cost is None else float(cost.sum())
+    small = max(SMALL * mean_sq, SMALL_LEAST / total)
     weights = np.zeros((d, lanes))
     alpha = np.zeros((n, lanes)) if start is None else _feasible_start(start[0], loss, C, cost)
     lane_doubles, bin_doubles = cd_class.workspace()
@@ -136,7 +141,7 @@ def solve(
         np.empty(lanes * bin_doubles if size > 0 else 0),
         np.zeros((2, blocks), dtype=np.uint64),
         size,
-        SMALL * mean_sq or SMALL,
+        small,
         seed,
         threads,
         math.inf if max_time is None else begin + max_time,
@@ -187,6 +192,8 @@ def solve(
         intercepts = track.certified[:, 2].copy()
     except KeyboardInterrupt:
         status = "interrupted"
+        track.report(cd.epoch - epoch, cd.epoch)
+        epoch = cd.epoch
         intercepts = np.empty(lanes)
         cd.intercepts(intercepts)
     finally:

@@ -429,9 +429,10 @@ cdef void _examine(Problem *p, int64_t block, int64_t s, int64_t end, real *tag_
                     p.active += 1
             ln.loss += value
             if p.has_intercept:
-                # The row counts for b < u when y = +1, and for b > -u when y = -1.
-                u = 1 - y * scores[j]
-                place = floor((y * u - ln.intercept) / ln.half * (EDGES // 2)) + EDGES // 2 + 1
+                # An intercept c beyond the present one makes the slack u - y c: the row counts
+                # for c < u when y = +1, and for c > -u when y = -1.
+                u = 1 - t
+                place = floor(y * u / ln.half * (EDGES // 2)) + EDGES // 2 + 1
                 slot = 0 if place < 0 else (EDGES + 1 if place > EDGES + 1 else <int64_t>place)
                 bin = p.bins + (k * (EDGES + 2) + slot) * MOMENTS + (0 if y > 0 else 3)
                 bin[0] += C
@@ -439,11 +440,12 @@ cdef void _examine(Problem *p, int64_t block, int64_t s, int64_t end, real *tag_
                 bin[2] += C * u * u
 
 
-cdef double _primal_at(const double *m, double b, int loss) noexcept nogil:
-    """Sum of C phi over rows with moments m that are all on the sloping side at intercept b."""
+cdef double _side_at(const double *m, double c, int loss) noexcept nogil:
+    """Sum of C phi over rows with moments m, all of slack u - c > 0, and no less in rounding."""
+    cdef double extra = 1e-13
     if loss == 0:
-        return (m[1] - b * m[0]) + (m[4] + b * m[3])
-    return (m[2] - b * (2 * m[1] - b * m[0])) + (m[5] + b * (2 * m[4] + b * m[3]))
+        return m[1] - c * m[0] + extra * (m[1] + fabs(c) * m[0])
+    return m[2] - c * (2 * m[1] - c * m[0]) + extra * (m[2] + fabs(c) * (2 * m[1] + fabs(c) * m[0]))
 
 
 cdef void _best_intercept(Problem *p, int64_t k) noexcept nogil:
@@ -451,21 +453,24 @@ cdef void _best_intercept(Problem *p, int64_t k) noexcept nogil:
     cdef Lane *ln = p.lane + k
     cdef double *bins = p.bins + k * (EDGES + 2) * MOMENTS
     cdef double m[MOMENTS]
-    cdef double b, value, reach = ln.half, centre = ln.intercept, best = HUGE_VAL, best_b = centre
+    cdef double total[EDGES + 1]
+    cdef double b, c, reach = ln.half, centre = ln.intercept, best = HUGE_VAL, best_b = centre
     cdef int64_t j, r, best_j = EDGES // 2
     for r in range(MOMENTS):
         m[r] = 0
-    for j in range(EDGES + 2):          # y = +1: all rows whose slot is past the edge
+    # Only rows on the sloping side are ever added: others may be larger by any factor.
+    for j in range(EDGES, -1, -1):          # y = +1: all rows whose slot is past the edge
         for r in range(3):
-            m[r] += bins[j * MOMENTS + r]
+            m[r] += bins[(j + 1) * MOMENTS + r]
+        total[j] = _side_at(m, (j - EDGES // 2) * (reach / (EDGES // 2)), p.loss)
     for j in range(EDGES + 1):
-        for r in range(3):
-            m[r] -= bins[j * MOMENTS + r]
-            m[3 + r] += bins[j * MOMENTS + 3 + r]
-        b = centre + (j - EDGES // 2) * (reach / (EDGES // 2))
-        value = 0.5 * ln.wsq + 0.5 * p.inv_size * b * b + _primal_at(m, b, p.loss)
-        if value < best:
-            best, best_b, best_j = value, b, j
+        for r in range(3, 6):
+            m[r] += bins[j * MOMENTS + r]
+        c = (j - EDGES // 2) * (reach / (EDGES // 2))
+        b = centre + c
+        total[j] += 0.5 * ln.wsq + 0.5 * p.inv_size * b * b + _side_at(m + 3, -c, p.loss)
+        if total[j] < best:
+            best, best_b, best_j = total[j], b, j
     # The present intercept is the one that the dual converges to: another must be clearly better.
     if ln.primal - best > 0.02 * (ln.primal - ln.dual):
         ln.intercept = best_b
@@ -624,7 +629,8 @@ cdef class DualCD:
         Stops at epoch `until`, when `log` is full, or, from epoch `earliest` on, when half of the
         live lanes are ready: estimated relative gap at most targets[k], and largest violation of
         the optimality conditions at most `violation`. From epoch `warm` on, the offset of an
-        unregularized intercept moves.
+        unregularized intercept moves. With a finite `violation` no row is shrunk: the violation of
+        shrunk rows is not known.
 
         estimates (lanes, 2), after the last epoch: relative gap; 1 if ready else 0.
         log (any, 5), a row per epoch: seconds (perf_counter), primal and dual summed over the
@@ -661,7 +667,7 @@ cdef class DualCD:
                 estimates[k, 1] = _is_live(p, k) and gap <= targets[k] and (
                     max(0, ln.new_hi) - min(0, ln.new_lo) <= violation)
                 ready += estimates[k, 1] != 0
-            self._end_epoch(self.epoch >= warm)
+            self._end_epoch(self.epoch >= warm, violation == HUGE_VAL)
             log[done, 0] = perf_counter()
             log[done, 4] = p.active
             done += 1
@@ -690,19 +696,24 @@ cdef class DualCD:
                 return False
         return True
 
-    cdef void _end_epoch(self, bint move_offset) noexcept:
+    cdef void _end_epoch(self, bint move_offset, bint shrink) noexcept:
         """Shrinking thresholds for the next sweep; the multiplier step when asked."""
         cdef Problem *p = &self.p
         cdef Lane *ln
         cdef int64_t k, s, i, b, active
         cdef uint64_t left
+        cdef double least
         self.epoch += 1
         for k in range(p.lanes):
             if not _is_live(p, k):
                 continue
             ln = p.lane + k
-            ln.pg_hi = ln.new_hi if ln.new_hi > 0 else HUGE_VAL
-            ln.pg_lo = ln.new_lo if ln.new_lo < 0 else -HUGE_VAL
+            ln.pg_hi = ln.new_hi if shrink and ln.new_hi > 0 else HUGE_VAL
+            ln.pg_lo = ln.new_lo if shrink and ln.new_lo < 0 else -HUGE_VAL
+            # Active rows are as good as solved: the offset would run away from the others.
+            least = 0.1 * fabs(p.shift * (ln.offset + p.rho * ln.s) - ln.offset)
+            if max(0, ln.new_hi) - min(0, ln.new_lo) <= max(least, 1e-11):
+                self._unshrink(k)
             if move_offset:
                 ln.offset = p.shift * (ln.offset + p.rho * ln.s)
         if p.mask == NULL:
@@ -720,6 +731,20 @@ cdef class DualCD:
                     p.order[active] = <int32_t>i
                     active += 1
         p.active = active
+
+    cdef void _unshrink(self, int64_t k) noexcept:
+        """All rows of a lane take part in its next sweep, which shrinks none."""
+        cdef Problem *p = &self.p
+        cdef Lane *ln = p.lane + k
+        cdef uint64_t *mask
+        cdef int64_t i
+        ln.pg_hi, ln.pg_lo = HUGE_VAL, -HUGE_VAL
+        ln.loss_shrunk = 0
+        p.active = p.used
+        if p.mask != NULL:
+            mask = p.mask + k // p.per_block * p.X.n
+            for i in range(p.X.n):
+                mask[i] |= (<uint64_t>1) << (k % p.per_block)
 
     def certify(self, const unsigned char[::1] lanes, double[:, ::1] out):
         """True primal and dual of the chosen lanes over all rows. False if out of time.
@@ -852,8 +877,9 @@ cdef class DualCD:
         cdef int64_t b, s = 0, end, blocks = p.blocks
         cdef int64_t total = p.active if which == SWEEP else p.used
         cdef double per_row = (<double>p.X.nnz / max(p.X.n, 1) + 16) * min(p.per_block, 16)
-        cdef int64_t slice = max(1, <int64_t>(SLICE / per_row))
-        cdef int threads = self.threads
+        cdef int threads = max(1, self.threads)
+        cdef int64_t turns = (blocks + threads - 1) // threads      # blocks a thread works on
+        cdef int64_t slice = max(1, <int64_t>(SLICE / (per_row * turns)))
         while s < total:
             end = min(total, s + slice)
             with nogil:

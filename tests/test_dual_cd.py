@@ -1,0 +1,600 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Dual coordinate descent against independent optima, and its certificate against plain NumPy."""
+
+import os
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from numpy.testing import assert_allclose, assert_array_equal
+from scipy.optimize import minimize
+from scipy.sparse import csr_array
+
+from hingex import _validate
+from hingex._core import kernels
+from hingex.solvers import dual_cd
+from hingex.stop import Monitor
+
+LOSSES = ("hinge", "squared_hinge")
+INTERCEPTS = ("none", "regularized", "unregularized")
+SETTINGS = settings(max_examples=20, deadline=None, derandomize=True,
+                    suppress_health_check=list(HealthCheck))
+
+
+def solve(X, y, *, loss="squared_hinge", C=1.0, sample_weight=None, class_weight=None,
+          intercept="unregularized", scaling=1.0, tol=1e-9, max_iter=100_000, max_time=None,
+          threads=1, seed=0, start=None, callback=None):
+    rows = _validate.as_rows(X)
+    classes, codes = _validate.encode_labels(y, rows.n)
+    cost = _validate.row_weights(C, class_weight, sample_weight, classes, codes, rows.n)
+    return dual_cd.solve(
+        rows, codes, len(classes), loss=loss, C=C, cost=cost, intercept=intercept,
+        scaling=scaling, tol=tol, max_iter=max_iter, max_time=max_time, threads=threads,
+        seed=seed, monitor=Monitor(callback), start=start)
+
+
+def signs(y):
+    """(n, lanes) of +-1: one column for two classes, else one for each class against the rest."""
+    classes = np.unique(y)
+    positive = classes[1:] if len(classes) == 2 else classes
+    return np.where(np.asarray(y)[:, None] == positive, 1.0, -1.0)
+
+
+def dense(X):
+    return (X.toarray() if hasattr(X, "toarray") else np.asarray(X)).astype(np.float64)
+
+
+def objective(X, s, C, w, b, loss, intercept, scaling=1.0):
+    slack = np.maximum(0, 1 - s * (X @ w + b))
+    own = 0.5 * (b / scaling) ** 2 if intercept == "regularized" else 0
+    return 0.5 * w @ w + own + C @ (slack if loss == "hinge" else slack**2)
+
+
+def dual_value(X, s, C, alpha, loss, intercept, scaling=1.0):
+    w = X.T @ (alpha * s)
+    value = alpha.sum() - 0.5 * w @ w
+    if loss == "squared_hinge":
+        used = C > 0
+        value -= (alpha[used] * (alpha[used] / C[used])).sum() / 4
+    if intercept == "regularized":
+        value -= 0.5 * (scaling * (alpha @ s)) ** 2
+    return value
+
+
+def verify(fit, X, y, *, loss, C, intercept, scaling=1.0, tol=None):
+    """Recompute the whole certificate of every lane; C is a number or one per row."""
+    X = dense(X)
+    C = np.broadcast_to(np.asarray(C, dtype=float), (len(X),))
+    S = signs(y)
+    assert fit.dual.shape == S.shape
+    assert fit.coef.shape == (S.shape[1], X.shape[1])
+    for k, s in enumerate(S.T):
+        alpha, w, b = fit.dual[:, k], fit.coef[k], fit.intercept[k]
+        assert (alpha >= 0).all()
+        if loss == "hinge":
+            assert (alpha <= C).all()
+        assert (alpha[C == 0] == 0).all()
+        size = alpha @ np.abs(X).max(axis=1)
+        assert_allclose(w, X.T @ (alpha * s), rtol=0, atol=1e-10 * size)
+        if intercept == "none":
+            assert b == 0
+        elif intercept == "unregularized":
+            assert abs(alpha @ s) <= 1e-12 * alpha.sum()
+        primal = objective(X, s, C, w, b, loss, intercept, scaling)
+        dual = dual_value(X, s, C, alpha, loss, intercept, scaling)
+        assert dual <= primal * (1 + 1e-12)
+        assert_allclose(fit.primal[k], primal, rtol=1e-11)
+        assert_allclose(fit.dual_objective[k], dual, rtol=1e-9, atol=1e-11 * primal)
+        assert_allclose(fit.gap[k], max(primal - dual, 0) / primal, rtol=0, atol=1e-11)
+    if tol is not None:
+        assert fit.converged, (fit.status, fit.gap)
+        assert (fit.gap <= tol).all()
+
+
+def radius(fit):
+    """Upper bound of the distance of each lane's w from the optimal one, by strong convexity."""
+    return np.sqrt(2 * fit.gap * fit.primal) + 1e-7 * (1 + np.linalg.norm(fit.coef, axis=1))
+
+
+def assert_same_model(a, b, extra=0.0):
+    distance = np.linalg.norm(a.coef - b.coef, axis=1)
+    assert (distance <= radius(a) + radius(b) + extra).all()
+    assert_allclose(a.primal, b.primal, rtol=2e-9 + extra)
+
+
+# ---- independent optima
+
+
+def best_primal_squared(X, s, C, intercept, scaling):
+    """Smooth problem in (w, b / scaling) by L-BFGS-B."""
+    feature = {"none": 0.0, "regularized": scaling, "unregularized": 1.0}[intercept]
+    A = np.c_[X, np.full(len(X), feature)]
+    ridge = np.ones(A.shape[1])
+    if intercept == "unregularized":
+        ridge[-1] = 0
+
+    def f(z):
+        slack = np.maximum(0, 1 - s * (A @ z))
+        return 0.5 * ridge @ (z * z) + C @ slack**2, ridge * z - 2 * A.T @ (C * s * slack)
+
+    found = minimize(f, np.zeros(A.shape[1]), jac=True, method="L-BFGS-B",
+                     options={"maxiter": 5000, "maxfun": 20000, "ftol": 0, "gtol": 1e-12,
+                              "maxcor": 30})
+    return found.fun
+
+
+def best_dual_hinge(X, s, C, intercept, scaling):
+    """Dual quadratic program by SLSQP."""
+    Z = s[:, None] * X
+    Q = Z @ Z.T
+    if intercept == "regularized":
+        Q += scaling**2 * np.outer(s, s)
+    constraints = []
+    if intercept == "unregularized":
+        constraints = [{"type": "eq", "fun": lambda a: a @ s, "jac": lambda a: s}]
+    found = minimize(lambda a: 0.5 * a @ Q @ a - a.sum(), np.zeros(len(s)),
+                     jac=lambda a: Q @ a - 1, method="SLSQP", bounds=[(0, c) for c in C],
+                     constraints=constraints, options={"ftol": 1e-13, "maxiter": 500})
+    assert found.success, found.message
+    return -found.fun
+
+
+def random_problem(seed, n=24, d=4, classes=2):
+    rng = np.random.default_rng(seed)
+    X = rng.standard_normal((n, d)) * (rng.random((n, d)) < 0.7)
+    scores = X @ rng.standard_normal((d, classes)) + 0.7 * rng.standard_normal((n, classes)) + (
+        0.5 * np.arange(classes))
+    y = scores.argmax(axis=1)
+    y[:classes] = np.arange(classes)
+    return X, y
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("classes", [2, 3])
+@pytest.mark.parametrize("intercept", INTERCEPTS)
+@pytest.mark.parametrize("loss", LOSSES)
+def test_optimum_is_that_of_an_independent_solver(loss, intercept, classes, weighted):
+    X, y = random_problem(classes + 10 * weighted, classes=classes)
+    rng = np.random.default_rng(5)
+    weights = rng.uniform(0, 3, len(y)).round(1) if weighted else None
+    factors = {0: 0.5, 1: 2.0} if weighted else None
+    C = 0.7
+    cost = np.full(len(y), C)
+    if weighted:
+        weights[2] = 0
+        cost = C * weights * np.array([0.5, 2.0, 1.0])[y]
+    scaling = 1.5
+    fit = solve(X, y, loss=loss, C=C, sample_weight=weights, class_weight=factors,
+                intercept=intercept, scaling=scaling, tol=1e-9)
+    verify(fit, X, y, loss=loss, C=cost, intercept=intercept, scaling=scaling, tol=1e-9)
+    best = best_dual_hinge if loss == "hinge" else best_primal_squared
+    for k, s in enumerate(signs(y).T):
+        truth = best(X, s, cost, intercept, scaling)
+        assert_allclose(fit.primal[k], truth, rtol=1e-7)
+        # Optimality of each row: outside the margin alpha = 0, inside at the bound (hinge) or
+        # 2 C slack (squared hinge), which is what the derivative of the loss says.
+        slack = 1 - s * (X @ fit.coef[k] + fit.intercept[k])
+        alpha = fit.dual[:, k]
+        if loss == "hinge":
+            assert (alpha[slack < -1e-3] <= 1e-6).all()
+            assert_allclose(alpha[slack > 1e-3], cost[slack > 1e-3], atol=1e-6)
+        else:
+            assert_allclose(alpha, 2 * cost * np.maximum(slack, 0), atol=3e-4)
+
+
+def test_closed_forms():
+    # Two points at +-1: w = 1 and P = 1/2 for the hinge with C >= 1/2, else w = 2C.
+    X, y = [[-1.0], [1.0]], [0, 1]
+    for C in (0.1, 0.5, 3.0):
+        fit = solve(X, y, loss="hinge", C=C)
+        assert_allclose(fit.coef, [[min(1, 2 * C)]], rtol=1e-9)
+        assert_allclose(fit.primal, 0.5 - 2 * (0.5 - min(C, 0.5)) ** 2, rtol=1e-9)
+        fit = solve(X, y, loss="squared_hinge", C=C)
+        assert_allclose(fit.coef, [[4 * C / (1 + 4 * C)]], rtol=1e-9)
+        assert_allclose(fit.intercept, [0.0], atol=1e-9)
+
+
+@pytest.mark.parametrize("tol", [1e-1, 1e-3, 1e-6, 1e-9])
+@pytest.mark.parametrize("intercept", INTERCEPTS)
+@pytest.mark.parametrize("loss", LOSSES)
+def test_gap_is_reached_and_true(monkeypatch, loss, intercept, tol):
+    monkeypatch.setattr(dual_cd, "POLISH_WORK", 0.0)
+    X, y = random_problem(3, n=200, d=10, classes=4)
+    fit = solve(X, y, loss=loss, intercept=intercept, tol=tol)
+    verify(fit, X, y, loss=loss, C=1.0, intercept=intercept, tol=tol)
+    assert fit.status == "converged"
+    last = fit.history[-1]
+    assert last["certified"]
+    assert_allclose(last["primal"], fit.primal.sum())
+    assert_allclose(last["dual"], fit.dual_objective.sum())
+    assert last["gap"] == fit.gap.max()
+    assert_array_equal(fit.history["epoch"], np.arange(1, fit.n_iter + 1))
+    assert (np.diff(fit.history["seconds"]) >= 0).all()
+
+
+@pytest.mark.parametrize("classes", [2, 5])
+@pytest.mark.parametrize("intercept", INTERCEPTS)
+@pytest.mark.parametrize("loss", LOSSES)
+def test_stopped_early_the_certificate_is_true(loss, intercept, classes):
+    X, y = random_problem(4, n=150, d=30, classes=classes)
+    for epochs in (1, 2, 5, 20):
+        fit = solve(X, y, loss=loss, intercept=intercept, C=100.0, tol=1e-13, max_iter=epochs)
+        assert fit.n_iter == epochs
+        assert fit.status == "max_iter"
+        verify(fit, X, y, loss=loss, C=100.0, intercept=intercept)
+
+
+def test_certified_primal_does_not_cancel():
+    # Well-classified rows far away: sums over them once drowned the loss of the others.
+    rng = np.random.default_rng(1197)
+    for scale in (1e3, 1e6, 1e9):
+        X = rng.standard_normal((40, 2))
+        y = (X[:, 0] > 0).astype(int)
+        X[::5] *= scale
+        for loss in LOSSES:
+            for epochs in (1, 4, 30):
+                fit = solve(X, y, loss=loss, C=1e-3, max_iter=epochs, tol=1e-6)
+                value = objective(X, signs(y)[:, 0], np.full(40, 1e-3), fit.coef[0],
+                                  fit.intercept[0], loss, "unregularized")
+                assert_allclose(fit.primal[0], value, rtol=1e-6)
+
+
+# ---- properties
+
+
+@st.composite
+def problems(draw, classes=2):
+    n = draw(st.integers(max(3, classes), 12))
+    d = draw(st.integers(1, 4))
+    # Multiples of 1/4: the same numbers in float32.
+    entry = st.integers(-12, 12).map(lambda v: v / 4)
+    X = np.array(draw(st.lists(entry, min_size=n * d, max_size=n * d))).reshape(n, d)
+    y = np.array(draw(st.lists(st.integers(0, classes - 1), min_size=n, max_size=n)))
+    y[:classes] = np.arange(classes)
+    return SimpleNamespace(X=X, y=y, loss=draw(st.sampled_from(LOSSES)),
+                           intercept=draw(st.sampled_from(INTERCEPTS)),
+                           C=draw(st.sampled_from([0.01, 0.5, 1.0, 8.0])))
+
+
+def solve_problem(p, X=None, y=None, **options):
+    options = {"loss": p.loss, "intercept": p.intercept, "C": p.C, "max_iter": 300_000} | options
+    fit = solve(p.X if X is None else X, p.y if y is None else y, **options)
+    assert fit.converged, (p, fit.status, fit.gap)
+    return fit
+
+
+@SETTINGS
+@given(problems())
+def test_property_certificate_binary(p):
+    verify(solve_problem(p), p.X, p.y, loss=p.loss, C=p.C, intercept=p.intercept, tol=1e-9)
+
+
+@SETTINGS
+@given(problems(classes=3))
+def test_property_certificate_one_vs_rest(p):
+    verify(solve_problem(p), p.X, p.y, loss=p.loss, C=p.C, intercept=p.intercept, tol=1e-9)
+
+
+@SETTINGS
+@given(problems(), st.sampled_from([np.float32, np.float64]),
+       st.sampled_from(["C", "F", "strided", "csr", "csr32", "csr64", "mixed", "explicit zeros"]))
+def test_property_layout_does_not_matter(p, dtype, layout):
+    reference = solve_problem(p)
+    X = p.X.astype(dtype)
+    if layout == "F":
+        X = np.asfortranarray(X)
+    elif layout == "strided":
+        X = np.repeat(np.repeat(X, 2, axis=0), 3, axis=1)[::2, ::-3][:, ::-1]
+    elif layout != "C":
+        X = csr_array(X)
+        if layout == "explicit zeros":
+            X = csr_array((p.X.astype(dtype).ravel(), np.tile(np.arange(p.X.shape[1]), len(p.X)),
+                           np.arange(len(p.X) + 1) * p.X.shape[1]), shape=p.X.shape)
+        X.indices = X.indices.astype(np.int64 if layout == "csr64" else np.int32)
+        X.indptr = X.indptr.astype(np.int64 if layout in ("csr64", "mixed") else np.int32)
+    assert_same_model(solve_problem(p, X), reference)
+
+
+@settings(SETTINGS, max_examples=10)
+@given(problems(), st.randoms(use_true_random=False))
+def test_property_permutations(p, random):
+    reference = solve_problem(p)
+    columns, rows = list(range(p.X.shape[1])), list(range(len(p.y)))
+    random.shuffle(columns)
+    random.shuffle(rows)
+    moved = solve_problem(p, p.X[:, columns])
+    moved.coef = moved.coef[:, np.argsort(columns)]
+    assert_same_model(moved, reference)
+    assert_same_model(solve_problem(p, p.X[rows], p.y[rows]), reference)
+    assert_same_model(solve_problem(p, seed=12345), reference)
+
+
+@SETTINGS
+@given(problems(), st.data())
+def test_property_weights_are_repetitions(p, data):
+    n = len(p.y)
+    counts = np.array(data.draw(st.lists(st.integers(0, 3), min_size=n, max_size=n)))
+    counts[:2] = np.maximum(counts[:2], 1)
+    weighted = solve_problem(p, sample_weight=counts)
+    repeated = solve_problem(p, np.repeat(p.X, counts, axis=0), np.repeat(p.y, counts))
+    assert_same_model(weighted, repeated)
+    verify(weighted, p.X, p.y, loss=p.loss, C=p.C * counts, intercept=p.intercept, tol=1e-9)
+
+
+@SETTINGS
+@given(problems(classes=3), st.sampled_from([0.25, 3.0]))
+def test_property_class_weight_and_c_are_row_weights(p, factor):
+    weights = np.array([factor, 1.0, 2.0])[p.y]
+    by_class = solve_problem(p, class_weight={0: factor, 2: 2.0})
+    assert_same_model(by_class, solve_problem(p, sample_weight=weights))
+    assert_same_model(solve_problem(p, sample_weight=factor),
+                      solve_problem(p, C=p.C * factor))
+
+
+@SETTINGS
+@given(problems(), st.sampled_from([0.5, 2.0]))
+def test_property_scale_of_features_is_scale_of_c(p, scale):
+    if p.intercept == "regularized":
+        p.intercept = "none"
+    scaled = solve_problem(p, p.X * scale, C=p.C / scale**2)
+    scaled.coef = scaled.coef * scale
+    scaled.primal = scaled.primal * scale**2
+    assert_same_model(scaled, solve_problem(p))
+
+
+# ---- odd data
+
+
+@pytest.mark.parametrize("classes", [2, 3])
+@pytest.mark.parametrize("intercept", INTERCEPTS)
+@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize("sparse", [False, True])
+def test_degenerate_data(loss, intercept, classes, sparse):
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((30, 4))
+    X[[0, 7, 29]] = 0                       # rows of zeros, empty in CSR
+    X[:, 2] = 0                             # a feature never used
+    X[10:15] = X[15:20]                     # duplicates ...
+    y = np.arange(30) % classes
+    y[10:15] = (y[15:20] + 1) % classes     # ... with other labels
+    fit = solve(csr_array(X) if sparse else X, y, loss=loss, intercept=intercept, tol=1e-8)
+    verify(fit, X, y, loss=loss, C=1.0, intercept=intercept, tol=1e-8)
+    assert (fit.coef[:, 2] == 0).all()
+
+
+@pytest.mark.parametrize("balance", [1, 5])
+@pytest.mark.parametrize("intercept", INTERCEPTS)
+@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize("sparse", [False, True])
+def test_nothing_but_zeros(loss, intercept, balance, sparse):
+    n = 10
+    X, y = np.zeros((n, 3)), (np.arange(n) < balance).astype(int)
+    fit = solve(csr_array(X) if sparse else X, y, loss=loss, intercept=intercept, tol=1e-6)
+    verify(fit, X, y, loss=loss, C=1.0, intercept=intercept, tol=1e-6)
+    assert (fit.coef == 0).all()
+    if intercept == "none":
+        assert_allclose(fit.primal, n)
+    elif intercept == "unregularized":      # the best constant: a vote, or the mean of y
+        value = 2 * balance if loss == "hinge" else 4 * balance * (n - balance) / n
+        assert_allclose(fit.primal, value, rtol=1e-6)
+
+
+@pytest.mark.parametrize("intercept", INTERCEPTS)
+@pytest.mark.parametrize("loss", LOSSES)
+def test_two_rows_one_feature(loss, intercept):
+    for X in ([[1.0], [2.0]], [[0.0], [1.0]], [[1.0], [1.0]], [[-1e3], [1e-3]]):
+        fit = solve(X, [0, 1], loss=loss, intercept=intercept, tol=1e-7)
+        verify(fit, X, [0, 1], loss=loss, C=1.0, intercept=intercept, tol=1e-7)
+
+
+@pytest.mark.parametrize("intercept", INTERCEPTS)
+@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize("sparse", [False, True])
+def test_one_tiny_class_and_many_classes(loss, intercept, sparse):
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((400, 8)) * (rng.random((400, 8)) < 0.5)
+    given_X = csr_array(X) if sparse else X
+    y = rng.integers(0, 2, 400)
+    y[17] = 2
+    fit = solve(given_X, y, loss=loss, intercept=intercept, C=0.1, tol=1e-6)
+    verify(fit, X, y, loss=loss, C=0.1, intercept=intercept, tol=1e-6)
+    y = np.arange(400) % 70                 # two blocks of lanes
+    fit = solve(given_X, y, loss=loss, intercept=intercept, C=0.1, tol=1e-5)
+    verify(fit, X, y, loss=loss, C=0.1, intercept=intercept, tol=1e-5)
+
+
+def test_lanes_are_the_binary_problems():
+    X, y = random_problem(8, n=300, d=12, classes=5)
+    together = solve(X, y, C=0.3, tol=1e-9)
+    for k in range(5):
+        alone = solve(X, y == k, C=0.3, tol=1e-9)
+        assert_allclose(together.primal[k], alone.primal[0], rtol=2e-9)
+        assert_allclose(together.coef[k], alone.coef[0], atol=1e-4)
+
+
+@pytest.mark.parametrize("intercept", INTERCEPTS)
+@pytest.mark.parametrize("loss", LOSSES)
+def test_small_c_and_small_features_converge(loss, intercept):
+    # The multiplier once took thousands of epochs, because duals are as small as C.
+    X, y = random_problem(2, n=100, d=5)
+    for C, scale in ((1e-12, 1), (1e-6, 1), (1e-3, 1), (0.01, 1), (1.0, 1e-6), (1.0, 1e-25),
+                     (1.0, 1e-170), (1e-200, 1)):
+        fit = solve(X * scale, y, loss=loss, C=C, intercept=intercept, max_iter=1000, tol=1e-3)
+        verify(fit, X * scale, y, loss=loss, C=C, intercept=intercept, tol=1e-3)
+
+
+def test_tiny_problems_converge_within_the_default_epochs():
+    # Seeds at which the intercept once ran away from rows that were all shrunk (gap 0.97), or
+    # shrunk rows were forgotten while the others were solved to rounding error.
+    for seed in (6, 18, 24, 26, 44, 78, 131, 140, 174, 228, 278, 281, 283, 301, 335, 354, 380):
+        rng = np.random.default_rng(seed)
+        n, d, classes = int(rng.integers(4, 120)), int(rng.integers(1, 8)), 2 + (seed % 5 == 0)
+        X = rng.standard_normal((n, d))
+        y = (X @ rng.standard_normal((d, classes)) + rng.standard_normal((n, classes))).argmax(1)
+        y[:classes] = range(classes)
+        C = 10 ** rng.uniform(-6, 1)
+        for intercept in INTERCEPTS:
+            fit = solve(X, y, loss=LOSSES[seed % 2], C=C, intercept=intercept, tol=1e-3,
+                        max_iter=1000)
+            verify(fit, X, y, loss=LOSSES[seed % 2], C=C, intercept=intercept, tol=1e-3)
+
+
+@pytest.mark.parametrize("intercept", INTERCEPTS)
+@pytest.mark.parametrize("loss", LOSSES)
+def test_large_c_and_scales_end_with_the_true_gap(loss, intercept):
+    X, y = random_problem(2, n=100, d=5)
+    for C, scale in ((1e6, 1), (1e200, 1), (1.0, 1e6), (1.0, 1e18), (1.0, [1e-6, 1, 1e3, 1e6, 1])):
+        fit = solve(X * scale, y, loss=loss, C=C, intercept=intercept, max_iter=200, tol=1e-3)
+        assert fit.converged == bool((fit.gap <= 1e-3).all())
+        assert np.isfinite(fit.coef).all()
+        assert np.isfinite(fit.primal).all()
+        value = objective(X * scale, signs(y)[:, 0], np.full(100, C), fit.coef[0],
+                          fit.intercept[0], loss, intercept)
+        assert_allclose(fit.primal[0], value, rtol=1e-7)
+
+
+def test_norms_beyond_float32_are_refused():
+    X = np.array([[1.0, 0.0], [0.0, 1e25]])
+    with pytest.raises(ValueError, match="row 1 of X has a norm beyond 1e19"):
+        solve(X, [0, 1])
+
+
+# ---- start, stop, time
+
+
+def test_warm_start_takes_up_where_it_was():
+    X, y = random_problem(5, n=300, d=10, classes=3)
+    for loss in LOSSES:
+        for intercept in INTERCEPTS:
+            first = solve(X, y, loss=loss, intercept=intercept, tol=1e-6)
+            kept = first.dual.copy()
+            again = solve(X, y, loss=loss, intercept=intercept, tol=1e-6,
+                          start=(first.dual, first.intercept))
+            assert_array_equal(first.dual, kept)
+            assert again.n_iter < max(2, first.n_iter // 2)
+            verify(again, X, y, loss=loss, C=1.0, intercept=intercept, tol=1e-6)
+            # Smaller bounds, and rows that no longer count: the start is made feasible.
+            weights = (np.arange(300) % 4).astype(float)
+            other = solve(X, y, loss=loss, intercept=intercept, tol=1e-6, C=0.2,
+                          sample_weight=weights, start=(first.dual, first.intercept))
+            verify(other, X, y, loss=loss, C=0.2 * weights, intercept=intercept, tol=1e-6)
+
+
+def test_callback_sees_states_and_stops():
+    X, y = random_problem(5, n=300, d=10)
+    seen = []
+
+    def callback(state):
+        seen.append(state)
+        return state.epoch == 7
+
+    fit = solve(X, y, tol=1e-14, callback=callback)
+    assert fit.status == "callback"
+    assert fit.n_iter == 7
+    assert [s.epoch for s in seen][:7] == list(range(1, 8))
+    assert all(s.seconds >= 0 and s.active <= 300 and s.gap >= 0 for s in seen)
+    assert fit.history["epoch"].tolist() == list(range(1, 8))
+    assert fit.history["certified"][-1]
+    verify(fit, X, y, loss="squared_hinge", C=1.0, intercept="unregularized")
+
+
+@pytest.mark.parametrize("classes", [2, 3])
+def test_no_time_at_all(classes):
+    X, y = random_problem(5, n=300, d=10, classes=classes)
+    fit = solve(X, y, max_time=1e-9)
+    assert fit.status == "max_time"
+    verify(fit, X, y, loss="squared_hinge", C=1.0, intercept="unregularized")
+    warm = solve(X, y, max_time=1e-9, start=(fit.dual, fit.intercept))
+    assert warm.status == "max_time"
+    verify(warm, X, y, loss="squared_hinge", C=1.0, intercept="unregularized")
+
+
+def test_kernel_checks_its_arrays():
+    X, y = random_problem(1)
+    cd = kernels("dual_cd").DualCD
+    with pytest.raises(ValueError, match="do not fit"):
+        cd(_validate.as_rows(X), y.astype(np.int32), np.empty(3, np.float32), None, 1.0, 0,
+           np.zeros((24, 1)), np.zeros((4, 1)), np.empty(24, np.int32), None,
+           np.zeros((1, cd.workspace()[0])), np.empty(0), np.zeros((2, 1), np.uint64), 0.0, False,
+           0, 1)
+
+
+# ---- bits
+
+
+def big_problem(classes, n=2500, d=400):
+    rng = np.random.default_rng(1)
+    X = csr_array(rng.standard_normal((n, d)) * (rng.random((n, d)) < 0.1))
+    y = (X @ rng.standard_normal((d, classes)) + rng.standard_normal((n, classes))).argmax(axis=1)
+    assert X.nnz * classes >= dual_cd.THREADS_FROM
+    return X, y
+
+
+def bits(fit):
+    return [np.ascontiguousarray(a).tobytes()
+            for a in (fit.coef, fit.intercept, fit.dual, fit.primal, fit.dual_objective)]
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize("classes", [3, 70])
+@pytest.mark.parametrize("layout", ["csr", "csr f32 i64", "dense"])
+def test_same_bits_for_any_number_of_threads(loss, classes, layout):
+    X, y = big_problem(classes, n=300 if classes == 70 else 2500)
+    if layout == "dense":
+        X = X.toarray()
+    elif layout != "csr":
+        X = X.astype(np.float32)
+        X.indices = X.indices.astype(np.int64)
+    first = solve(X, y, loss=loss, tol=1e-2, C=0.1)
+    for threads in (2, 3):
+        assert bits(solve(X, y, loss=loss, tol=1e-2, C=0.1, threads=threads)) == bits(first)
+    other = solve(X, y, loss=loss, tol=1e-2, C=0.1, seed=1)
+    assert bits(other) != bits(first)
+
+
+def test_same_bits_from_many_threads_at_once():
+    X, y = big_problem(3)
+    jobs = [{"loss": loss, "threads": threads, "seed": seed, "tol": 1e-2, "C": 0.1}
+            for loss in LOSSES for threads in (1, 2) for seed in (0, 1)]
+    alone = [bits(solve(X, y, **job)) for job in jobs]
+    with ThreadPoolExecutor(4) as pool:
+        assert list(pool.map(lambda job: bits(solve(X, y, **job)), jobs)) == alone
+
+
+_ISA = """
+import sys
+import numpy as np
+import hingex
+from hingex import _validate
+from hingex.solvers import dual_cd
+from hingex.stop import Monitor
+data = np.load(sys.argv[1])
+print(hingex.build_info()["instruction_set"])
+for X in (data["X"], data["X"].astype("f4"), np.asfortranarray(data["X"])):
+    for y in (data["y"], data["y"] == 0):
+        rows = _validate.as_rows(X)
+        classes, codes = _validate.encode_labels(y, rows.n)
+        fit = dual_cd.solve(rows, codes, len(classes), loss="hinge", C=1.0, cost=None,
+            intercept="unregularized", scaling=1.0, tol=1e-8, max_iter=100000, max_time=None,
+            threads=1, seed=0, monitor=Monitor())
+        print(*fit.primal)
+"""
+
+
+def test_same_optimum_with_baseline_instructions(tmp_path):
+    X, y = random_problem(9, n=120, d=19, classes=3)
+    np.savez(tmp_path / "data.npz", X=X, y=y)
+    answers = []
+    for isa in ("baseline", ""):
+        out = subprocess.run([sys.executable, "-c", _ISA, tmp_path / "data.npz"], text=True,
+                             env=os.environ | {"HINGEX_ISA": isa}, cwd=tmp_path, check=True,
+                             capture_output=True, timeout=100).stdout.split("\n", 1)
+        answers.append(out)
+    assert answers[0][0] == "baseline"
+    assert_allclose(np.fromstring(answers[0][1], sep=" "), np.fromstring(answers[1][1], sep=" "),
+                    rtol=2e-7)
