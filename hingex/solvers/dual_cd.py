@@ -41,9 +41,7 @@ from ..stop import HISTORY_DTYPE, Monitor, State
 LOSS_CODES = {"hinge": 0, "squared_hinge": 1}  # as in src/core/loss/losses.def
 
 BLOCK = 64  # classes a block can hold: the bits of a row's mask
-# Multiply-adds an epoch: below, threads save milliseconds, and cost a time slice of the scheduler
-# at every barrier when some other process has one of the CPUs.
-THREADS_FROM = 4e6
+THREADS_FROM = 1e6  # multiply-adds an epoch: below, waking threads costs more than it saves
 WARM_EPOCHS = 2  # before the intercept starts to move by proximal steps
 SMALL = 0.05  # curvature of those steps, in mean squared row norms
 # and at least this over sum C_i: with a small C the duals are small, and so is what moves the
@@ -170,7 +168,7 @@ def solve(
             epoch = cd.epoch
             if done < 0:
                 status = "max_time"
-            stop = track.report(done if done >= 0 else -1 - done, epoch)
+            stop = track.report(done if done >= 0 else -1 - done)
             chosen = track.due(epoch, polish)
             if status == "max_iter" and chosen is not None:
                 if cd.certify(chosen, track.certified):
@@ -194,7 +192,6 @@ def solve(
         intercepts = track.certified[:, 2].copy()
     except KeyboardInterrupt:
         status = "interrupted"
-        track.report(cd.epoch - epoch, cd.epoch)
         epoch = cd.epoch
         intercepts = np.empty(lanes)
         cd.intercepts(intercepts)
@@ -243,7 +240,7 @@ class _Track:
         self.earliest = 0
         self.estimates = np.zeros((lanes, 2))
         # When somebody watches, every epoch comes back here.
-        self.log = np.empty((1 if monitor.watching else 64, 5))
+        self.log = np.empty((1 if monitor.watching else 64, 6))
         self.parts: list[np.ndarray] = []
 
     @property
@@ -277,16 +274,15 @@ class _Track:
         self.earliest = epoch + 1 + epoch // 16
         return done.astype(np.uint8)
 
-    def report(self, epochs: int, last: int) -> bool:
-        """Add the log of the last epochs to the history; True when the monitor asks to stop."""
-        entries = np.zeros(epochs, HISTORY_DTYPE)
-        entries["epoch"] = np.arange(last - epochs + 1, last + 1)
-        entries["seconds"] = self.log[:epochs, 0] - self.begin
-        for column, name in enumerate(("primal", "dual", "gap", "active"), start=1):
-            entries[name] = self.log[:epochs, column]
+    def report(self, count: int) -> bool:
+        """Add entries of the log to the history; True when the monitor asks to stop."""
+        entries = np.zeros(count, HISTORY_DTYPE)
+        for column, name in enumerate(("epoch", "seconds", "primal", "dual", "gap", "active")):
+            entries[name] = self.log[:count, column]
+        entries["seconds"] -= self.begin
         self.parts.append(entries)
-        # A monitor that watches has every epoch come here.
-        return self.monitor.watching and epochs > 0 and self._tell()
+        # A monitor that watches has every entry come here.
+        return self.monitor.watching and count > 0 and self._tell()
 
     def report_certified(self, epoch: int, active: int) -> bool:
         """Put what is certified in the place of the last epoch's estimate."""

@@ -24,7 +24,8 @@ b = size * s. `certify` first repairs alpha, in place, so that s = b / size.
 A sweep visits the active rows in random order and solves each one-variable problem exactly
 (Hsieh et al., ICML 2008, Algorithm 2 and section 3.2 for shrinking). W is feature-major (d, K),
 so that in one-vs-rest a row of X is read once for all lanes, and each of its nonzeros touches K
-neighbouring weights. A lane's bits do not depend on the other lanes of its block, so not on the
+neighbouring weights; once shrinking has left few lanes to a row, lanes are visited one at a time,
+each with its weights copied to a vector of its own. A lane's bits do not depend on the other lanes of its block, so not on the
 number of threads either, which only decides how lanes are cut into blocks.
 
 The kernel is a state with the steps of the algorithm; `hingex.solvers.dual_cd` decides which
@@ -37,6 +38,8 @@ from libc.math cimport HUGE_VAL, fabs, floor
 from libc.stdint cimport int32_t, int64_t, uint64_t
 
 from time import perf_counter
+
+import numpy as np
 
 from ._rows cimport Rows
 from ._types cimport (
@@ -73,11 +76,12 @@ cdef enum:
     EDGES = 64          # candidates for the intercept: offset + (j - EDGES/2) * step
     MOMENTS = 6         # sums of C, C u, C u^2 for y = +1, then for y = -1
     AHEAD = 4           # rows between a prefetch and its use
+    APART = 8           # epochs of one lane before the next, when they are visited one at a time
 
 cdef enum Pass:
     SWEEP, TALLY, REPAIR, EXAMINE, START
 
-cdef double SLICE = 4e6     # multiply-adds between two looks at signals and the clock
+cdef double SLICE = 2e7     # multiply-adds between two looks at signals and the clock
 
 
 cdef struct Lane:
@@ -92,7 +96,9 @@ cdef struct Lane:
     double inside[2]
     double side, shrink         # the side to scale down and the share to take off,
     double bound_too            # from duals at their bound as well;
-    double slack                # estimated P - D, from the last epoch
+    double near_primal, near_dual, gap, violation   # estimates from the last epoch
+    double ready                # good enough, by the estimates, to be certified
+    double widen                # all active rows are solved: every row must be visited again
     double half                 # half width of the range searched for the intercept;
     double primal, dual, intercept   # what it found
 
@@ -112,10 +118,27 @@ cdef struct Problem:
     uint64_t *live              # (blocks) lanes not yet frozen
     uint64_t *pick              # (blocks) lanes that certify works on
     int64_t lanes, blocks, per_block, used, active
+    int64_t stride, positive    # of the single lane: alpha is apart by stride, code of y = +1
     int loss
     double rho, shift           # b = offset + rho * s; after an epoch offset = shift * b
     double inv_size             # 1 / size, 0 for an unregularized intercept
     bint has_intercept
+
+
+cdef struct Plan:
+    uint64_t seed
+    int64_t epoch, epochs       # the first epoch, how many
+    bint move_offset, shrink
+    double violation
+    const double *targets       # (lanes)
+
+
+cdef struct Visit:
+    Problem one                 # a lane as a problem of its own: w contiguous, rows in a list
+    hx_rng rng
+    int64_t lane, end           # the lane at hand, the end of the block
+    int64_t rows, pos, epoch
+    bint inside
 
 
 cdef inline void _bounds(const Problem *p, int64_t i, double *C, double *upper,
@@ -253,9 +276,9 @@ cdef int64_t _sweep_one(Problem *p, int64_t s, real *tag_v, index *tag_i) noexce
         length = hx_row(X, i, &v, &idx)
         work += length + 16
         _bounds(p, i, &C, &upper, &diag)
-        y = 1.0 if p.codes[i] == 1 else -1.0
+        y = 1.0 if p.codes[i] == p.positive else -1.0
         f = hx_dot(X, v, idx, length, p.W)
-        step = _step(&ln, p.alpha + i, y, f, p.sqnorm[i], C, upper, diag, p.rho,
+        step = _step(&ln, p.alpha + i * p.stride, y, f, p.sqnorm[i], C, upper, diag, p.rho,
                      p.loss, &shrink)
         if step != 0:
             hx_axpy(X, step, v, idx, length, p.W)
@@ -510,6 +533,93 @@ cdef int64_t _dispatch(Problem *p, Pass which, int64_t block, int64_t s,
     return _run(p, which, block, s, end, <double *>NULL, <int32_t *>NULL)
 
 
+cdef void _open_epoch(Lane *ln) noexcept nogil:
+    ln.loss = 0
+    ln.new_hi = -HUGE_VAL
+    ln.new_lo = HUGE_VAL
+
+
+cdef bint _is_ready(const Lane *ln, const Plan *plan, int64_t k) noexcept nogil:
+    return ln.gap <= plan.targets[k] and ln.violation <= plan.violation
+
+
+cdef void _close_epoch(const Problem *p, Lane *ln, const Plan *plan, int64_t k) noexcept nogil:
+    """Estimates, shrinking thresholds for the next epoch, the step of the intercept."""
+    cdef double b = ln.offset + p.rho * ln.s, own = p.inv_size * b * b
+    ln.violation = max(0, ln.new_hi) - min(0, ln.new_lo)
+    ln.near_primal = 0.5 * (ln.wsq + own) + ln.loss + ln.loss_shrunk
+    # With s repaired to b / size, to first order.
+    ln.near_dual = ln.asum - 0.5 * (ln.adiag + ln.wsq - own) - b * ln.s
+    ln.gap = max(0, ln.near_primal - ln.near_dual) / max(fabs(ln.near_primal), 1e-300)
+    ln.ready = _is_ready(ln, plan, k)
+    ln.pg_hi = ln.new_hi if plan.shrink and ln.new_hi > 0 else HUGE_VAL
+    ln.pg_lo = ln.new_lo if plan.shrink and ln.new_lo < 0 else -HUGE_VAL
+    # Active rows are as good as solved: the offset would run away from the others.
+    ln.widen = ln.violation <= max(0.1 * fabs(p.shift * b - ln.offset), 1e-11)
+    if plan.move_offset:
+        ln.offset = p.shift * b
+
+
+cdef void _enter(const Problem *p, Visit *v) noexcept nogil:
+    """Copy the lane's weights and list its active rows."""
+    cdef Problem *q = &v.one
+    cdef int64_t i, k = v.lane, K = p.lanes
+    cdef const uint64_t *mask = p.mask + k // p.per_block * p.X.n
+    cdef int64_t shift = k % p.per_block
+    for i in range(p.X.d):
+        q.W[i] = p.W[i * K + k]
+    q.active = 0
+    for i in range(p.X.n):
+        if (mask[i] >> shift) & 1 and (p.cost == NULL or p.cost[i] > 0):
+            q.order[q.active] = <int32_t>i
+            q.active += 1
+    q.alpha = p.alpha + k
+    q.stride, q.positive = K, k
+    q.lane = p.lane + k
+    v.rows, v.pos, v.epoch = q.active, 0, 0
+    v.inside = True
+
+
+cdef void _leave(const Problem *p, Visit *v) noexcept nogil:
+    """Write the lane's weights back, and which rows were shrunk."""
+    cdef Problem *q = &v.one
+    cdef int64_t i, k = v.lane, K = p.lanes
+    cdef uint64_t *mask = p.mask + k // p.per_block * p.X.n
+    for i in range(p.X.d):
+        p.W[i * K + k] = q.W[i]
+    for i in range(q.active, v.rows):
+        mask[q.order[i]] &= ~((<uint64_t>1) << (k % p.per_block))
+    v.inside = False
+
+
+cdef void _go_on(const Problem *p, Visit *v, const Plan *plan) noexcept nogil:
+    """About one slice of a block's visits: lane by lane, plan.epochs epochs each."""
+    cdef Problem *q = &v.one
+    cdef double per_row = <double>p.X.nnz / max(p.X.n, 1) + 16, work = 0
+    cdef int64_t before
+    while v.lane < v.end and work < SLICE:
+        if not v.inside:
+            if not _is_live(p, v.lane) or p.lane[v.lane].ready:
+                v.lane += 1
+                continue
+            _enter(p, v)
+            work += p.X.d + p.X.n
+        if v.pos == 0:
+            _open_epoch(q.lane)
+            hx_rng_seed(&v.rng, plan.seed, plan.epoch + v.epoch + ((v.lane + 1) << 40))
+            hx_shuffle(&v.rng, q.order, q.active)
+        before = v.pos
+        v.pos = _dispatch(q, SWEEP, 0, v.pos, q.active)
+        work += (v.pos - before + 1) * per_row
+        if v.pos >= q.active:
+            v.pos = 0
+            v.epoch += 1
+            _close_epoch(p, q.lane, plan, v.lane)
+            if v.epoch == plan.epochs or q.lane.ready or q.lane.widen:
+                _leave(p, v)
+                v.lane += 1
+
+
 cdef class DualCD:
     """State of the solver; all arrays are the caller's and are updated in place.
 
@@ -545,6 +655,10 @@ cdef class DualCD:
     cdef object keep
     cdef uint64_t seed
     cdef int threads
+    cdef bint apart             # lanes are visited one at a time
+    cdef unsigned char[::1] visit_room
+    cdef double[:, ::1] w_room
+    cdef int32_t[:, ::1] order_room
     cdef readonly int64_t epoch
     cdef readonly double deadline
 
@@ -584,6 +698,7 @@ cdef class DualCD:
         p.bins = &bins[0] if p.has_intercept else NULL
         p.live, p.pick = &flags[0, 0], &flags[1, 0]
         p.lanes, p.blocks = K, flags.shape[1]
+        p.stride = p.positive = 1
         p.per_block = (K + p.blocks - 1) // p.blocks
         p.blocks = (K + p.per_block - 1) // p.per_block
         for k in range(K):
@@ -624,54 +739,60 @@ cdef class DualCD:
 
     def advance(self, int64_t until, int64_t earliest, int64_t warm, const double[::1] targets,
                 double violation, double[:, ::1] estimates, double[:, ::1] log):
-        """Epochs until it is worth to certify; returns how many, or -1 - how many if out of time.
+        """Epochs until it is worth to certify; returns how many entries of `log` it wrote.
 
-        Stops at epoch `until`, when `log` is full, or, from epoch `earliest` on, when half of the
-        live lanes are ready: estimated relative gap at most targets[k], and largest violation of
-        the optimality conditions at most `violation`. From epoch `warm` on, the offset of an
-        unregularized intercept moves. With a finite `violation` no row is shrunk: the violation of
-        shrunk rows is not known.
+        The number is -1 minus that when the deadline came. Stops at epoch `until`, when `log` is
+        full, or, from epoch `earliest` on, when half of the live lanes (all, once lanes are
+        visited one at a time) are ready: estimated relative gap at most targets[k], and largest
+        violation of the optimality conditions at most `violation`. From epoch `warm` on, the
+        intercept moves. With a finite `violation` no row is shrunk: the violation of shrunk rows
+        is not known.
 
         estimates (lanes, 2), after the last epoch: relative gap; 1 if ready else 0.
-        log (any, 5), a row per epoch: seconds (perf_counter), primal and dual summed over the
-        lanes, largest gap, active rows. The primal takes each row's loss as of its visit, so it
-        is an estimate, not a bound; frozen lanes count as certified.
+        log (any, 6): epoch, seconds (perf_counter), primal and dual summed over the lanes,
+        largest gap, active rows. The primal takes each row's loss as of its visit, so it is an
+        estimate, not a bound; frozen lanes count as certified.
         """
         cdef Problem *p = &self.p
         cdef Lane *ln
+        cdef Plan plan
         cdef int64_t k, done = 0, ready, live
-        cdef double b, primal, dual, gap
         if (targets.shape[0] != p.lanes or estimates.shape[0] != p.lanes
-                or estimates.shape[1] != 2 or log.shape[1] != 5):
+                or estimates.shape[1] != 2 or log.shape[1] != 6):
             raise ValueError("arrays of advance do not fit")
+        plan.seed, plan.targets, plan.violation = self.seed, &targets[0], violation
+        plan.shrink = violation == HUGE_VAL
+        for k in range(p.lanes):
+            p.lane[k].ready = self.epoch > 0 and _is_ready(&p.lane[k], &plan, k)
         while done < log.shape[0] and self.epoch < until:
-            if not self._sweep():
+            plan.epoch = self.epoch
+            plan.move_offset = self.epoch >= warm
+            plan.epochs = min(APART, until - self.epoch) if self.apart else 1
+            if not (self._visits(&plan) if self.apart else self._sweep()):
                 return -1 - done
+            self.epoch += plan.epochs
             ready = live = 0
-            log[done, 1] = log[done, 2] = log[done, 3] = 0
+            log[done, 2] = log[done, 3] = log[done, 4] = 0
             for k in range(p.lanes):
                 ln = p.lane + k
-                primal, dual = ln.primal, ln.dual
                 if _is_live(p, k):
+                    if not self.apart:
+                        _close_epoch(p, ln, &plan, k)
+                    if ln.widen:
+                        self._unshrink(k)
                     live += 1
-                    b = ln.offset + p.rho * ln.s
-                    primal = 0.5 * (ln.wsq + p.inv_size * b * b) + ln.loss + ln.loss_shrunk
-                    # With s repaired to b / size, to first order.
-                    dual = ln.asum - 0.5 * (ln.adiag + ln.wsq - p.inv_size * b * b) - b * ln.s
-                    ln.slack = primal - dual
-                gap = max(0, primal - dual) / max(fabs(primal), 1e-300)
-                log[done, 1] += primal
-                log[done, 2] += dual
-                log[done, 3] = max(log[done, 3], gap)
-                estimates[k, 0] = gap
-                estimates[k, 1] = _is_live(p, k) and gap <= targets[k] and (
-                    max(0, ln.new_hi) - min(0, ln.new_lo) <= violation)
-                ready += estimates[k, 1] != 0
-            self._end_epoch(self.epoch >= warm, violation == HUGE_VAL)
-            log[done, 0] = perf_counter()
-            log[done, 4] = p.active
+                    ready += ln.ready != 0
+                log[done, 2] += ln.near_primal
+                log[done, 3] += ln.near_dual
+                log[done, 4] = max(log[done, 4], ln.gap)
+                estimates[k, 0] = ln.gap
+                estimates[k, 1] = ln.ready if _is_live(p, k) else 0
+            self._sort_rows(live)
+            log[done, 0] = self.epoch
+            log[done, 1] = perf_counter()
+            log[done, 5] = p.active
             done += 1
-            if self.epoch >= earliest and 2 * ready >= max(1, live):
+            if self.epoch >= earliest and (1 if self.apart else 2) * ready >= max(1, live):
                 break
         return done
 
@@ -683,9 +804,7 @@ cdef class DualCD:
         hx_rng_seed(&rng, self.seed, self.epoch)
         hx_shuffle(&rng, p.order, p.active)
         for k in range(p.lanes):
-            p.lane[k].loss = 0
-            p.lane[k].new_hi = -HUGE_VAL
-            p.lane[k].new_lo = HUGE_VAL
+            _open_epoch(&p.lane[k])
         if p.mask != NULL:
             return self._passes(SWEEP)
         s = 0
@@ -696,50 +815,80 @@ cdef class DualCD:
                 return False
         return True
 
-    cdef void _end_epoch(self, bint move_offset, bint shrink) noexcept:
-        """Shrinking thresholds for the next sweep; the multiplier step when asked."""
+    cdef bint _visits(self, Plan *plan) except -1:
+        """Some epochs of every lane that is not ready, one lane at a time in each block."""
         cdef Problem *p = &self.p
-        cdef Lane *ln
-        cdef int64_t k, s, i, b, active
-        cdef uint64_t left
-        cdef double least
-        self.epoch += 1
-        for k in range(p.lanes):
-            if not _is_live(p, k):
-                continue
-            ln = p.lane + k
-            ln.pg_hi = ln.new_hi if shrink and ln.new_hi > 0 else HUGE_VAL
-            ln.pg_lo = ln.new_lo if shrink and ln.new_lo < 0 else -HUGE_VAL
-            # Active rows are as good as solved: the offset would run away from the others.
-            least = 0.1 * fabs(p.shift * (ln.offset + p.rho * ln.s) - ln.offset)
-            if max(0, ln.new_hi) - min(0, ln.new_lo) <= max(least, 1e-11):
-                self._unshrink(k)
-            if move_offset:
-                ln.offset = p.shift * (ln.offset + p.rho * ln.s)
+        cdef Visit *visit = <Visit *>&self.visit_room[0]
+        cdef int64_t b, blocks = p.blocks, open_blocks = 1
+        cdef int threads = self.threads
+        for b in range(blocks):
+            visit[b].one = p[0]
+            visit[b].one.lanes, visit[b].one.blocks, visit[b].one.mask = 1, 1, NULL
+            visit[b].one.W, visit[b].one.order = &self.w_room[b, 0], &self.order_room[b, 0]
+            visit[b].inside = False
+            visit[b].lane = b * p.per_block
+            visit[b].end = min(p.lanes, (b + 1) * p.per_block)
+        try:
+            while open_blocks:
+                with nogil:
+                    if threads > 1 and blocks > 1:
+                        for b in prange(blocks, num_threads=threads, schedule="dynamic",
+                                        chunksize=1):
+                            _go_on(p, visit + b, plan)
+                    else:
+                        for b in range(blocks):
+                            _go_on(p, visit + b, plan)
+                if not self._may_go_on():
+                    return False
+                open_blocks = 0
+                for b in range(blocks):
+                    open_blocks += visit[b].lane < visit[b].end
+        finally:
+            for b in range(blocks):
+                if visit[b].inside:
+                    _leave(p, visit + b)
+        return True
+
+    cdef void _sort_rows(self, int64_t live) noexcept:
+        """Rows with an active lane to the front; whether lanes are better visited one by one.
+
+        A row's features are W rows of all lanes. When few of a row's lanes are active, most of
+        each W row is fetched for nothing, and a lane's own w, which is contiguous and may fit
+        the second-level cache, costs less, copying included.
+        """
+        cdef Problem *p = &self.p
+        cdef int64_t s, i, b, active = 0, pairs = 0
+        cdef uint64_t left, some
         if p.mask == NULL:
             return
-        # Rows with an active lane to the front.
-        active = 0
         with nogil:
             for s in range(p.active):
                 i = p.order[s]
-                left = 0
+                some = 0
                 for b in range(p.blocks):
-                    left |= p.mask[b * p.X.n + i] & p.live[b]
-                if left:
+                    left = p.mask[b * p.X.n + i] & p.live[b]
+                    pairs += HX_POPCOUNT(left)
+                    some |= left
+                if some:
                     p.order[s] = p.order[active]
                     p.order[active] = <int32_t>i
                     active += 1
         p.active = active
+        if not self.apart and 4 * pairs < active * p.lanes and (
+                APART * pairs * (<double>p.X.nnz / p.X.n) > 4 * <double>live * (p.X.d + p.X.n)):
+            self.visit_room = np.empty(p.blocks * sizeof(Visit), dtype=np.uint8)
+            self.w_room = np.empty((p.blocks, p.X.d))
+            self.order_room = np.empty((p.blocks, p.X.n), dtype=np.int32)
+            self.apart = True
 
     cdef void _unshrink(self, int64_t k) noexcept:
-        """All rows of a lane take part in its next sweep, which shrinks none."""
+        """All rows of a lane take part in its next epoch, which shrinks none."""
         cdef Problem *p = &self.p
         cdef Lane *ln = p.lane + k
         cdef uint64_t *mask
         cdef int64_t i
         ln.pg_hi, ln.pg_lo = HUGE_VAL, -HUGE_VAL
-        ln.loss_shrunk = 0
+        ln.loss_shrunk = ln.widen = 0
         p.active = p.used
         if p.mask != NULL:
             mask = p.mask + k // p.per_block * p.X.n
@@ -770,6 +919,7 @@ cdef class DualCD:
                 ln = p.lane + k
                 ln.intercept = ln.offset + p.rho * ln.s
                 ln.loss = ln.loss_shrunk = ln.s = ln.asum = ln.adiag = 0
+                ln.gap = HUGE_VAL       # if it is not good enough, it takes another epoch
                 if p.has_intercept:
                     for j in range((EDGES + 2) * MOMENTS):
                         p.bins[k * (EDGES + 2) * MOMENTS + j] = 0
@@ -794,11 +944,15 @@ cdef class DualCD:
 
     def freeze(self, const unsigned char[::1] lanes):
         """Leave these lanes as they are from now on."""
+        cdef Lane *ln
         cdef int64_t k
         if lanes.shape[0] != self.p.lanes:
             raise ValueError("lanes must have an entry per lane")
         for k in range(self.p.lanes):
             if lanes[k]:
+                ln = self.p.lane + k
+                ln.near_primal, ln.near_dual = ln.primal, ln.dual
+                ln.gap = max(0, ln.primal - ln.dual) / max(fabs(ln.primal), 1e-300)
                 self.p.live[k // self.p.per_block] &= ~((<uint64_t>1) << (k % self.p.per_block))
 
     def set_deadline(self, double deadline):
@@ -848,7 +1002,7 @@ cdef class DualCD:
             side = excess > 0
             excess = fabs(excess)
             if not _is_picked(p, k) or excess == 0 or (
-                    0.5 * excess * excess < 0.02 * p.inv_size * ln.slack):
+                    0.5 * excess * excess < 0.02 * p.inv_size * (ln.near_primal - ln.near_dual)):
                 continue
             ln.side = 1 if side else -1
             ln.bound_too = ln.inside[side] < 2 * excess

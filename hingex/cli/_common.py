@@ -1,0 +1,170 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""What the commands share: options, reading of data, output."""
+
+import math
+import sys
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import click
+
+_MAX_JOBS = 1024
+
+json_option = click.option(
+    "--json", "as_json", is_flag=True, help="Print one JSON object on standard output."
+)
+quiet_option = click.option(
+    "-q", "--quiet", is_flag=True, help="No progress on standard error; warnings stay."
+)
+
+
+def data_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Options for how a data file is read."""
+    for option in reversed((
+        click.option("--zero-based", is_flag=True, help="Feature indices start at 0, not at 1."),
+        click.option("--float32/--float64", "float32", default=False,
+                     help="Precision of feature values in memory (default: 64 bits)."),
+        click.option("-j", "--n-jobs", type=int, default=None, metavar="N",
+                     callback=_check_jobs, help="Threads (default: the CPUs available)."),
+    )):  # fmt: skip
+        command = option(command)
+    return command
+
+
+def _check_jobs(_: click.Context, __: click.Parameter, value: int | None) -> int | None:
+    if value is not None and (value == 0 or value > _MAX_JOBS):
+        raise click.BadParameter(f"{value} threads cannot work; 1 to {_MAX_JOBS}, or -1 for all "
+                                 "CPUs")
+    return value
+
+
+class Progress:
+    """Lines on standard error that tell what goes on, unless --quiet."""
+
+    def __init__(self, quiet: bool) -> None:
+        self.quiet = quiet
+        self.terminal = not quiet and sys.stderr.isatty()
+
+    def say(self, text: str) -> None:
+        if not self.quiet:
+            click.echo(text, err=True)
+
+
+def read_data(
+    path: str,
+    *,
+    n_features: int | None,
+    zero_based: bool,
+    float32: bool,
+    n_jobs: int | None,
+    progress: Progress,
+) -> tuple[Any, Any]:
+    """X (CSR) and y of an svmlight file; integral labels as integers."""
+    from time import perf_counter
+
+    import numpy as np
+
+    from ..io import load_svmlight_file
+
+    start = perf_counter()
+    name = "standard input" if path == "-" else path
+    try:
+        X, y = load_svmlight_file(
+            sys.stdin.buffer if path == "-" else path,
+            n_features=n_features,
+            dtype=np.float32 if float32 else np.float64,
+            zero_based=zero_based,
+            n_jobs=n_jobs,
+        )
+    except ValueError as error:
+        if name in str(error):
+            raise
+        raise ValueError(f"{name}: {error}") from error
+    if not len(y):
+        raise ValueError(f"{name}: no rows in this file")
+    progress.say(f"read {name}: {len(y)} rows, {X.shape[1]} features, {X.nnz} values, "
+                 f"{perf_counter() - start:.2f} s")
+    if (np.abs(y) <= 2**53).all() and (np.floor(y) == y).all():
+        y = y.astype(np.int64)
+    return X, y
+
+
+def read_data_for(model: Any, model_path: str, path: str, **options: Any) -> tuple[Any, Any]:
+    """As `read_data`, with as many features as `model` has."""
+    X, y = read_data(path, n_features=None, **options)
+    d = model.n_features_in_
+    if X.shape[1] > d:
+        raise ValueError(f"{path} has {X.shape[1]} features, but {model_path} was trained on {d}: "
+                         "is it the model for these data? (train with --n-features to leave room, "
+                         "and with the same --zero-based)")
+    if X.shape[1] < d:
+        X.resize((X.shape[0], d))  # features that do not occur: nothing is stored for them
+    return X, y
+
+
+def scores_in_blocks(model: Any, X: Any) -> Iterator[tuple[slice, Any, Any]]:
+    """(rows, scores (rows, K) or (rows,), codes of the predicted classes), in bounded memory."""
+    step = max(1, (1 << 22) // len(model.classes_))
+    for start in range(0, X.shape[0], step):
+        rows = slice(start, min(start + step, X.shape[0]))
+        whole = rows.stop - rows.start == X.shape[0]
+        scores = model.decision_function(X if whole else X[rows])
+        codes = (scores > 0).astype(int) if scores.ndim == 1 else scores.argmax(axis=1)
+        yield rows, scores, codes
+
+
+def label_texts(classes: Any) -> list[str]:
+    """Labels as they are printed: integral numbers without a point."""
+    return [str(plain_label(label)) for label in classes.tolist()]
+
+
+def plain_label(label: Any) -> Any:
+    """A label for JSON: int where integral, else as it is."""
+    if isinstance(label, bytes):
+        return label.decode("latin-1")
+    return int(label) if isinstance(label, float) and label.is_integer() else label
+
+
+def print_json(result: dict[str, Any]) -> None:
+    """One JSON object on one line; what is not finite becomes null."""
+    import json
+
+    click.echo(json.dumps(_finite(result), allow_nan=False))
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {k: _finite(v) for k, v in value.items()}
+    if isinstance(value, list):
+        return [_finite(v) for v in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def print_table(rows: dict[str, str]) -> None:
+    """Aligned ``name  value`` lines."""
+    width = max(map(len, rows))
+    for name, value in rows.items():
+        click.echo(f"{name:<{width}}  {value}")
+
+
+def certificate(model: Any) -> dict[str, Any]:
+    """What the fit certified; None where the file (LIBLINEAR's) does not tell."""
+
+    def reduce(name: str, how: Callable[[Any], Any]) -> float | None:
+        array = getattr(model, name, None)
+        return None if array is None else float(how(array))
+
+    return {
+        "n_iter": getattr(model, "n_iter_", None),
+        "converged": getattr(model, "converged_", None),
+        "duality_gap": reduce("duality_gap_", lambda a: a.max()),
+        "primal_objective": reduce("primal_objective_", lambda a: a.sum()),
+        "dual_objective": reduce("dual_objective_", lambda a: a.sum()),
+    }
+
+
+def gap_text(facts: dict[str, Any]) -> str:
+    if facts["duality_gap"] is None:
+        return "unknown (the file does not tell)"
+    state = {True: ", converged", False: ", NOT converged"}.get(facts["converged"], "")
+    return f"{facts['duality_gap']:.2e} relative{state}"

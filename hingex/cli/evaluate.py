@@ -1,0 +1,182 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""``hingex evaluate``."""
+
+from typing import Any
+
+import click
+
+from ._common import (
+    Progress,
+    certificate,
+    data_options,
+    gap_text,
+    json_option,
+    plain_label,
+    print_json,
+    print_table,
+    quiet_option,
+    read_data_for,
+    scores_in_blocks,
+)
+
+
+def judge(true: Any, predicted: Any, worst: int) -> dict[str, Any]:
+    """Accuracy, F1, the worst classes and the most frequent confusions.
+
+    Parameters
+    ----------
+    true, predicted : ndarray (n,)
+        Labels of one kind, n > 0.
+    worst : int
+        Length of the two lists at most.
+
+    Returns
+    -------
+    dict
+        accuracy; f1_macro, the mean of F1 over all labels that occur in either array; f1_micro;
+        worst_classes, by F1 and then by rows, each a dict of label, rows, precision, recall, f1
+        (a ratio over nothing is 0); confusions, each a dict of true, predicted, rows and share
+        of the rows of the true class.
+    """
+    import numpy as np
+
+    labels = np.union1d(true, predicted)
+    t, p = np.searchsorted(labels, true), np.searchsorted(labels, predicted)
+    k = len(labels)
+    hits = np.bincount(t[t == p], minlength=k)
+    rows, said = np.bincount(t, minlength=k), np.bincount(p, minlength=k)
+    f1 = 2 * hits / (rows + said)
+    accuracy = float(hits.sum() / len(t))
+    names = [plain_label(label) for label in labels.tolist()]
+    order = np.lexsort((-rows, f1))
+    wrong, counts = np.unique((t * k + p)[t != p], return_counts=True)
+    top = np.lexsort((wrong, -counts))[:worst]
+    return {
+        "accuracy": accuracy,
+        "f1_macro": float(f1.mean()),
+        "f1_micro": accuracy,  # each row has one label: every miss is one false of both kinds
+        "worst_classes": [
+            {
+                "label": names[i],
+                "rows": int(rows[i]),
+                "precision": float(hits[i] / max(said[i], 1)),
+                "recall": float(hits[i] / max(rows[i], 1)),
+                "f1": float(f1[i]),
+            }
+            for i in order[:worst].tolist()
+            if f1[i] < 1
+        ],
+        "confusions": [
+            {
+                "true": names[pair // k],
+                "predicted": names[pair % k],
+                "rows": count,
+                "share": count / int(rows[pair // k]),
+            }
+            for pair, count in zip(wrong[top].tolist(), counts[top].tolist(), strict=True)
+        ],
+    }
+
+
+def hinge_sum(scores: Any, codes: Any) -> float:
+    """Sum of the hinge loss over rows whose true classes are `codes` (places in classes_).
+
+    Two classes: max(0, 1 - y f) with y = +-1. More: Crammer and Singer's
+    max(0, 1 + max_{j != k} s_j - s_k) for the true class k.
+    """
+    import numpy as np
+
+    if scores.ndim == 1:
+        return float(np.maximum(0, 1 - np.where(codes == 1, scores, -scores)).sum())
+    row = np.arange(len(codes))
+    own = scores[row, codes]
+    others = scores.copy()
+    others[row, codes] = -np.inf
+    return float(np.maximum(0, 1 + others.max(axis=1) - own).sum())
+
+
+@click.command("evaluate")
+@click.argument("model", type=click.Path())
+@click.argument("test")
+@click.option("--worst", type=click.IntRange(min=0), default=5, show_default=True, metavar="N",
+              help="How many of the worst classes and most frequent confusions to list.")
+@data_options
+@json_option
+@quiet_option
+def evaluate_command(
+    model: str,
+    test: str,
+    *,
+    worst: int,
+    zero_based: bool,
+    float32: bool,
+    n_jobs: int | None,
+    as_json: bool,
+    quiet: bool,
+) -> None:
+    """Judge MODEL on the labelled svmlight file TEST.
+
+    Prints accuracy, macro and micro F1, the mean hinge loss (two classes: of y*f; more:
+    Crammer-Singer's, of the margin over the best other class), the worst classes, the most
+    frequent confusions, and the duality gap that training certified. Labels that the model does
+    not know count as errors; the hinge loss leaves their rows out.
+    """
+    import numpy as np
+
+    from ..model_io import load
+
+    svm = load(model)
+    svm.set_params(n_jobs=n_jobs)
+    classes = svm.classes_
+    if classes.dtype.kind not in "biuf":
+        raise ValueError(f"{model}: its classes are text, such as {classes[0]!r}; the labels of "
+                         "svmlight files are numbers")
+    X, true = read_data_for(svm, model, test, zero_based=zero_based, float32=float32,
+                            n_jobs=n_jobs, progress=Progress(quiet))
+    codes = np.minimum(np.searchsorted(classes, true), len(classes) - 1)
+    known = classes[codes] == true
+    predicted = np.empty(len(true), dtype=np.intp)
+    hinge = 0.0
+    for rows, scores, block in scores_in_blocks(svm, X):
+        predicted[rows] = block
+        hinge += hinge_sum(scores[known[rows]], codes[rows][known[rows]])
+    n_known = int(known.sum())
+    facts = certificate(svm)
+    result = {
+        "command": "evaluate", "model": model, "data": test, "rows": len(true),
+        "rows_of_unknown_labels": len(true) - n_known,
+        **judge(true, classes[predicted], worst),
+        "hinge_kind": "binary" if len(classes) == 2 else "crammer_singer",
+        "hinge": hinge / n_known if n_known else None,
+        "duality_gap": facts["duality_gap"], "converged": facts["converged"],
+    }  # fmt: skip
+    if as_json:
+        print_json(result)
+    else:
+        _print(result, facts)
+
+
+def _print(result: dict[str, Any], facts: dict[str, Any]) -> None:
+    kind = {"binary": "y*f", "crammer_singer": "Crammer-Singer"}[result["hinge_kind"]]
+    hinge = "none of the labels is known" if result["hinge"] is None else f"{result['hinge']:.6g}"
+    table = {
+        "rows": str(result["rows"]),
+        "accuracy": f"{result['accuracy']:.4f}",
+        "macro F1": f"{result['f1_macro']:.4f}",
+        "micro F1": f"{result['f1_micro']:.4f}",
+        "mean hinge": f"{hinge} ({kind})",
+        "gap": f"{gap_text(facts)} (from training)",
+    }
+    if result["rows_of_unknown_labels"]:
+        table["unknown"] = f"{result['rows_of_unknown_labels']} rows of labels that MODEL lacks"
+    print_table(table)
+    if result["worst_classes"]:
+        click.echo("\nworst classes    rows  precision  recall      F1")
+        for c in result["worst_classes"]:
+            click.echo(f"{c['label']!s:<13} {c['rows']:>7}  {c['precision']:>9.4f} "
+                       f"{c['recall']:>7.4f} {c['f1']:>7.4f}")
+    if result["confusions"]:
+        click.echo("\nmost frequent confusions")
+        for c in result["confusions"]:
+            click.echo(f"{c['true']!s} taken for {c['predicted']!s}: {c['rows']} rows, "
+                       f"{100 * c['share']:.1f}% of {c['true']!s}")

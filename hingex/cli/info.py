@@ -1,0 +1,86 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""``hingex info``."""
+
+from typing import Any
+
+import click
+
+from ._common import (
+    certificate,
+    gap_text,
+    json_option,
+    label_texts,
+    plain_label,
+    print_json,
+    print_table,
+)
+
+_SHOWN = 12
+
+
+@click.command("info")
+@click.argument("model", type=click.Path())
+@json_option
+def info_command(model: str, *, as_json: bool) -> None:
+    """Show what is in the file MODEL, after checking it whole."""
+    from ..model_io import describe, load
+
+    svm = load(model)
+    file = describe(model)
+    facts = certificate(svm)
+    used = int((svm.coef_ != 0).any(axis=0).sum())
+    if as_json:
+        print_json({
+            "command": "info", "model": model, **file, "estimator": type(svm).__name__,
+            "params": svm.get_params(deep=False) | _plain_weights(svm.class_weight),
+            "classes": [plain_label(label) for label in svm.classes_.tolist()],
+            "features": svm.n_features_in_, "features_used": used,
+            "feature_names": getattr(svm, "feature_names_in_", None) is not None,
+            "intercept": svm.intercept_.tolist(), **facts,
+            "solver": getattr(svm, "solver_", None),
+            "seconds": _seconds(svm),
+        })  # fmt: skip
+        return
+    labels = label_texts(svm.classes_)
+    shown = ", ".join(labels[:_SHOWN]) + (", ..." if len(labels) > _SHOWN else "")
+    kind = (f"hingex model, format {file['format_version']}, by hingex {file['hingex']}"
+            if file["format"] == "hingex" else f"LIBLINEAR model, {file['solver_type']}")
+    table = {
+        "file": f"{kind}, {file['bytes']} bytes",
+        "estimator": " ".join(repr(svm).split()),
+        "classes": f"{len(labels)}: {shown}",
+        "features": f"{svm.n_features_in_}, {used} with a nonzero weight",
+        "intercept": _range(svm.intercept_),
+        "gap": gap_text(facts),
+    }
+    if facts["n_iter"] is not None:
+        table["epochs"] = str(facts["n_iter"])
+    seconds = _seconds(svm)
+    if seconds is not None:
+        table["fit time"] = f"{seconds:.2f} s"
+    if facts["primal_objective"] is not None and facts["dual_objective"] is not None:
+        table["objective"] = (f"primal {facts['primal_objective']:.10g}, "
+                              f"dual {facts['dual_objective']:.10g}")
+    if hasattr(svm, "margin_width_"):
+        table["margin width"] = _range(svm.margin_width_)
+    if file.get("omitted"):
+        table["not stored"] = ", ".join(file["omitted"])
+    print_table(table)
+
+
+def _range(values: Any) -> str:
+    if len(values) == 1:
+        return f"{values[0]:.6g}"
+    return f"{values.min():.6g} to {values.max():.6g}"
+
+
+def _seconds(svm: Any) -> float | None:
+    history = getattr(svm, "history_", None)
+    return float(history["seconds"][-1]) if history is not None and len(history) else None
+
+
+def _plain_weights(weights: Any) -> dict[str, Any]:
+    """JSON's keys are strings."""
+    if not isinstance(weights, dict):
+        return {}
+    return {"class_weight": {str(plain_label(k)): v for k, v in weights.items()}}

@@ -1,0 +1,93 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""``hingex predict``."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import click
+
+from ._common import (
+    Progress,
+    data_options,
+    json_option,
+    label_texts,
+    plain_label,
+    print_json,
+    quiet_option,
+    read_data_for,
+    scores_in_blocks,
+)
+
+_LINES = 1 << 14  # written at a time
+
+
+@click.command("predict")
+@click.argument("model", type=click.Path())
+@click.argument("data")
+@click.option("-o", "--output", type=click.Path(), default=None, metavar="OUT",
+              help="File for the labels (default: standard output).")
+@click.option("--decision", is_flag=True,
+              help="Add the scores: one for two classes (positive means the larger label), else "
+                   "one per class in the order that `hingex info` shows.")
+@data_options
+@json_option
+@quiet_option
+def predict_command(
+    model: str,
+    data: str,
+    *,
+    output: str | None,
+    decision: bool,
+    zero_based: bool,
+    float32: bool,
+    n_jobs: int | None,
+    as_json: bool,
+    quiet: bool,
+) -> None:
+    """Predict a label for each row of the svmlight file DATA with MODEL.
+
+    A label per line. DATA must have labels too, as the format demands; they are not used. With
+    --json the labels (and scores) are in the object, or in OUT if that is given.
+    """
+    from ..model_io import load
+
+    progress = Progress(quiet)
+    svm = load(model)
+    svm.set_params(n_jobs=n_jobs)
+    texts = label_texts(svm.classes_)
+    if any(len(text.splitlines()) != 1 for text in texts) and not (as_json and output is None):
+        raise ValueError(f"{model}: a class has a name that is empty or of several lines; print "
+                         "predictions with --json")
+    X, _ = read_data_for(svm, model, data, zero_based=zero_based, float32=float32, n_jobs=n_jobs,
+                         progress=progress)
+    result: dict[str, Any] = {"command": "predict", "model": model, "data": data,
+                              "rows": X.shape[0]}  # fmt: skip
+    if as_json and output is None:
+        labels: list[Any] = []
+        scores: list[Any] = []
+        plain = [plain_label(label) for label in svm.classes_.tolist()]
+        for _, block, codes in scores_in_blocks(svm, X):
+            labels += [plain[code] for code in codes.tolist()]
+            scores += block.tolist() if decision else []
+        print_json(result | {"labels": labels} | ({"decision": scores} if decision else {}))
+        return
+    if output is None:
+        for text in _lines(svm, X, texts, decision):
+            click.echo(text, nl=False)
+        return
+    with open(output, "w", encoding="utf-8") as file:
+        file.writelines(_lines(svm, X, texts, decision))
+    progress.say(f"wrote {output}: {X.shape[0]} labels")
+    if as_json:
+        print_json(result | {"output": output})
+
+
+def _lines(svm: Any, X: Any, texts: list[str], decision: bool) -> Iterator[str]:
+    for rows, scores, codes in scores_in_blocks(svm, X):
+        for start in range(0, rows.stop - rows.start, _LINES):
+            names = [texts[code] for code in codes[start:start + _LINES].tolist()]
+            if decision:
+                table = scores[start:start + _LINES].reshape(len(names), -1).tolist()
+                names = [f"{name} {' '.join(map(repr, row))}"
+                         for name, row in zip(names, table, strict=True)]
+            yield "\n".join(names) + "\n"

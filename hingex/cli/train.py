@@ -1,0 +1,171 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""``hingex train``."""
+
+import math
+import os
+from time import perf_counter
+from typing import Any
+
+import click
+
+from ._common import (
+    Progress,
+    certificate,
+    data_options,
+    gap_text,
+    json_option,
+    print_json,
+    print_table,
+    quiet_option,
+    read_data,
+)
+
+_POSITIVE = click.FloatRange(min=0, min_open=True)
+
+
+class _Lines:
+    """Callback that prints the state of the fit, at growing intervals, where no bar can be."""
+
+    def __init__(self, progress: Progress) -> None:
+        self.progress = progress
+        self.next = 1.0
+
+    def __call__(self, state: Any) -> bool:
+        if state.seconds >= self.next:
+            self.next = state.seconds * 1.5
+            about = "" if state.certified else "~"
+            self.progress.say(f"epoch {state.epoch}: gap {about}{state.gap:.2e}, "
+                              f"{state.seconds:.1f} s")
+        return False
+
+
+def _class_weight(_: click.Context, __: click.Parameter, values: tuple[str, ...]) -> Any:
+    if not values:
+        return None
+    if values == ("balanced",):
+        return "balanced"
+    weights = {}
+    for value in values:
+        label, equals, weight = value.partition("=")
+        try:
+            number = float(label)
+            if not equals or not math.isfinite(number):
+                raise ValueError
+            key = int(number) if number.is_integer() else number
+            weights[key] = float(weight)
+        except ValueError:
+            raise click.BadParameter(f"{value!r} is neither \"balanced\" nor LABEL=WEIGHT, such as "
+                                     "-1=2.5; \"balanced\" stands alone") from None
+    if len(weights) < len(values):
+        raise click.BadParameter("a label occurs twice")
+    return weights
+
+
+def _check_target(path: str) -> None:
+    """Fail before the work, not after it."""
+    folder = os.path.dirname(os.path.realpath(path))
+    if os.path.isdir(path):
+        raise ValueError(f"{path} is a folder; name a file for the model")
+    if not os.path.isdir(folder):
+        raise ValueError(f"{path}: there is no folder {folder}")
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise ValueError(f"{path}: no right to write in {folder}")
+
+
+@click.command("train")
+@click.argument("train")
+@click.argument("model", type=click.Path())
+@click.option("--loss", type=click.Choice(["squared_hinge", "hinge"]), default="squared_hinge",
+              show_default=True)
+@click.option("-C", "--cost", type=_POSITIVE, default=1.0, show_default=True, metavar="C",
+              help="Weight of the loss against the penalty.")
+@click.option("--tol", type=_POSITIVE, default=1e-3, show_default=True, metavar="GAP",
+              help="Relative duality gap to reach.")
+@click.option("--intercept", type=click.Choice(["unregularized", "regularized"]),
+              default="unregularized", show_default=True,
+              help="\"regularized\" is LIBLINEAR's constant feature.")
+@click.option("--no-intercept", is_flag=True, help="Hyperplanes through the origin.")
+@click.option("--intercept-scaling", type=_POSITIVE, default=1.0, show_default=True, metavar="S",
+              help="Value of the constant feature of a regularized intercept.")
+@click.option("--class-weight", multiple=True, callback=_class_weight, metavar="LABEL=WEIGHT",
+              help="Factor of C for the rows of a class (repeatable), or \"balanced\".")
+@click.option("--max-iter", type=click.IntRange(min=1), default=1000, show_default=True,
+              metavar="N", help="Epochs.")
+@click.option("--max-time", type=_POSITIVE, default=None, metavar="SECONDS",
+              help="Stop fitting after this time, with the gap reached by then.")
+@click.option("--seed", type=click.IntRange(0, 2**32 - 1), default=None, metavar="N",
+              help="Order in which rows are visited (default: always the same).")
+@click.option("--n-features", type=click.IntRange(min=1), default=None, metavar="D",
+              help="Features of the model (default: the highest index in TRAIN).")
+@data_options
+@click.option("--liblinear", is_flag=True, help="Write LIBLINEAR's text format.")
+@json_option
+@quiet_option
+def train_command(
+    train: str,
+    model: str,
+    *,
+    loss: str,
+    cost: float,
+    tol: float,
+    intercept: str,
+    no_intercept: bool,
+    intercept_scaling: float,
+    class_weight: Any,
+    max_iter: int,
+    max_time: float | None,
+    seed: int | None,
+    n_features: int | None,
+    zero_based: bool,
+    float32: bool,
+    n_jobs: int | None,
+    liblinear: bool,
+    as_json: bool,
+    quiet: bool,
+) -> None:
+    """Train a linear SVM on the svmlight file TRAIN and write it to MODEL.
+
+    MODEL is replaced only once the new one is complete. A fit that ends before --tol is reached
+    is written too, with a warning and exit code 0.
+    """
+    progress = Progress(quiet)
+    _check_target(model)
+    X, y = read_data(train, n_features=n_features, zero_based=zero_based, float32=float32,
+                     n_jobs=n_jobs, progress=progress)
+
+    from ..linear import LinearSVC
+    from ..model_io import save_liblinear
+
+    svm = LinearSVC(
+        loss=loss, C=cost, tol=tol, fit_intercept=not no_intercept, intercept=intercept,
+        intercept_scaling=intercept_scaling, class_weight=class_weight, max_iter=max_iter,
+        max_time=max_time, n_jobs=n_jobs, random_state=seed, verbose=progress.terminal,
+        callback=None if quiet or progress.terminal else _Lines(progress),
+    )  # fmt: skip
+    start = perf_counter()
+    svm.fit(X, y)
+    seconds = perf_counter() - start
+    # The file is for other machines and moments: how this run was shown is no part of it.
+    svm.set_params(verbose=False, callback=None, n_jobs=None)
+    if liblinear:
+        save_liblinear(svm, model)
+    else:
+        svm.save(model)
+
+    facts = certificate(svm)
+    if as_json:
+        print_json({
+            "command": "train", "data": train, "model": model, "bytes": os.path.getsize(model),
+            "format": "liblinear" if liblinear else "hingex", "rows": len(y),
+            "features": svm.n_features_in_, "classes": len(svm.classes_), **facts,
+            "seconds": seconds,
+        })  # fmt: skip
+    elif not quiet:
+        print_table({
+            "trained": f"{len(y)} rows, {svm.n_features_in_} features, "
+                       f"{len(svm.classes_)} classes",
+            "epochs": f"{facts['n_iter']} in {seconds:.2f} s",
+            "gap": gap_text(facts),
+            "objective": f"{facts['primal_objective']:.10g}",
+            "model": f"{model} ({os.path.getsize(model)} bytes)",
+        })  # fmt: skip

@@ -1,0 +1,831 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Model files: hingex's own format, and LIBLINEAR's text format.
+
+A hingex model file is a fixed preamble, a JSON header and raw arrays, all of it covered by
+checksums; docs/model_format.md describes every byte. There is no pickle in it: reading a file
+runs no code from it. Everything a header claims is compared with the real size of the file
+before memory is allocated. Files are replaced atomically.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import re
+import stat
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, Any, BinaryIO, NoReturn
+
+import numpy as np
+
+from ._core import kernels
+from .stop import HISTORY_DTYPE
+
+if TYPE_CHECKING:
+    from .linear import LinearSVC
+
+__all__ = ["ModelFormatError", "describe", "load", "load_liblinear", "save", "save_liblinear"]
+
+# The byte above 127 and the line ends reveal transfers that were not binary.
+MAGIC = b"\x89HNX\r\n\x1a\n"
+VERSION = 1
+ALIGN = 64
+MAX_HEADER = 4 << 20
+# magic, version u32, CRC-32 u32 of preamble (this field as zeros) and header, bytes of the header
+# u64, bytes of the file u64
+_PREAMBLE = 32
+
+_CLASSES = ("LinearSVC",)
+_NAME = re.compile(r"[a-z][a-z0-9_]*_", re.ASCII)
+_SCALARS = ("|b1", "|i1", "<i2", "<i4", "<i8", "|u1", "<u2", "<u4", "<u8", "<f2", "<f4", "<f8")
+_STRING = re.compile(r"(?:<U|\|S)[1-9][0-9]{0,7}", re.ASCII)
+_TEXT = "utf8"  # Python strings in an array of objects, kept as a JSON list
+
+
+class ModelFormatError(ValueError):
+    """A model file is damaged, incomplete, of a newer version, or no model file at all."""
+
+
+def save(model: Any, path: str | os.PathLike[str]) -> None:
+    """Write a fitted model to a file, atomically.
+
+    Stored are the parameters that are None, bool, int, float, str, or lists and dicts of these,
+    and every fitted attribute (name ending in "_") that is such a value or an array of numbers,
+    booleans or strings. Anything else, such as a callback or a RandomState, is left out, and its
+    name is listed in the file; after `load` such a parameter has its default.
+
+    Parameters
+    ----------
+    model : LinearSVC
+        Fitted.
+    path : str or path-like
+        An existing file is replaced at once and keeps its permissions: whatever happens, `path`
+        holds the old file or the whole new one.
+
+    Raises
+    ------
+    NotFittedError
+        If the model is not fitted.
+    TypeError
+        If it is not an instance of a class that hingex's model files know.
+    ValueError
+        If its attributes contradict each other or are not finite.
+    OSError
+        If the file cannot be written.
+
+    Notes
+    -----
+    Two passes over the arrays (checksum, write); no copy of contiguous arrays.
+    """
+    name = type(model).__name__
+    if name not in _CLASSES or type(model) is not _class(name):
+        raise TypeError(f"model files hold {', '.join(_CLASSES)}; got {name}")
+    model._check_fitted()
+
+    omitted = []
+    params = {}
+    for key, value in model.get_params(deep=False).items():
+        try:
+            params[key] = _encode(value)
+        except (TypeError, RecursionError):
+            omitted.append(key)
+    fitted, arrays = {}, {}
+    for key, value in vars(model).items():
+        if not _NAME.fullmatch(key):
+            continue
+        try:
+            if isinstance(value, np.ndarray):
+                arrays[key] = _Stored(value)
+            else:
+                fitted[key] = _encode(value)
+        except (TypeError, RecursionError):
+            omitted.append(key)
+    _check_linear({k: _decode(v) for k, v in fitted.items()}, {k: vars(model)[k] for k in arrays})
+
+    table = [{"name": key} | stored.entry for key, stored in arrays.items()]
+    header = {
+        "class": name,
+        "hingex": kernels("build").version(),
+        "params": params,
+        "fitted": fitted,
+        "omitted": omitted,
+        "arrays": table,
+    }
+    text, size = _lay_out(header)
+    with _replacing(path) as file:
+        file.write(_preamble(text, size) + text)
+        for entry, stored in zip(table, arrays.values(), strict=True):
+            file.write(bytes(entry["offset"] - file.tell()))
+            file.write(stored.data)
+
+
+def load(path: str | os.PathLike[str]) -> Any:
+    """Read a model that `save` or LIBLINEAR wrote.
+
+    Parameters
+    ----------
+    path : str or path-like
+        A regular file. Its format is told by its content.
+
+    Returns
+    -------
+    LinearSVC
+        Predicts bit for bit as the saved model did. See `load_liblinear` for LIBLINEAR's.
+
+    Raises
+    ------
+    ModelFormatError
+        (a ValueError) If it is not a model file, or is damaged, cut off or too new; the message
+        names the file and what is wrong. Nothing is allocated for sizes that the file lies about.
+    OSError
+        If it cannot be opened or read.
+    """
+    with _reading(path) as (file, name, size):
+        if _is_binary(file, name, size):
+            return _load_binary(file, name, size)
+        return _Liblinear(file, name, size).model()
+
+
+def describe(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """Facts about a model file that the loaded model does not tell.
+
+    Parameters
+    ----------
+    path : str or path-like
+
+    Returns
+    -------
+    dict
+        format : "hingex" or "liblinear"; bytes : int, size of the file; for hingex also
+        format_version : int, hingex : str, the version that wrote it, and omitted : list of str,
+        what could not be stored; for LIBLINEAR solver_type : str.
+
+    Raises
+    ------
+    ModelFormatError, OSError
+        As `load`; only the header is read.
+    """
+    with _reading(path) as (file, name, size):
+        if not _is_binary(file, name, size):
+            text = _Liblinear(file, name, size)
+            return {"format": "liblinear", "bytes": size, "solver_type": text.solver}
+        header, _ = _read_header(file, name, size)
+        return {
+            "format": "hingex",
+            "bytes": size,
+            "format_version": VERSION,
+            "hingex": header["hingex"],
+            "omitted": header["omitted"],
+        }
+
+
+# ------------------------------------------------------------------------------------- files
+
+
+@contextmanager
+def _reading(path: str | os.PathLike[str]) -> Iterator[tuple[BinaryIO, str, int]]:
+    name = os.fsdecode(path)
+    # Asked before opening, which would wait for a writer if this were a pipe.
+    if not stat.S_ISREG(os.stat(name).st_mode) and not os.path.isdir(name):
+        raise ModelFormatError(f"{name}: not a regular file; copy the model to a file first")
+    with open(name, "rb") as file:
+        yield file, name, os.fstat(file.fileno()).st_size
+
+
+@contextmanager
+def _replacing(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
+    """File that takes the place of `path` when the block ends without an exception.
+
+    A kill leaves at worst a file ``.hingex-*.tmp`` beside `path`, which may be deleted.
+    """
+    target = os.path.realpath(os.fsdecode(path))  # a symbolic link goes on pointing to its file
+    mode = None
+    with suppress(FileNotFoundError):
+        found = os.stat(target).st_mode
+        if not stat.S_ISREG(found) and not stat.S_ISDIR(found):
+            raise ValueError(f"{target}: not a regular file; a model is written beside its target "
+                             "and renamed")
+        mode = stat.S_IMODE(found)
+    folder = os.path.dirname(target)
+    temporary = os.path.join(folder, f".hingex-{os.urandom(6).hex()}.tmp")
+    flags = os.O_CREAT | os.O_EXCL | os.O_WRONLY | getattr(os, "O_BINARY", 0)
+    try:
+        file = os.fdopen(os.open(temporary, flags, 0o666), "wb")  # 0o666 less the umask
+    except OSError as error:
+        error.filename = target  # no such folder, or no right to write there
+        raise
+    try:
+        with file:
+            if mode is not None:
+                os.chmod(temporary, mode)
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, target)
+    except BaseException:
+        with suppress(OSError):
+            os.unlink(temporary)
+        raise
+    # The new name is on disk only when the folder is; not every file system can do that.
+    with suppress(OSError):
+        handle = os.open(folder, os.O_RDONLY | getattr(os, "O_DIRECTORY", 0))
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+
+def _fail(name: str, what: str) -> NoReturn:
+    raise ModelFormatError(f"{name}: {what}")
+
+
+def _is_binary(file: BinaryIO, name: str, size: int) -> bool:
+    start = file.read(len(MAGIC))
+    file.seek(0)
+    if start == MAGIC:
+        return True
+    if not start:
+        _fail(name, "empty file, not a model")
+    if start[:4] == MAGIC[:4]:
+        _fail(name, "hingex model damaged in its first 8 bytes: was it transferred as text?")
+    word = file.read(16).split(maxsplit=1)[:1]
+    file.seek(0)
+    if word and word[0].decode("latin-1") in _Liblinear.KEYS:
+        return False
+    _fail(name, "neither a hingex nor a LIBLINEAR model file")
+
+
+# ------------------------------------------------------------------------------- hingex format
+
+
+def _class(name: str) -> Any:
+    from .linear import LinearSVC
+
+    return {"LinearSVC": LinearSVC}[name]
+
+
+def _round_up(n: int) -> int:
+    return -(-n // ALIGN) * ALIGN
+
+
+def _preamble(text: bytes, size: int) -> bytes:
+    def parts(crc: int) -> bytes:
+        return b"".join(
+            (MAGIC, VERSION.to_bytes(4, "little"), crc.to_bytes(4, "little"),
+             len(text).to_bytes(8, "little"), size.to_bytes(8, "little"))
+        )  # fmt: skip
+
+    return parts(zlib.crc32(text, zlib.crc32(parts(0))))
+
+
+def _lay_out(header: dict[str, Any]) -> tuple[bytes, int]:
+    """Fill in the offsets of the arrays; return the header as text and the size of the file."""
+    import json
+
+    start = 0
+    while True:
+        end = start
+        for entry in header["arrays"]:
+            entry["offset"] = _round_up(end)
+            end = entry["offset"] + entry["bytes"]
+        text = json.dumps(header, allow_nan=False, separators=(",", ":")).encode()
+        if len(text) > MAX_HEADER:
+            raise ValueError(f"parameters and attributes take {len(text)} bytes of a model file's "
+                             f"header, which may have {MAX_HEADER}; is class_weight this large?")
+        # Digits of offsets are part of the text whose length they depend on.
+        if _PREAMBLE + len(text) <= start:
+            return text, max(end, _PREAMBLE + len(text))
+        start = _round_up(_PREAMBLE + len(text))
+
+
+class _Stored:
+    """An array as it lies in the file: the bytes, and the entry of the table that tells them."""
+
+    def __init__(self, array: np.ndarray) -> None:
+        dtype, order = array.dtype, "C"
+        if dtype.kind == "O" and array.ndim == 1 and all(isinstance(s, str) for s in array):
+            import json
+
+            text = json.dumps([str(s) for s in array], ensure_ascii=False, separators=(",", ":"))
+            code: Any = _TEXT
+            self.data = memoryview(text.encode("utf-8", "surrogatepass"))
+        else:
+            if dtype.names:
+                dtype = np.dtype([(n, dtype[n].newbyteorder("<")) for n in dtype.names])  # packed
+                code = [[n, dtype[n].str] for n in dtype.names or ()]
+            else:
+                dtype = dtype.newbyteorder("<")
+                code = dtype.str
+            if _dtype(code) is None or array.ndim > 2:
+                raise TypeError(f"arrays of {array.ndim} dimensions and {array.dtype}")
+            if array.flags.f_contiguous and not array.flags.c_contiguous:
+                order = "F"
+            flat = array.astype(dtype, copy=False).reshape(-1, order=order)  # type: ignore[call-overload]
+            self.data = np.ascontiguousarray(flat).view(np.uint8).data
+        self.entry = {
+            "dtype": code,
+            "shape": list(array.shape),
+            "order": order,
+            "offset": 0,
+            "bytes": self.data.nbytes,
+            "crc32": zlib.crc32(self.data),
+        }
+
+
+def _dtype(code: Any) -> np.dtype | None:
+    """The data type of a table entry, or None if it is not one that model files have."""
+    if isinstance(code, str):
+        return np.dtype(code) if code in _SCALARS or _STRING.fullmatch(code) else None
+    if not isinstance(code, list) or not 1 <= len(code) <= 64:
+        return None
+    for field in code:
+        if not (isinstance(field, list) and len(field) == 2 and all(
+                isinstance(part, str) for part in field)):
+            return None
+        if not (field[0].isidentifier() and field[0].isascii() and field[1] in _SCALARS):
+            return None
+    if len({field[0] for field in code}) < len(code):
+        return None
+    return np.dtype([(field[0], field[1]) for field in code])
+
+
+def _encode(value: Any) -> Any:
+    """`value` in JSON; TypeError for what has no place there."""
+    if value is None or isinstance(value, bool | np.bool_):
+        return None if value is None else bool(value)
+    if isinstance(value, str):
+        return str(value)
+    if isinstance(value, int | np.integer) and -(2**63) <= value < 2**64:
+        return int(value)
+    if isinstance(value, float | np.floating) and not isinstance(value, np.longdouble):
+        return float(value) if math.isfinite(value) else {"float": repr(float(value))}
+    if type(value) is list:
+        return [_encode(item) for item in value]
+    if type(value) is dict:
+        return {"dict": [[_encode(k), _encode(v)] for k, v in value.items()]}
+    raise TypeError(f"{type(value).__name__} cannot be kept in a model file")
+
+
+def _decode(value: Any) -> Any:
+    """Inverse of `_encode`; ValueError for anything else."""
+    if isinstance(value, list):
+        return [_decode(item) for item in value]
+    if not isinstance(value, dict):
+        return value
+    match value:
+        case {"float": ("inf" | "-inf" | "nan") as text, **rest} if not rest:
+            return float(text)
+        case {"dict": list(pairs), **rest} if not rest:
+            if all(isinstance(pair, list) and len(pair) == 2 for pair in pairs):
+                keys = [_decode(key) for key, _ in pairs]
+                if not any(isinstance(key, list | dict) for key in keys):
+                    return dict(zip(keys, (_decode(item) for _, item in pairs), strict=True))
+    raise ValueError("an object that is neither a dict nor a number")
+
+
+def _is_count(value: Any) -> bool:
+    return type(value) is int and 0 <= value < 2**40
+
+
+def _read_header(file: BinaryIO, name: str, size: int) -> tuple[dict[str, Any], int]:
+    """Check preamble and header; return the header and the offset at which it ends."""
+    import json
+
+    start = file.read(_PREAMBLE)
+    version = int.from_bytes(start[8:12], "little")
+    if len(start) >= 12 and version != VERSION:
+        if version > VERSION:
+            _fail(name, f"model file of format version {version}, but this hingex reads version "
+                  f"{VERSION}: upgrade hingex (or the file is damaged)")
+        _fail(name, f"format version {version} does not exist: the file is damaged")
+    if len(start) < _PREAMBLE:
+        _fail(name, f"cut off after {size} bytes, inside the {_PREAMBLE}-byte preamble")
+    length = int.from_bytes(start[16:24], "little")
+    declared = int.from_bytes(start[24:32], "little")
+    if declared != size:
+        _fail(name, f"the file has {size} bytes but says it has {declared}: cut off or damaged")
+    if length > min(MAX_HEADER, size - _PREAMBLE):
+        _fail(name, f"a header of {length} bytes is claimed; at most "
+              f"{min(MAX_HEADER, size - _PREAMBLE)} are possible: the file is damaged")
+    text = file.read(length)
+    if len(text) != length or _preamble(text, size) != start:
+        _fail(name, "checksum of the header does not match: the file is damaged")
+
+    try:
+        header = json.loads(text.decode("utf-8"), parse_constant=_no_constant)
+        if not isinstance(header, dict):
+            raise ValueError("not an object")
+        _check_header(header)
+    except (ValueError, RecursionError) as error:
+        _fail(name, f"malformed header: {str(error) or type(error).__name__}")
+    end = _PREAMBLE + length
+    for entry in header["arrays"]:
+        what = f"array {entry['name']!r}"
+        if entry["offset"] != _round_up(end):
+            _fail(name, f"{what} is at offset {entry['offset']}, expected {_round_up(end)}")
+        end = entry["offset"] + entry["bytes"]
+        if end > size:
+            _fail(name, f"{what} ends at byte {end} of {size}")
+    if end != size:
+        _fail(name, f"the last array ends at byte {end} of {size}")
+    return header, _PREAMBLE + length
+
+
+def _no_constant(word: str) -> NoReturn:
+    raise ValueError(f"{word} is not JSON")
+
+
+def _check_header(header: dict[str, Any]) -> None:
+    """Types and values of a header, as far as it can be told without the arrays."""
+    kinds = {"class": str, "hingex": str, "params": dict, "fitted": dict, "omitted": list,
+             "arrays": list}  # fmt: skip
+    for key, kind in kinds.items():
+        if not isinstance(header.get(key), kind):
+            raise ValueError(f"{key!r} is not a {kind.__name__}")
+    if unknown := set(header) - set(kinds):
+        raise ValueError(f"unknown entry {min(unknown)!r}")
+    if not all(isinstance(item, str) for item in header["omitted"]):
+        raise ValueError("'omitted' is not a list of names")
+    if header["class"] not in _CLASSES:
+        raise ValueError(f"class {header['class']!r} is not known here (written by hingex "
+                         f"{header['hingex']}): upgrade hingex")
+    model = _class(header["class"])
+    known = model().get_params(deep=False)
+    if unknown := set(header["params"]) - set(known):
+        raise ValueError(f"{header['class']} has no parameter {min(unknown)!r} here (written by "
+                         f"hingex {header['hingex']}): upgrade hingex")
+    for key in ("params", "fitted"):
+        header[key] = {k: _decode(v) for k, v in header[key].items()}
+
+    seen = set(header["fitted"])
+    for entry in header["arrays"]:
+        _check_entry(entry)
+        if entry["name"] in seen:
+            raise ValueError(f"{entry['name']!r} occurs twice")
+        seen.add(entry["name"])
+    for key in seen:
+        if not _NAME.fullmatch(key) or hasattr(model, key):
+            raise ValueError(f"{key!r} is not the name of a fitted attribute")
+
+
+def _check_entry(entry: Any) -> None:
+    keys = {"name", "dtype", "shape", "order", "offset", "bytes", "crc32"}
+    if not isinstance(entry, dict) or set(entry) != keys or not isinstance(entry["name"], str):
+        raise ValueError(f"an entry of 'arrays' does not have exactly {', '.join(sorted(keys))}")
+    what, shape = f"array {entry['name']!r}", entry["shape"]
+    if not isinstance(shape, list) or len(shape) > 2 or not all(map(_is_count, shape)):
+        raise ValueError(f"{what} has an impossible shape")
+    if entry["order"] not in ("C", "F"):
+        raise ValueError(f"{what} has an unknown order")
+    if not all(_is_count(entry[key]) for key in ("offset", "bytes", "crc32")):
+        raise ValueError(f"{what} has an offset, size or checksum that is no such number")
+    if entry["dtype"] == _TEXT:
+        # Brackets, and for each string two quotes and a comma: bounds the strings by the file.
+        if len(shape) != 1 or entry["bytes"] < max(2, 3 * shape[0] + 1):
+            raise ValueError(f"{what} has a shape that its bytes cannot hold")
+        return
+    dtype = _dtype(entry["dtype"])
+    if dtype is None:
+        raise ValueError(f"{what} has a data type that model files do not have")
+    if math.prod(shape) * dtype.itemsize != entry["bytes"]:
+        raise ValueError(f"{what} has {entry['bytes']} bytes, which its shape and data type do "
+                         "not make")
+
+
+def _load_binary(file: BinaryIO, name: str, size: int) -> Any:
+    header, end = _read_header(file, name, size)
+    arrays = {}
+    for entry in header["arrays"]:
+        gap = file.read(entry["offset"] - end)
+        if gap.count(0) != entry["offset"] - end:
+            _fail(name, f"bytes before array {entry['name']!r} are not zero: the file is damaged")
+        arrays[entry["name"]] = _read_array(file, name, entry)
+        end = entry["offset"] + entry["bytes"]
+    try:
+        _check_linear(header["fitted"], arrays)
+    except ValueError as error:
+        _fail(name, str(error))
+    model = _class(header["class"])(**header["params"])
+    vars(model).update(header["fitted"] | arrays)
+    return model
+
+
+def _read_array(file: BinaryIO, name: str, entry: dict[str, Any]) -> np.ndarray:
+    what = f"array {entry['name']!r}"
+    data = np.empty(entry["bytes"], dtype=np.uint8)
+    if file.readinto(data) != data.nbytes:  # type: ignore[attr-defined]
+        _fail(name, f"cut off inside {what}")
+    if zlib.crc32(data.data) != entry["crc32"]:
+        _fail(name, f"checksum of {what} does not match: the file is damaged")
+    if entry["dtype"] == _TEXT:
+        import json
+
+        try:
+            strings = json.loads(data.tobytes().decode("utf-8", "surrogatepass"))
+        except (ValueError, RecursionError):
+            strings = None
+        if not isinstance(strings, list) or len(strings) != entry["shape"][0] or not all(
+                isinstance(s, str) for s in strings):
+            _fail(name, f"{what} is not a JSON list of {entry['shape'][0]} strings")
+        array = np.empty(len(strings), dtype=object)
+        array[:] = strings
+        return array
+    dtype = _dtype(entry["dtype"])
+    assert dtype is not None
+    flat = data.view(dtype)
+    for column in [flat[n] for n in dtype.names] if dtype.names else [flat]:
+        if column.dtype.kind == "b" and column.view(np.uint8).max(initial=0) > 1:
+            _fail(name, f"{what} holds booleans that are neither 0 nor 1")
+        if column.dtype.kind == "U" and column.view("<u4").max(initial=0) > 0x10FFFF:
+            _fail(name, f"{what} holds what is not Unicode")
+    flat = flat.astype(dtype.newbyteorder("="), copy=False)
+    return flat.reshape(entry["shape"], order=entry["order"])
+
+
+def _check_linear(fitted: dict[str, Any], arrays: dict[str, np.ndarray]) -> None:
+    """Whether the attributes of a linear classifier fit together; ValueError if not.
+
+    Only what predictions and duals are made of must be finite: the margin of a zero vector is
+    not, nor is the gap of a fit that was stopped early.
+    """
+    for key in ("classes_", "coef_", "intercept_"):
+        if key not in arrays:
+            raise ValueError(f"{key} is missing, or not an array of a kind that can be stored")
+    classes = arrays["classes_"]
+    if classes.ndim != 1 or len(classes) < 2 or classes.dtype.names:
+        raise ValueError(f"classes_ has shape {classes.shape}; it must list at least 2 classes")
+    if not (classes[1:] > classes[:-1]).all():
+        raise ValueError("classes_ are not distinct and in ascending order")
+    lanes = 1 if len(classes) == 2 else len(classes)
+    d = fitted.get("n_features_in_", 0)
+    if not _is_count(d) or d == 0:
+        raise ValueError(f"n_features_in_ is {d!r}, not a number of features")
+    _expect(arrays, "coef_", (lanes, d), "<f8")
+    _expect(arrays, "intercept_", (lanes,), "<f8")
+    for key in ("primal_objective_", "dual_objective_", "duality_gap_", "margin_width_"):
+        _expect(arrays, key, (lanes,), "<f8")
+    _expect(arrays, "feature_names_in_", (d,), None)
+    for key, kind in (("n_iter_", int), ("converged_", bool)):
+        if key in fitted and type(fitted[key]) is not kind:
+            raise ValueError(f"{key} is {fitted[key]!r}, not of type {kind.__name__}")
+    if "history_" in arrays:
+        names = arrays["history_"].dtype.names or ()
+        if arrays["history_"].ndim != 1 or any(n not in names for n, _ in HISTORY_DTYPE):
+            raise ValueError("history_ is not a list of epochs")
+    if "dual_coef_" in arrays:
+        n = len(arrays["dual_coef_"]) if arrays["dual_coef_"].ndim else 0
+        _expect(arrays, "dual_coef_", (n,) if lanes == 1 else (n, lanes), "<f8")
+        _expect(arrays, "support_kind_", arrays["dual_coef_"].shape, "|i1")
+        support = arrays.get("support_", np.empty(0, dtype=np.intp))
+        if support.ndim != 1 or support.dtype.kind != "i" or not (
+                (support >= 0) & (support < n)).all():
+            raise ValueError(f"support_ are not indices of {n} rows")
+    for key in ("coef_", "intercept_", "classes_", "dual_coef_"):
+        if key in arrays and not _is_finite(arrays[key]):
+            raise ValueError(f"{key} holds NaN or infinity")
+
+
+def _is_finite(array: np.ndarray) -> bool:
+    if array.dtype.kind != "f":
+        return True
+    with np.errstate(all="ignore"):  # a finite sum needs no temporary array, and tells it all
+        return bool(np.isfinite(array.sum()) or np.isfinite(array).all())
+
+
+def _expect(
+    arrays: dict[str, np.ndarray], key: str, shape: tuple[int, ...], dtype: str | None
+) -> None:
+    array = arrays.get(key)
+    if array is None:
+        return
+    if array.shape != shape:
+        raise ValueError(f"{key} has shape {array.shape}, but {shape} follows from the other parts")
+    if dtype is not None and array.dtype.newbyteorder("<").str != dtype:
+        raise ValueError(f"{key} is of {array.dtype}, not {np.dtype(dtype)}")
+
+
+# ---------------------------------------------------------------------------- LIBLINEAR format
+
+
+def save_liblinear(model: LinearSVC, path: str | os.PathLike[str]) -> None:
+    """Write a linear classifier as LIBLINEAR's text model, atomically.
+
+    Coefficients, intercepts and labels are kept exactly; the certificate, history, parameters
+    and feature names have no place in that format. The intercept becomes the weight of a
+    constant feature 1 (``bias 1``; ``bias -1`` when all intercepts are zero). For two classes
+    LIBLINEAR's positive scores mean the first label written, which is therefore ``classes_[1]``.
+
+    Parameters
+    ----------
+    model : LinearSVC
+        Fitted, on integral labels (LIBLINEAR's labels are C ints).
+    path : str or path-like
+
+    Raises
+    ------
+    NotFittedError
+        If the model is not fitted.
+    ValueError
+        If labels are strings or do not fit an int, or attributes contradict each other.
+    OSError
+        If the file cannot be written.
+    """
+    model._check_fitted()
+    arrays = {k: v for k, v in vars(model).items() if isinstance(v, np.ndarray)}
+    _check_linear({"n_features_in_": model.n_features_in_}, arrays)
+    classes = model.classes_
+    if classes.dtype.kind not in "biuf":
+        raise ValueError(f"LIBLINEAR's labels are integers; classes_ are {classes[:3].tolist()}...:"
+                         " use save, or train on labels encoded as integers")
+    labels = [int(label) for label in classes]
+    if labels != classes.tolist() or max(map(abs, labels)) >= 2**31:
+        raise ValueError("LIBLINEAR's labels are integers of 32 bits; classes_ hold others")
+    if len(labels) == 2:
+        labels.reverse()
+    rows = model.coef_.T
+    bias = bool(np.any(model.intercept_))
+    solver = "L2R_L1LOSS_SVC_DUAL" if model.loss == "hinge" else "L2R_L2LOSS_SVC_DUAL"
+    with _replacing(path) as file:
+        file.write(
+            f"solver_type {solver}\nnr_class {len(labels)}\n"
+            f"label {' '.join(map(str, labels))}\nnr_feature {model.n_features_in_}\n"
+            f"bias {1 if bias else -1}\nw\n".encode()
+        )
+        for start in range(0, len(rows), 4096):
+            _write_rows(file, rows[start:start + 4096])
+        if bias:
+            _write_rows(file, model.intercept_[None, :])
+
+
+def _write_rows(file: BinaryIO, rows: np.ndarray) -> None:
+    # repr of a float is the shortest text that reads back as the same number.
+    text = "".join(" ".join(map(repr, row)) + " \n" for row in rows.tolist())
+    file.write(text.encode())
+
+
+def load_liblinear(path: str | os.PathLike[str]) -> LinearSVC:
+    """Read a text model that LIBLINEAR (or `save_liblinear`) wrote.
+
+    Parameters
+    ----------
+    path : str or path-like
+        Of solver type L2R_L2LOSS_SVC_DUAL, L2R_L2LOSS_SVC, L2R_L1LOSS_SVC_DUAL or MCSVM_CS.
+
+    Returns
+    -------
+    LinearSVC
+        With `classes_` (ascending), `coef_`, `intercept_` and `n_features_in_`; `loss` and the
+        parameters of the intercept as the file tells them, others at their defaults. What a text
+        model does not hold is not set: `n_iter_`, `converged_`, objectives, gap, history. Labels
+        predicted are LIBLINEAR's except for scores that tie to the last bit.
+
+    Raises
+    ------
+    ModelFormatError
+        If the text is malformed (with the number of the line) or the model is of another kind.
+    OSError
+        If it cannot be opened or read.
+    """
+    with _reading(path) as (file, name, size):
+        return _Liblinear(file, name, size).model()
+
+
+class _Liblinear:
+    """Reader of the text format; the header is read and checked at once."""
+
+    LOSS = {  # noqa: RUF012
+        "L2R_L2LOSS_SVC_DUAL": "squared_hinge",
+        "L2R_L2LOSS_SVC": "squared_hinge",
+        "L2R_L1LOSS_SVC_DUAL": "hinge",
+        "MCSVM_CS": "hinge",
+    }
+    KEYS = ("solver_type", "nr_class", "label", "nr_feature", "bias", "w")
+
+    def __init__(self, file: BinaryIO, name: str, size: int) -> None:
+        self.file, self.name, self.size = file, name, size
+        self.line = 0
+        found: dict[str, list[bytes]] = {}
+        where = {}
+        while "w" not in found:
+            raw = self._readline()
+            if not raw:
+                self._fail("the file ends inside the header, before the line 'w'")
+            words = raw.split()
+            if not words:
+                continue
+            key = words[0].decode("latin-1")
+            if key == "rho" or (key == "solver_type" and self._other_kind(words)):
+                self._fail(f"{raw.decode('latin-1').strip()[:60]!r}: not a model that LinearSVC "
+                           f"can hold; these can be read: {', '.join(self.LOSS)}")
+            if key not in self.KEYS:
+                self._fail(f"unknown entry {key[:40]!r}; expected one of {', '.join(self.KEYS)}")
+            if key in found:
+                self._fail(f"{key!r} occurs twice")
+            found[key], where[key] = words[1:], self.line
+        for key in self.KEYS:
+            if key not in found:
+                self._fail(f"the header has no line {key!r}")
+        self.solver = found["solver_type"][0].decode()
+
+        def number(key: str, kind: type) -> Any:
+            self.line = where[key]
+            if len(found[key]) != 1:
+                self._fail(f"{key!r} needs one number")
+            return self._numbers(found[key], kind)[0]
+
+        count = number("nr_class", int)
+        self.d = number("nr_feature", int)
+        if not 1 <= self.d < 2**31:
+            self._fail(f"nr_feature {self.d}: at least 1 and less than 2**31 features are possible")
+        self.bias = number("bias", float)
+        if not math.isfinite(self.bias):
+            self._fail(f"bias {self.bias} is not finite")
+        self.line = where["label"]
+        self.labels = self._numbers(found["label"], int)
+        if count != len(self.labels) or count < 2 or len(set(self.labels)) != count:
+            self._fail(f"nr_class {count} with {len(self.labels)} labels: there must be at least "
+                       "2 classes and a label of its own for each")
+        if max(map(abs, self.labels)) >= 2**31:
+            self._fail("a label is beyond 32 bits")
+        self.line = where["w"]
+        if found["w"]:
+            self._fail("the line 'w' must hold nothing else; weights follow on their own lines")
+
+    def model(self) -> LinearSVC:
+        weights = self._weights()
+        labels = np.array(self.labels)
+        order = np.argsort(labels)
+        with np.errstate(over="ignore"):
+            if weights.shape[1] == 1:
+                if order[0] == 0:  # LIBLINEAR's positive class is the first label, ours the larger
+                    weights = -weights
+            elif len(labels) == 2:  # Crammer and Singer's have a column for each of two classes
+                weights = weights[:, order[1:]] - weights[:, order[:1]]
+            else:
+                weights = np.ascontiguousarray(weights[:, order])
+            intercept = np.zeros(weights.shape[1])
+            if self.bias >= 0:
+                intercept += self.bias * weights[self.d]
+        regularized = {"intercept": "regularized", "intercept_scaling": self.bias}
+        model = _class("LinearSVC")(
+            loss=self.LOSS[self.solver],
+            fit_intercept=self.bias > 0,
+            **(regularized if self.bias > 0 else {}),
+        )
+        model.classes_ = labels[order]
+        model.n_features_in_ = self.d
+        model.coef_ = weights[:self.d].T
+        model.intercept_ = intercept
+        if not np.isfinite(model.coef_).all() or not np.isfinite(model.intercept_).all():
+            self._fail("weights are too large: their difference or product with the bias overflows")
+        return model
+
+    def _weights(self) -> np.ndarray:
+        """Weights, shape (features and bias, columns)."""
+        rows = self.d + (self.bias >= 0)
+        columns = len(self.labels)
+        if columns == 2 and self.solver != "MCSVM_CS":
+            columns = 1
+        left = self.size - self.file.tell()
+        if rows * columns * 2 - 1 > left:  # a digit and a separator each
+            self._fail(f"{rows} lines of {columns} weights do not fit the {left} bytes that "
+                       "follow: the file is cut off or its header wrong")
+        weights = np.empty((rows, columns))
+        first = self.line + 1
+        for row in range(rows):
+            raw = self._readline()
+            words = raw.split()
+            if len(words) != columns:
+                what = f"{len(words)} numbers" if raw else "the file ends"
+                self._fail(f"{what} where {columns} weights of feature {row + 1} of {rows} are due")
+            weights[row] = self._numbers(words, float)
+        bad = ~np.isfinite(weights).all(axis=1)
+        if bad.any():
+            self.line = first + int(bad.argmax())
+            self._fail("a weight is not finite")
+        while raw := self._readline():
+            if raw.strip():
+                self._fail(f"text after the {rows} lines of weights that the header tells of")
+        return weights
+
+    def _other_kind(self, words: list[bytes]) -> bool:
+        return len(words) != 2 or words[1].decode("latin-1") not in self.LOSS
+
+    def _readline(self) -> bytes:
+        self.line += 1
+        return self.file.readline()
+
+    def _numbers(self, words: list[bytes], kind: type) -> list[Any]:
+        try:
+            if any(b"_" in word for word in words):  # which Python would read over
+                raise ValueError
+            return [kind(word) for word in words]
+        except ValueError:
+            text = b" ".join(words).decode("latin-1")
+            name = "integers" if kind is int else "numbers"
+            self._fail(f"{text[:60]!r}: expected {name}")
+
+    def _fail(self, what: str) -> NoReturn:
+        _fail(self.name, f"line {self.line}: {what}")
