@@ -81,7 +81,7 @@ cdef enum:
 cdef enum Pass:
     SWEEP, TALLY, REPAIR, EXAMINE, START
 
-cdef double SLICE = 2e7     # multiply-adds between two looks at signals and the clock
+cdef double SLICE = 1e7     # multiply-adds between two looks at signals and the clock
 
 
 cdef struct Lane:
@@ -120,6 +120,7 @@ cdef struct Problem:
     int64_t lanes, blocks, per_block, used, active
     int64_t stride, positive    # of the single lane: alpha is apart by stride, code of y = +1
     int loss
+    double slice                # share of SLICE for a block: a thread has several
     double rho, shift           # b = offset + rho * s; after an epoch offset = shift * b
     double inv_size             # 1 / size, 0 for an unregularized intercept
     bint has_intercept
@@ -269,7 +270,7 @@ cdef int64_t _sweep_one(Problem *p, int64_t s, real *tag_v, index *tag_i) noexce
     cdef double upper = hx_loss_dual_upper(p.loss, C)
     cdef double diag = hx_loss_dual_diagonal(p.loss, C)
     cdef bint shrink
-    while s < active and work < SLICE:
+    while s < active and work < p.slice:
         i = order[s]
         if s + AHEAD < active:
             hx_prefetch_row(X, order[s + AHEAD], v, idx)
@@ -597,7 +598,7 @@ cdef void _go_on(const Problem *p, Visit *v, const Plan *plan) noexcept nogil:
     cdef Problem *q = &v.one
     cdef double per_row = <double>p.X.nnz / max(p.X.n, 1) + 16, work = 0
     cdef int64_t before
-    while v.lane < v.end and work < SLICE:
+    while v.lane < v.end and work < p.slice:
         if not v.inside:
             if not _is_live(p, v.lane) or p.lane[v.lane].ready:
                 v.lane += 1
@@ -701,6 +702,7 @@ cdef class DualCD:
         p.stride = p.positive = 1
         p.per_block = (K + p.blocks - 1) // p.blocks
         p.blocks = (K + p.per_block - 1) // p.per_block
+        p.slice = SLICE / ((p.blocks + max(threads, 1) - 1) // max(threads, 1))
         for k in range(K):
             p.lane[k].half = 1
             p.lane[k].pg_hi = HUGE_VAL
@@ -1032,8 +1034,7 @@ cdef class DualCD:
         cdef int64_t total = p.active if which == SWEEP else p.used
         cdef double per_row = (<double>p.X.nnz / max(p.X.n, 1) + 16) * min(p.per_block, 16)
         cdef int threads = max(1, self.threads)
-        cdef int64_t turns = (blocks + threads - 1) // threads      # blocks a thread works on
-        cdef int64_t slice = max(1, <int64_t>(SLICE / (per_row * turns)))
+        cdef int64_t slice = max(1, <int64_t>(p.slice / per_row))
         while s < total:
             end = min(total, s + slice)
             with nogil:
