@@ -326,7 +326,7 @@ _LONG = """
         assert np.isfinite(model.coef_).all() and np.isfinite(model.intercept_).all()
         assert model.coef_.any() and model.dual_coef_.any()
         assert not model.converged_
-        assert len(model.history_) == model.n_iter_
+        assert model.history_["epoch"][-1] == model.n_iter_
         assert model.predict(X[:5]).shape == (5,)
     else:
         sys.exit("not interrupted")

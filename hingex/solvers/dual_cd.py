@@ -156,7 +156,7 @@ def solve(
             status = "max_time"
         while status == "max_iter" and epoch < max_iter and not track.all_done:
             polish = epoch < polish_epochs
-            done = cd.advance(
+            in_time = cd.advance(
                 min(max_iter, track.until(epoch, polish_epochs)),
                 track.earliest,
                 WARM_EPOCHS,
@@ -166,9 +166,9 @@ def solve(
                 track.log,
             )
             epoch = cd.epoch
-            if done < 0:
+            if not in_time:
                 status = "max_time"
-            stop = track.report(done if done >= 0 else -1 - done)
+            stop = track.report(cd.logged)
             chosen = track.due(epoch, polish)
             if status == "max_iter" and chosen is not None:
                 if cd.certify(chosen, track.certified):
@@ -192,7 +192,9 @@ def solve(
         intercepts = track.certified[:, 2].copy()
     except KeyboardInterrupt:
         status = "interrupted"
-        epoch = cd.epoch
+        if cd.epoch > epoch:
+            track.report(cd.logged)
+            epoch = cd.epoch
         intercepts = np.empty(lanes)
         cd.intercepts(intercepts)
     finally:

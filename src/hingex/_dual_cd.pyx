@@ -661,6 +661,7 @@ cdef class DualCD:
     cdef double[:, ::1] w_room
     cdef int32_t[:, ::1] order_room
     cdef readonly int64_t epoch
+    cdef readonly int64_t logged    # entries of the log since advance began
     cdef readonly double deadline
 
     def __cinit__(self, Rows X, const int32_t[::1] codes, const float[::1] sqnorm,
@@ -741,9 +742,9 @@ cdef class DualCD:
 
     def advance(self, int64_t until, int64_t earliest, int64_t warm, const double[::1] targets,
                 double violation, double[:, ::1] estimates, double[:, ::1] log):
-        """Epochs until it is worth to certify; returns how many entries of `log` it wrote.
+        """Epochs until it is worth to certify; False when the deadline came.
 
-        The number is -1 minus that when the deadline came. Stops at epoch `until`, when `log` is
+        `logged` entries of `log` are written. Stops at epoch `until`, when `log` is
         full, or, from epoch `earliest` on, when half of the live lanes (all, once lanes are
         visited one at a time) are ready: estimated relative gap at most targets[k], and largest
         violation of the optimality conditions at most `violation`. From epoch `warm` on, the
@@ -766,12 +767,13 @@ cdef class DualCD:
         plan.shrink = violation == HUGE_VAL
         for k in range(p.lanes):
             p.lane[k].ready = self.epoch > 0 and _is_ready(&p.lane[k], &plan, k)
+        self.logged = 0
         while done < log.shape[0] and self.epoch < until:
             plan.epoch = self.epoch
             plan.move_offset = self.epoch >= warm
             plan.epochs = min(APART, until - self.epoch) if self.apart else 1
             if not (self._visits(&plan) if self.apart else self._sweep()):
-                return -1 - done
+                return False
             self.epoch += plan.epochs
             ready = live = 0
             log[done, 2] = log[done, 3] = log[done, 4] = 0
@@ -794,9 +796,10 @@ cdef class DualCD:
             log[done, 1] = perf_counter()
             log[done, 5] = p.active
             done += 1
+            self.logged = done
             if self.epoch >= earliest and (1 if self.apart else 2) * ready >= max(1, live):
                 break
-        return done
+        return True
 
     cdef bint _sweep(self) except -1:
         """One epoch over the active rows. False when the deadline came first."""
