@@ -90,18 +90,28 @@ class Problem:
         return out
 
     def feasible(
-        self, alpha: np.ndarray, y: np.ndarray, va: np.ndarray, b: float
+        self,
+        alpha: np.ndarray,
+        y: np.ndarray,
+        va: np.ndarray,
+        b: float,
+        upper: np.ndarray | None = None,
     ) -> tuple[np.ndarray, np.ndarray, float]:
         """Duals with sum y_i alpha_i = 0, by scaling down the heavier side.
 
-        `va` is combine(alpha * y). Returns the duals, their combination, and what rounding
-        leaves of the sum, as a loss of the dual objective.
+        `va` is combine(alpha * y). Duals at `upper` stay there when the others weigh enough.
+        Returns the duals, their combination, and what rounding leaves of the sum, as a loss of
+        the dual objective.
         """
         if not self.free:
             return alpha, va, 0.0
         s, total = float(va[-1]), float(alpha.sum())
         if abs(s) > 1e-15 * total:
             heavy = y * s > 0
+            if upper is not None:
+                inside = heavy & (alpha < upper)
+                if alpha[inside].sum() >= 2.0 * abs(s):
+                    heavy = inside
             part = np.where(heavy, alpha * y, 0.0)
             share = s / part.sum()
             alpha = np.where(heavy, alpha * (1.0 - share), alpha)
@@ -142,12 +152,24 @@ class Problem:
         if perf_counter() > self.deadline:
             raise Stopped("max_time")
 
+    def _one_sided(self, lane: int) -> bool:
+        """A free intercept alone separates rows that all have the same sign."""
+        if not self.free:
+            return False
+        y = self.signs(lane)[self.cost > 0]
+        if len(y) == 0 or y.min() != y.max():
+            return False
+        self.weights[lane, -1] = y[0]
+        self.primal[lane] = self.dual[lane] = self.gap[lane] = 0.0
+        return True
+
     def run(self, solve_lane: Callable[[int], None]) -> Fit:
         """Solve the lanes one after another; always returns what was reached."""
         status = "max_iter"
         try:
             for lane in range(self.lanes):
-                solve_lane(lane)
+                if not self._one_sided(lane):
+                    solve_lane(lane)
         except Stopped as stop:
             status = stop.args[0]
         except KeyboardInterrupt:
