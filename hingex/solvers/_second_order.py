@@ -116,7 +116,7 @@ class Problem:
             share = s / part.sum()
             alpha = np.where(heavy, alpha * (1.0 - share), alpha)
             va = va - share * self.combine(part)
-            s = float(np.dot(alpha, y))
+            s = float((alpha * y).sum())
         return alpha, va, abs(s * b)
 
     def settle(

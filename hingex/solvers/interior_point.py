@@ -38,12 +38,13 @@ from typing import Any
 
 import numpy as np
 
+from .._core import kernels
 from .._result import Fit
 from ..stop import Monitor
 from ._second_order import Factor, Problem, Stopped
 
 PATIENCE = 20  # iterations without a clearly smaller gap: rounding error, or no way on
-SNAP = (0.3, 0.1, 0.03, 0.01, 1e-3, 1e-5)  # how far from a bound duals may be set to it
+SNAP = (0.3, 0.1, 0.01, 1e-4)  # how far from a bound duals may be set to it
 # A few rows in thousands often keep a step short. While the gap is large they are cut off at
 # their bounds and the others go on; what that adds to the residual is the next step's work.
 CUT_SHARE = 1e-3
@@ -131,110 +132,61 @@ def _matrix(p: Problem, theta: np.ndarray) -> np.ndarray:
 
 
 def _solve_lane(p: Problem, k: int, wa: np.ndarray) -> None:
-    y, cost = p.signs(k), p.cost
-    t = y * p.scores(wa)
-    # On the path for this mu: a, s = 1 - a and the multipliers of both bounds of each row.
-    mu = max(float(np.abs(t - 1.0).mean()), 1e-10)
-    delta = (t - 1.0) / mu
-    root = np.sqrt(delta * delta + 4.0)
-    a, s = 2.0 / (2.0 + delta + root), 2.0 / (2.0 - delta + root)
-    z, xi = mu / a, mu / s
-    total = 2.0 * float(cost.sum())
-
+    y = p.signs(k)
+    path = kernels("interior").Path(p.cost, y, p.scores(wa))
+    theta, r = np.empty(p.n), np.empty(p.n)
     best, waiting, careful = np.inf, 0, 0
     for epoch in range(1, p.max_iter + 2):
-        alpha = cost * a
+        alpha = path.alpha()
         va = p.combine(alpha * y)
-        gap = _certify(p, k, wa, t, alpha, y, va)
+        primal = 0.5 * float(np.dot(wa, p.ridge * wa)) + path.loss()
+        feasible, vf, lost = p.feasible(alpha, y, va, wa[-1] if p.free else 0.0, p.cost)
+        dual = float(feasible.sum()) - 0.5 * float(np.dot(vf, p.ridge * vf)) - lost
+        gap = p.settle(k, wa, feasible, primal, dual)
+        done = gap <= p.tol and (_snap(p, k, y) or best <= p.tol)
         if epoch > 1:
-            p.report(epoch - 1, int(np.count_nonzero((a > 1e-3) & (s > 1e-3))))
-        waiting = waiting + 1 if gap > 0.9 * best else 0
+            p.report(epoch - 1, path.free())
+        waiting = waiting + 1 if not gap <= 0.9 * best else 0
         best = min(best, gap)
-        if gap <= p.tol or waiting >= PATIENCE or epoch > p.max_iter:
-            break
-
-        za, xs = z / a, xi / s
-        q = 1.0 / (za + xs)
-        theta = cost * q
-        factor = Factor(_matrix(p, theta), p.ridge)
-        if not factor.sound:
-            break
-        residual = va - p.ridge * wa
-        y_theta = y * theta
-
-        rho = 1.0 - t
-        da = q * (rho - y * p.scores(factor.solve(residual + p.combine(y_theta * rho))))
-        dz, dxi = -z - za * da, -xi + xs * da
-        size = np.minimum(_room(a, s, z, xi, da, dz, dxi).min(), 1.0)
-        mu = float(np.dot(cost, a * z + s * xi)) / total
-        ahead = (a + size * da) * (z + size * dz) + (s - size * da) * (xi + size * dxi)
-        target = mu * min(1.0, float(np.dot(cost, ahead)) / total / mu) ** 3
-
-        c1 = (target - da * dz) / a - z
-        c2 = (target + da * dxi) / s - xi
-        rho = (z - xi - t + 1.0) + c1 - c2  # in brackets: what the second equation lacks
-        step = factor.solve(residual + p.combine(y_theta * rho))
-        dt = y * p.scores(step)
-        da = q * (rho - dt)
-        dz, dxi = c1 - za * da, c2 + xs * da
-
+        if done or waiting >= PATIENCE or epoch > p.max_iter:
+            return
         careful = 3 if waiting else careful - 1
         cut = int(CUT_SHARE * p.n) if careful <= 0 and gap > CUT_ABOVE else 0
-        room = max(0.99, 1.0 - mu) * _room(a, s, z, xi, da, dz, dxi)
-        size = min(1.0, float(np.partition(room, cut)[cut] if cut else room.min()))
-        if not size > 0.0:
-            break
+
+        mu = path.weights(theta, r)
+        factor = Factor(_matrix(p, theta), p.ridge)
+        if not factor.sound:
+            return
+        residual = va - p.ridge * wa
+        least = path.predict(p.scores(factor.solve(residual + p.combine(r))))
+        size = _step(least, path.room, 1.0, cut)
+        path.correct(mu * min(1.0, path.ahead(size, cut > 0) / mu) ** 3, r)
+        step = factor.solve(residual + p.combine(r))
+        least = path.step(p.scores(step))
+        share = max(0.99, 1.0 - mu)
+        size = _step(least, path.room, share, cut)
+        if not (size > 0.0 and np.isfinite(step).all()):
+            return
         wa = wa + size * step
-        t += size * dt
-        sizes = np.minimum(size, room) if cut else size
-        a += sizes * da
-        s -= sizes * da
-        z += sizes * dz
-        xi += sizes * dxi
-    _snap(p, k, y)
+        path.move(size, share, cut > 0)
 
 
-def _room(
-    a: np.ndarray,
-    s: np.ndarray,
-    z: np.ndarray,
-    xi: np.ndarray,
-    da: np.ndarray,
-    dz: np.ndarray,
-    dxi: np.ndarray,
-) -> np.ndarray:
-    """For each row, the longest step that keeps a, s = 1 - a, z and xi from being negative."""
-    worst = np.maximum(-da / a, da / s)
-    np.maximum(worst, -dz / z, out=worst)
-    np.maximum(worst, -dxi / xi, out=worst)
-    return 1.0 / np.maximum(worst, 1e-3)
+def _step(least: float, room: np.ndarray, share: float, cut: int) -> float:
+    """Up to 1, no more than this share of the room that all rows have, or all but `cut`."""
+    if cut and share * least < 1.0:
+        least = float(np.partition(room, cut)[cut])
+    return min(1.0, share * least)
 
 
-def _certify(
-    p: Problem,
-    k: int,
-    wa: np.ndarray,
-    t: np.ndarray,
-    alpha: np.ndarray,
-    y: np.ndarray,
-    va: np.ndarray,
-) -> float:
-    alpha, va, lost = p.feasible(alpha, y, va, wa[-1] if p.free else 0.0, p.cost)
-    primal = 0.5 * float(np.dot(wa, p.ridge * wa))
-    primal += float(np.dot(p.cost, np.maximum(1.0 - t, 0.0)))
-    dual = float(alpha.sum()) - 0.5 * float(np.dot(va, p.ridge * va)) - lost
-    return p.settle(k, wa, alpha, primal, dual)
-
-
-def _snap(p: Problem, k: int, y: np.ndarray) -> None:
+def _snap(p: Problem, k: int, y: np.ndarray) -> bool:
     """Set duals that are nearly at a bound to it, and w to what they combine to.
 
     A row with t > 1 loses alpha_i (t_i - 1) of the gap when its dual goes to 0, and a row with
     t < 1 likewise at C_i; what w moves by costs a second-order term. The largest distance that
     keeps the gap within tol is taken. So zeros of the dual are exact, as from other solvers.
+    False when there is no such distance; one more iteration may help then.
     """
     wa, alpha, cost = p.weights[k].copy(), p.alpha[:, k].copy(), p.cost
-    gap = max(float(p.gap[k]), p.tol)
     t = y * p.scores(wa)
     for near in SNAP:
         snapped = np.where((t > 1.0) & (alpha < near * cost), 0.0, alpha)
@@ -243,19 +195,20 @@ def _snap(p: Problem, k: int, y: np.ndarray) -> None:
         b = float(wa[-1]) if p.free else 0.0
         snapped, va, lost = p.feasible(snapped, y, va, b, cost)
         dual = float(snapped.sum()) - 0.5 * float(np.dot(va, p.ridge * va)) - lost
-        if p.primal[k] - dual > gap * p.primal[k]:
+        if p.primal[k] - dual > p.tol * p.primal[k]:
             continue
         own = va.copy()
         if p.free:
             own[-1] = 0.0
             own[-1] = _best_intercept(p.scores(own), y, cost)
-        loss = float(np.dot(cost, np.maximum(1.0 - y * p.scores(own), 0.0)))
+        loss = float((cost * np.maximum(1.0 - y * p.scores(own), 0.0)).sum())
         primal = 0.5 * float(np.dot(own, p.ridge * own)) + loss
-        if primal - dual > gap * primal:
+        if primal - dual > p.tol * primal:
             own, primal = wa, float(p.primal[k])
         p.gap[k] = np.inf
         p.settle(k, own, snapped, primal, dual)
-        return
+        return True
+    return False
 
 
 def _best_intercept(f: np.ndarray, y: np.ndarray, cost: np.ndarray) -> float:

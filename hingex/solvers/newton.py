@@ -110,7 +110,7 @@ def _solve_lane(p: Problem, hessian: _Hessian, k: int, wa: np.ndarray) -> None:
         weighted = cost * u_active
         alpha = 2.0 * weighted
         va = p.combine(alpha * y)
-        primal = 0.5 * float(np.dot(wa, p.ridge * wa)) + float(np.dot(weighted, u_active))
+        primal = 0.5 * float(np.dot(wa, p.ridge * wa)) + float((weighted * u_active).sum())
 
         b = wa[-1] if p.free else 0.0
         feasible, vf, lost = p.feasible(alpha, y, va, b)
@@ -157,7 +157,7 @@ def _line_minimum(
     size, low, high = 1.0, 0.0, np.inf
     for _ in range(50):
         short = u - size * h
-        slope = linear + size * square - float(np.dot(cost_h, np.maximum(short, 0.0)))
+        slope = linear + size * square - float((cost_h * np.maximum(short, 0.0)).sum())
         curvature = square + float(cost_hh[short > 0].sum())
         if slope > 0:
             high = size
