@@ -270,10 +270,13 @@ def test_same_bits(loss):
         model = LinearSVC(loss, C=0.03, **options).fit(X, y)
         assert (model.coef_.tobytes(), model.intercept_.tobytes()) == bits, options
         assert model.n_iter_ == reference.n_iter_
-    seeded = [LinearSVC(loss, C=0.03, n_jobs=1, random_state=seed).fit(X, y).coef_.tobytes() for seed in (5, 5, 6)]
+    def seeded_bits(random_state):
+        model = LinearSVC(loss, C=0.03, n_jobs=1, random_state=random_state)
+        return model.fit(X, y).coef_.tobytes()
+
+    seeded = [seeded_bits(seed) for seed in (5, 5, 6)]
     assert seeded[0] == seeded[1] != seeded[2]
-    generators = [LinearSVC(loss, C=0.03, n_jobs=1, random_state=np.random.default_rng(3)).fit(X, y).coef_.tobytes()
-                  for _ in range(2)]
+    generators = [seeded_bits(np.random.default_rng(3)) for _ in range(2)]
     assert generators[0] == generators[1]
 
 
