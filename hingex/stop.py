@@ -42,6 +42,11 @@ class State:
     active: int
     certified: bool
 
+    def as_row(self) -> tuple:
+        """The values in the order of HISTORY_DTYPE."""
+        return (self.epoch, self.seconds, self.primal, self.dual, self.gap, self.active,
+                self.certified)
+
 
 class Monitor:
     """Calls the callback and draws the progress bar.

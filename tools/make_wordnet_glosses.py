@@ -27,10 +27,10 @@ LICENCE_HEAD = "The bundled glosses are taken from WordNet 3.0, under this licen
 
 def noun_categories():
     """Names of the lexicographer files of nouns by number; 03 is noun.Tops (wninput(5WN))."""
-    names = ("Tops act animal artifact attribute body cognition communication event feeling food "
-             "group location motive object person phenomenon plant possession process quantity "
-             "relation shape state substance time").split()
-    return {3 + k: f"noun.{name}" for k, name in enumerate(names)}
+    names = """Tops act animal artifact attribute body cognition communication event feeling food
+        group location motive object person phenomenon plant possession process quantity relation
+        shape state substance time"""
+    return {3 + k: f"noun.{name}" for k, name in enumerate(names.split())}
 
 
 def read_glosses(path):

@@ -25,8 +25,9 @@ A sweep visits the active rows in random order and solves each one-variable prob
 (Hsieh et al., ICML 2008, Algorithm 2 and section 3.2 for shrinking). W is feature-major (d, K),
 so that in one-vs-rest a row of X is read once for all lanes, and each of its nonzeros touches K
 neighbouring weights; once shrinking has left few lanes to a row, lanes are visited one at a time,
-each with its weights copied to a vector of its own. A lane's bits do not depend on the other lanes of its block, so not on the
-number of threads either, which only decides how lanes are cut into blocks.
+each with its weights copied to a vector of its own. A lane's bits do not depend on the other
+lanes of its block, so not on the number of threads either, which only decides how lanes are cut
+into blocks.
 
 The kernel is a state with the steps of the algorithm; `hingex.solvers.dual_cd` decides which
 step comes next and when to stop. Every step works in slices of some 10 ms, between which it

@@ -1,0 +1,119 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Pictures of fits. Needs matplotlib: ``pip install "hingex[plot]"``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+# Two colours that stay apart for colour-blind readers and in print (Okabe and Ito).
+BLUE, ORANGE, GREY = "#0072B2", "#D55E00", "#777777"
+
+
+def _axes(ax: Any) -> Any:
+    if ax is not None:
+        return ax
+    try:
+        import matplotlib.pyplot as plt
+    except ImportError:
+        raise ImportError('pictures need matplotlib: pip install "hingex[plot]"') from None
+    return plt.subplots(figsize=(5.5, 4), layout="constrained")[1]
+
+
+def history(model: Any, ax: Any = None, tol: float | None = None) -> Any:
+    """Draw the relative duality gap over the seconds of a fit.
+
+    Parameters
+    ----------
+    model : fitted estimator, or its `history_`
+    ax : matplotlib Axes, optional
+        Where to draw; a new figure by default.
+    tol : float, optional
+        The gap that was asked for, drawn as a line; by default the estimator's `tol`.
+
+    Returns
+    -------
+    matplotlib Axes
+
+    Notes
+    -----
+    The line joins all epochs; dots mark gaps that were certified by a pass over all rows.
+    """
+    entries = getattr(model, "history_", model)
+    tol = getattr(model, "tol", None) if tol is None else tol
+    ax = _axes(ax)
+    shown = entries[entries["gap"] > 0]
+    certified = shown[shown["certified"]]
+    ax.plot(shown["seconds"], shown["gap"], color=BLUE, lw=1.5, label="estimated in the epochs")
+    ax.plot(certified["seconds"], certified["gap"], "o", color=ORANGE, label="certified")
+    if tol is not None:
+        ax.axhline(tol, color=GREY, lw=1, ls="--", label=f"tol = {tol:g}")
+    if len(shown):
+        ax.set_yscale("log")
+    ax.set(xlabel="seconds", ylabel="relative duality gap", title="How far from the optimum")
+    ax.set_xlim(left=0)
+    ax.legend(frameon=False)
+    ax.spines[["top", "right"]].set_visible(False)
+    return ax
+
+
+def margins(model: Any, X: Any, y: Any, ax: Any = None, bins: int = 60) -> Any:
+    """Draw the distribution of margins of labelled rows.
+
+    Two classes: y f with y = +-1 and f the score. More: score of the true class minus the highest
+    other score, which is positive exactly for rows that are classified correctly.
+
+    Parameters
+    ----------
+    model : fitted classifier
+    X : array-like or CSR, shape (n, d)
+    y : array-like, shape (n,)
+        Labels among `model.classes_`.
+    ax : matplotlib Axes, optional
+    bins : int, default 60
+
+    Returns
+    -------
+    matplotlib Axes
+
+    Raises
+    ------
+    ValueError
+        For labels that the model does not know.
+    """
+    values = margin_values(model, X, y)
+    ax = _axes(ax)
+    low, high = np.percentile(values, [0.1, 99.9])
+    edges = np.linspace(min(low, -0.5), max(high, 1.5), bins + 1)
+    clipped = np.clip(values, edges[0], edges[-1])
+    for part, colour, label in (
+        (clipped[values > 0], BLUE, f"right: {np.mean(values > 0):.1%}"),
+        (clipped[values <= 0], ORANGE, f"wrong: {np.mean(values <= 0):.1%}"),
+    ):
+        ax.hist(part, bins=edges, color=colour, alpha=0.85, label=label)
+    ax.axvline(1, color=GREY, lw=1, ls="--", label="margin 1")
+    many = len(model.classes_) > 2
+    name = "true class's score - highest other score" if many else "margin y f(x)"
+    ax.set(xlabel=name, ylabel="rows", title=f"Margins of {len(values)} rows")
+    ax.legend(frameon=False)
+    ax.spines[["top", "right"]].set_visible(False)
+    return ax
+
+
+def margin_values(model: Any, X: Any, y: Any) -> np.ndarray:
+    """The margins that `margins` draws, shape (n,)."""
+    scores = model.decision_function(X)
+    y = np.asarray(y)
+    if y.shape != (len(scores),):
+        raise ValueError(f"y.shape == {y.shape}, expected ({len(scores)},): one label per row of X")
+    codes = np.minimum(np.searchsorted(model.classes_, y), len(model.classes_) - 1)
+    unknown = model.classes_[codes] != y
+    if unknown.any():
+        raise ValueError(f"y has a label that the model does not know: {y[unknown][0].item()!r}")
+    if scores.ndim == 1:
+        return np.where(codes == 1, scores, -scores)
+    rows = np.arange(len(scores))
+    own = scores[rows, codes].copy()
+    scores[rows, codes] = -np.inf
+    return own - scores.max(axis=1)

@@ -1,0 +1,236 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""What the second-order solvers share: the linear system, certificates, progress over classes.
+
+Both write the intercept as the weight of a constant feature, xa = (x, constant), and the penalty
+as 1/2 sum_j ridge_j wa_j^2:
+
+    none            no such feature
+    regularized     constant = scaling, ridge 1: b = scaling * weight, penalty (b / scaling)^2 / 2
+    unregularized   constant = 1, ridge 0
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+
+from .._core import kernels
+from .._result import Fit
+from ..stop import HISTORY_DTYPE, Monitor, State
+
+TINY = 1e-300
+
+
+class Stopped(Exception):
+    """Ends the work on all classes; the argument is the status."""
+
+
+class Problem:
+    """The data of all one-vs-rest problems, and what has been reached for each.
+
+    A class that was not come to has the model 0 and the duals 0, which are feasible: P = sum C_i,
+    D = 0. So the sums in the history are certified from the first iteration on.
+    """
+
+    def __init__(
+        self,
+        rows: Any,
+        codes: np.ndarray,
+        n_classes: int,
+        C: float,
+        cost: np.ndarray | None,
+        intercept: str,
+        scaling: float,
+        tol: float,
+        max_iter: int,
+        max_time: float | None,
+        monitor: Monitor,
+    ) -> None:
+        self.begin = perf_counter()
+        self.deadline = math.inf if max_time is None else self.begin + max_time
+        self.rows, self.codes = rows, codes
+        self.n, self.d = rows.n, rows.d
+        self.lanes = 1 if n_classes == 2 else n_classes
+        self.cost = np.full(self.n, C) if cost is None else cost
+        self.intercept, self.tol, self.max_iter = intercept, tol, max_iter
+        self.monitor = monitor
+        self.free = intercept == "unregularized"
+        self.constant = {"none": 0.0, "regularized": scaling, "unregularized": 1.0}[intercept]
+        _check_norms(rows)
+        self.gram = kernels("gram").Gram(rows, self.constant, self.deadline)
+        self.D = self.gram.D
+        self.ridge = np.ones(self.D)
+        if self.free:
+            self.ridge[-1] = 0.0
+
+        self.weights = np.zeros((self.lanes, self.D))
+        self.alpha = np.zeros((self.n, self.lanes))
+        self.primal = np.full(self.lanes, self.cost.sum())
+        self.dual = np.zeros(self.lanes)
+        self.gap = np.full(self.lanes, 1.0 if self.primal[0] > 0 else 0.0)
+        self.history: list[tuple] = []
+        self.epoch = self.most = 0
+
+    def signs(self, lane: int) -> np.ndarray:
+        """+1.0 for the rows of this problem's class, else -1.0."""
+        return np.where(self.codes == (lane if self.lanes > 1 else 1), 1.0, -1.0)
+
+    def scores(self, wa: np.ndarray) -> np.ndarray:
+        out = np.empty(self.n)
+        self.gram.scores(wa, out)
+        return out
+
+    def combine(self, r: np.ndarray) -> np.ndarray:
+        out = np.empty(self.D)
+        self.gram.combine(r, out)
+        return out
+
+    def feasible(
+        self,
+        alpha: np.ndarray,
+        y: np.ndarray,
+        va: np.ndarray,
+        b: float,
+        upper: np.ndarray | None = None,
+    ) -> tuple[np.ndarray, np.ndarray, float]:
+        """Duals with sum y_i alpha_i = 0, by scaling down the heavier side.
+
+        `va` is combine(alpha * y). Duals at `upper` stay there when the others weigh enough.
+        Returns the duals, their combination, and what rounding leaves of the sum, as a loss of
+        the dual objective.
+        """
+        if not self.free:
+            return alpha, va, 0.0
+        s, total = float(va[-1]), float(alpha.sum())
+        if abs(s) > 1e-15 * total:
+            heavy = y * s > 0
+            if upper is not None:
+                inside = heavy & (alpha < upper)
+                if alpha[inside].sum() >= 2.0 * abs(s):
+                    heavy = inside
+            part = np.where(heavy, alpha * y, 0.0)
+            share = s / part.sum()
+            alpha = np.where(heavy, alpha * (1.0 - share), alpha)
+            va = va - share * self.combine(part)
+            s = float((alpha * y).sum())
+        return alpha, va, abs(s * b)
+
+    def settle(
+        self, lane: int, wa: np.ndarray, alpha: np.ndarray, primal: float, dual: float
+    ) -> float:
+        """Keep this certified pair if its gap is the smallest so far; returns its gap."""
+        gap = max(primal - dual, 0.0) / max(abs(primal), TINY)
+        if gap <= self.gap[lane]:
+            self.weights[lane] = wa
+            self.alpha[:, lane] = alpha
+            self.primal[lane], self.dual[lane], self.gap[lane] = primal, dual, gap
+        return gap
+
+    def report(self, lane_epoch: int, active: int) -> None:
+        """An iteration is over: history, callback, clock."""
+        self.epoch += 1
+        self.most = max(self.most, lane_epoch)
+        state = State(
+            epoch=self.epoch,
+            seconds=perf_counter() - self.begin,
+            primal=float(self.primal.sum()),
+            dual=float(self.dual.sum()),
+            gap=float(self.gap.max()),
+            active=active,
+            certified=True,
+        )
+        self.history.append(state.as_row())
+        if self.monitor.update(state):
+            raise Stopped("callback")
+        self.check_time()
+
+    def check_time(self) -> None:
+        if perf_counter() > self.deadline:
+            raise Stopped("max_time")
+
+    def _one_sided(self, lane: int) -> bool:
+        """A free intercept alone separates rows that all have the same sign."""
+        if not self.free:
+            return False
+        y = self.signs(lane)[self.cost > 0]
+        if len(y) == 0 or y.min() != y.max():
+            return False
+        self.weights[lane, -1] = y[0]
+        self.primal[lane] = self.dual[lane] = self.gap[lane] = 0.0
+        return True
+
+    def run(self, solve_lane: Callable[[int], None]) -> Fit:
+        """Solve the lanes one after another; always returns what was reached."""
+        status = "max_iter"
+        try:
+            for lane in range(self.lanes):
+                if not self._one_sided(lane):
+                    solve_lane(lane)
+        except Stopped as stop:
+            status = stop.args[0]
+        except KeyboardInterrupt:
+            status = "interrupted"
+        finally:
+            self.monitor.close()
+        if status != "interrupted" and (self.gap <= self.tol).all():
+            status = "converged"
+        coef, b = self.weights, np.zeros(self.lanes)
+        if self.constant != 0:
+            coef, b = coef[:, :-1], coef[:, -1] * self.constant
+        return Fit(
+            coef=np.ascontiguousarray(coef),
+            intercept=b,
+            dual=self.alpha,
+            primal=self.primal,
+            dual_objective=self.dual,
+            gap=self.gap,
+            history=np.array(self.history, dtype=HISTORY_DTYPE),
+            n_iter=self.most,
+            converged=status == "converged",
+            status=status,
+            seconds=perf_counter() - self.begin,
+        )
+
+
+def _check_norms(rows: Any) -> None:
+    sqnorm = np.empty(rows.n, dtype=np.float32)
+    if not math.isfinite(rows.sq_norms(sqnorm)) or not np.isfinite(sqnorm.max()):
+        row = int(np.argmax(sqnorm))
+        raise ValueError(
+            f"row {row} of X has a norm beyond 1e19, too large to train on; scale the features"
+        )
+
+
+class Factor:
+    """Cholesky factor of G + diag(ridge), G given by its upper triangle.
+
+    Where rounding, or a free intercept without active rows, leaves the matrix indefinite, the
+    diagonal is raised, relative to itself, by the smallest power of 100 that helps: the step is
+    then a little shorter than Newton's.
+    """
+
+    def __init__(self, G: np.ndarray, ridge: np.ndarray) -> None:
+        from scipy.linalg.lapack import dpotrf
+
+        diagonal = G.diagonal() + ridge
+        floor = diagonal.max() or 1.0
+        raise_by = 0.0
+        while True:
+            H = G.copy()
+            np.fill_diagonal(H, diagonal + raise_by * np.maximum(diagonal, 1e-8 * floor))
+            # LAPACK sees the transpose of a C-ordered matrix, so its lower triangle.
+            self.factor, info = dpotrf(H.T, lower=1, clean=0, overwrite_a=1)
+            if info == 0 or raise_by > 1.0:
+                break
+            raise_by = raise_by * 100 or 1e-14
+        self.sound = info == 0
+        self.exact = self.sound and raise_by == 0.0
+
+    def solve(self, rhs: np.ndarray) -> np.ndarray:
+        from scipy.linalg.lapack import dpotrs
+
+        return dpotrs(self.factor, rhs, lower=1)[0]

@@ -1,0 +1,167 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""What an interior point iteration does row by row, each step in one pass.
+
+The state of a row: a and s = 1 - a, the multipliers z of a >= 0 and xi of s >= 0, and
+t = y (w.x + b); see `hingex.solvers.interior_point` for the equations. Sums run in the order of
+the rows, in one thread. Rows of cost 0 take no part: no weight, and no bound on a step.
+"""
+from libc.math cimport fabs, fmax, fmin, sqrt
+from libc.stdint cimport int64_t
+
+import numpy as np
+
+cdef enum:
+    FARTHEST = 1000     # bound on the room of a row, in steps
+
+
+cdef class Path:
+    """The rows on their way along the central path.
+
+    Parameters
+    ----------
+    cost, y : float64 (n,)
+        C_i >= 0, some positive; y_i = +-1.
+    scores : float64 (n,)
+        Of the model to start from; the rows start on the path for mu = mean |t - 1|.
+    """
+    cdef const double[::1] cost, y
+    cdef double[::1] t, a, s, z, xi, q, rho, da, dz, dxi, dt
+    cdef readonly object room
+    cdef double[::1] room_view
+    cdef int64_t n
+    cdef readonly double total
+
+    def __cinit__(self, const double[::1] cost, const double[::1] y, const double[::1] scores):
+        cdef int64_t i, n = cost.shape[0]
+        cdef double mu = 0, delta, root
+        if y.shape[0] != n or scores.shape[0] != n:
+            raise ValueError("arrays of Path do not fit each other")
+        self.n, self.cost, self.y = n, cost, y
+        work = np.empty((11, n))
+        self.t, self.a, self.s, self.z, self.xi = work[0], work[1], work[2], work[3], work[4]
+        self.q, self.rho = work[5], work[6]
+        self.da, self.dz, self.dxi, self.dt = work[7], work[8], work[9], work[10]
+        self.room = np.empty(n)
+        self.room_view = self.room
+        self.total = 0
+        with nogil:
+            for i in range(n):
+                self.total += 2 * cost[i]
+                self.t[i] = y[i] * scores[i]
+                mu += cost[i] * fabs(self.t[i] - 1)
+            mu = fmax(2 * mu / self.total, 1e-10)
+            for i in range(n):
+                delta = (self.t[i] - 1) / mu
+                root = sqrt(delta * delta + 4)
+                self.a[i] = 2 / (2 + delta + root)
+                self.s[i] = 2 / (2 - delta + root)
+                self.z[i] = mu / self.a[i]
+                self.xi[i] = mu / self.s[i]
+
+    def alpha(self):
+        """Duals C_i a_i."""
+        return np.multiply(self.cost, self.a)
+
+    def loss(self):
+        """sum_i C_i max(0, 1 - t_i)."""
+        cdef double total = 0
+        cdef int64_t i
+        with nogil:
+            for i in range(self.n):
+                total += self.cost[i] * fmax(1 - self.t[i], 0)
+        return total
+
+    def free(self):
+        """Number of duals clearly between their bounds."""
+        cdef int64_t i, count = 0
+        for i in range(self.n):
+            count += (self.a[i] > 1e-3) & (self.s[i] > 1e-3) & (self.cost[i] > 0)
+        return count
+
+    def weights(self, double[::1] theta, double[::1] r):
+        """theta, and r = y theta rho of the predictor; returns the mean product mu."""
+        cdef double mu = 0
+        cdef int64_t i
+        with nogil:
+            for i in range(self.n):
+                self.q[i] = 1 / (self.z[i] / self.a[i] + self.xi[i] / self.s[i])
+                theta[i] = self.cost[i] * self.q[i]
+                r[i] = self.y[i] * theta[i] * (1 - self.t[i])
+                mu += self.cost[i] * (self.a[i] * self.z[i] + self.s[i] * self.xi[i])
+        return mu / self.total
+
+    def predict(self, const double[::1] change):
+        """Predictor for this change of the scores; returns the least room, see `room`."""
+        cdef int64_t i
+        with nogil:
+            for i in range(self.n):
+                self.da[i] = self.q[i] * (1 - self.t[i] - self.y[i] * change[i])
+                self.dz[i] = -self.z[i] - self.z[i] / self.a[i] * self.da[i]
+                self.dxi[i] = -self.xi[i] + self.xi[i] / self.s[i] * self.da[i]
+        return self._room()
+
+    def ahead(self, double size, bint rowwise):
+        """The mean product after the predictor."""
+        cdef double mu = 0, own = size
+        cdef int64_t i
+        with nogil:
+            for i in range(self.n):
+                if rowwise:
+                    own = fmin(size, self.room_view[i])
+                mu += self.cost[i] * (
+                    (self.a[i] + own * self.da[i]) * (self.z[i] + own * self.dz[i])
+                    + (self.s[i] - own * self.da[i]) * (self.xi[i] + own * self.dxi[i]))
+        return mu / self.total
+
+    def correct(self, double target, double[::1] r):
+        """r = y theta rho of the corrector, for products that come to `target`."""
+        cdef double c1, c2
+        cdef int64_t i
+        with nogil:
+            for i in range(self.n):
+                c1 = (target - self.da[i] * self.dz[i]) / self.a[i] - self.z[i]
+                c2 = (target + self.da[i] * self.dxi[i]) / self.s[i] - self.xi[i]
+                # In brackets what the second equation lacks.
+                self.rho[i] = (self.z[i] - self.xi[i] - self.t[i] + 1) + c1 - c2
+                r[i] = self.y[i] * self.cost[i] * self.q[i] * self.rho[i]
+                self.dz[i] = c1
+                self.dxi[i] = c2
+
+    def step(self, const double[::1] change):
+        """Corrected step for this change of the scores; returns the least room."""
+        cdef int64_t i
+        with nogil:
+            for i in range(self.n):
+                self.dt[i] = self.y[i] * change[i]
+                self.da[i] = self.q[i] * (self.rho[i] - self.dt[i])
+                self.dz[i] -= self.z[i] / self.a[i] * self.da[i]
+                self.dxi[i] += self.xi[i] / self.s[i] * self.da[i]
+        return self._room()
+
+    def move(self, double size, double share, bint rowwise):
+        """Go by `size`; rows no farther than `share` of their room when `rowwise`."""
+        cdef double own = size
+        cdef int64_t i
+        with nogil:
+            for i in range(self.n):
+                if rowwise:
+                    own = fmin(size, share * self.room_view[i])
+                self.t[i] += size * self.dt[i]
+                self.a[i] += own * self.da[i]
+                self.s[i] -= own * self.da[i]
+                self.z[i] += own * self.dz[i]
+                self.xi[i] += own * self.dxi[i]
+
+    cdef double _room(self) noexcept:
+        """Into `room`, for each row the step at which one of a, s, z, xi comes to 0."""
+        cdef double worst, least = FARTHEST
+        cdef int64_t i
+        with nogil:
+            for i in range(self.n):
+                worst = fmax(fmax(-self.da[i] / self.a[i], self.da[i] / self.s[i]),
+                             fmax(-self.dz[i] / self.z[i], -self.dxi[i] / self.xi[i]))
+                if self.cost[i] == 0:
+                    worst = 0
+                self.room_view[i] = 1 / fmax(worst, 1.0 / FARTHEST)
+                least = fmin(least, self.room_view[i])
+        return least
