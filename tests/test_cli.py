@@ -136,7 +136,7 @@ def test_n_features_and_base(files, tmp_path):
     np.testing.assert_array_equal(hingex.load(tmp_path / "m0").coef_,
                                   hingex.load(files / "b.hgx").coef_)
     result = run("train", tmp_path / "zero", tmp_path / "m2", code=1)
-    assert "zero" in result.stderr
+    assert "--zero-based" in result.stderr
     assert not (tmp_path / "m2").exists()
 
 

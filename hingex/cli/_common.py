@@ -77,9 +77,9 @@ def read_data(
             n_jobs=n_jobs,
         )
     except ValueError as error:
-        if name in str(error):
-            raise
-        raise ValueError(f"{name}: {error}") from error
+        text = str(error) if name in str(error) else f"{name}: {error}"
+        hint = " (here: --zero-based)" if "zero_based" in text else ""
+        raise ValueError(text + hint) from error
     if not len(y):
         raise ValueError(f"{name}: no rows in this file")
     progress.say(f"read {name}: {len(y)} rows, {X.shape[1]} features, {X.nnz} values, "
