@@ -9,6 +9,8 @@ from typing import Any
 
 from ._core import kernels
 
+MAX_THREADS = 256  # more would only fail: every thread needs a stack
+
 _in_forked_child = False
 
 
@@ -29,8 +31,8 @@ def n_threads(n_jobs: Any = None) -> int:
     ----------
     n_jobs : int or None
         None: the CPUs this process may use (affinity, cgroup quota), but no more than OpenMP's
-        limit (OMP_NUM_THREADS, threadpoolctl). A positive number is taken as it is; -1 means all
-        CPUs this process may use, -2 all but one, and so on, at least 1.
+        limit (OMP_NUM_THREADS, threadpoolctl). A positive number is taken as it is, up to 256;
+        -1 means all CPUs this process may use, -2 all but one, and so on, at least 1.
 
     Returns
     -------
@@ -53,7 +55,7 @@ def n_threads(n_jobs: Any = None) -> int:
         return 1
     if n_jobs is None:
         return max(1, min(available_cpus(), kernels("build").max_threads()))
-    return n_jobs if n_jobs > 0 else max(1, available_cpus() + 1 + n_jobs)
+    return min(n_jobs, MAX_THREADS) if n_jobs > 0 else max(1, available_cpus() + 1 + n_jobs)
 
 
 def available_cpus() -> int:

@@ -8,6 +8,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+REDRAW = 0.05  # seconds between two drawings of the progress bar
+
 HISTORY_DTYPE = [
     ("epoch", "i8"), ("seconds", "f8"), ("primal", "f8"), ("dual", "f8"), ("gap", "f8"),
     ("active", "i8"), ("certified", "?"),
@@ -80,6 +82,8 @@ class Monitor:
         self.label = label
         # Made by the first epoch: an error before it leaves no bar on the screen.
         self.bar: Any = None
+        self.waiting: State | None = None  # not drawn yet
+        self.next_draw = 0.0
 
     @property
     def watching(self) -> bool:
@@ -91,7 +95,10 @@ class Monitor:
         if self.verbose:
             if self.bar is None:
                 self.bar = _progress_bar(self.label)
-            self._draw(self.bar, state)
+            self.waiting = state
+            if state.seconds >= self.next_draw:
+                self._draw(self.bar, state)
+                self.next_draw = state.seconds + REDRAW
         return self.callback is not None and bool(self.callback(state))
 
     def _draw(self, bar: Any, state: State) -> None:
@@ -113,8 +120,11 @@ class Monitor:
         )
 
     def close(self) -> None:
-        if self.bar is not None:
+        """Draw the last state and leave the bar."""
+        if self.bar is not None and self.waiting is not None:
+            self._draw(self.bar, self.waiting)
             self.bar.close()
+        self.bar = None
 
 
 class _PlainLines:
