@@ -82,8 +82,8 @@ DEFINE_DENSE(double, f64)
 /* ---- one-vs-rest lanes ------------------------------------------------------------------ */
 
 /* A compile-time number of lanes lets the compiler keep the sums in vector registers. */
-#define LANES_DOT_STEP(N)                                                                         \
-    for (; k + N <= lanes; k += N) {                                                              \
+#define LANES_DOT_AT(N)                                                                           \
+    {                                                                                             \
         double sum[N] = {0};                                                                      \
         for (int64_t j = 0; j < len; j++) {                                                       \
             const double x = (double)v[j * vs];                                                   \
@@ -93,17 +93,32 @@ DEFINE_DENSE(double, f64)
         for (int t = 0; t < N; t++) out[k + t] = sum[t];                                          \
     }
 
+/* Every pass reads the row again. What a full step leaves over is done by a step of half the
+ * width that may overlap lanes already done: it finds the same bits for them. */
+#define LANES_DOT_REST(N)                                                                         \
+    if (lanes - k > (N) / 2 && lanes - k <= (N) && lanes >= (N)) {                                \
+        k = lanes - (N);                                                                          \
+        LANES_DOT_AT(N)                                                                           \
+        return;                                                                                   \
+    }                                                                                             \
+    if (lanes - k >= (N)) {                                                                       \
+        LANES_DOT_AT(N)                                                                           \
+        k += (N);                                                                                 \
+    }
+
 #define DEFINE_LANES(T, I, SUF)                                                                   \
     static void lanes_dot_##SUF(const T *restrict v, ptrdiff_t vs, const I *restrict idx,         \
                                 int64_t len, const double *restrict W, ptrdiff_t ld,              \
                                 int64_t lanes, double *restrict out)                              \
     {                                                                                             \
         int64_t k = 0;                                                                            \
-        LANES_DOT_STEP(32)                                                                        \
-        LANES_DOT_STEP(16)                                                                        \
-        LANES_DOT_STEP(8)                                                                         \
-        LANES_DOT_STEP(4)                                                                         \
-        LANES_DOT_STEP(1)                                                                         \
+        for (; k + 32 <= lanes; k += 32) LANES_DOT_AT(32)                                         \
+        LANES_DOT_REST(32)                                                                        \
+        LANES_DOT_REST(16)                                                                        \
+        LANES_DOT_REST(8)                                                                         \
+        LANES_DOT_REST(4)                                                                         \
+        LANES_DOT_REST(2)                                                                         \
+        for (; k < lanes; k++) LANES_DOT_AT(1)                                                    \
     }                                                                                             \
     static void lanes_axpy_##SUF(const T *restrict v, ptrdiff_t vs, const I *restrict idx,        \
                                  int64_t len, const double *restrict delta, int64_t lanes,        \

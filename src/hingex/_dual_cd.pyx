@@ -703,6 +703,8 @@ cdef class DualCD:
         p.lanes, p.blocks = K, flags.shape[1]
         p.stride = p.positive = 1
         p.per_block = (K + p.blocks - 1) // p.blocks
+        if K >= 16:     # whole vectors
+            p.per_block = (p.per_block + 3) // 4 * 4
         p.blocks = (K + p.per_block - 1) // p.per_block
         p.slice = SLICE / ((p.blocks + max(threads, 1) - 1) // max(threads, 1))
         for k in range(K):
