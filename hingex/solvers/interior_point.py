@@ -49,6 +49,8 @@ SNAP = (0.3, 0.1, 0.01, 1e-4)  # how far from a bound duals may be set to it
 # their bounds and the others go on; what that adds to the residual is the next step's work.
 CUT_SHARE = 1e-3
 CUT_ABOVE = 1e-2  # gap
+# Products far below their mean lead to short steps; raising a multiplier only adds a residual.
+LEAST = 0.3  # of the mean
 
 
 def solve(
@@ -168,7 +170,7 @@ def _solve_lane(p: Problem, k: int, wa: np.ndarray) -> None:
         if not (size > 0.0 and np.isfinite(step).all()):
             return
         wa = wa + size * step
-        path.move(size, share, cut > 0)
+        path.move(size, share, cut > 0, LEAST)
 
 
 def _step(least: float, room: np.ndarray, share: float, cut: int) -> float:

@@ -59,8 +59,8 @@ cdef class Path:
                 self.xi[i] = mu / self.s[i]
 
     def alpha(self):
-        """Duals C_i a_i."""
-        return np.multiply(self.cost, self.a)
+        """Duals C_i a_i; rounding can take a beyond 1."""
+        return np.minimum(np.multiply(self.cost, self.a), self.cost)
 
     def loss(self):
         """sum_i C_i max(0, 1 - t_i)."""
@@ -138,9 +138,12 @@ cdef class Path:
                 self.dxi[i] += self.xi[i] / self.s[i] * self.da[i]
         return self._room()
 
-    def move(self, double size, double share, bint rowwise):
-        """Go by `size`; rows no farther than `share` of their room when `rowwise`."""
-        cdef double own = size
+    def move(self, double size, double share, bint rowwise, double least):
+        """Go by `size`; rows no farther than `share` of their room when `rowwise`.
+
+        Multipliers are then raised so that no product is below `least` times the mean.
+        """
+        cdef double own = size, mu = 0
         cdef int64_t i
         with nogil:
             for i in range(self.n):
@@ -151,6 +154,13 @@ cdef class Path:
                 self.s[i] -= own * self.da[i]
                 self.z[i] += own * self.dz[i]
                 self.xi[i] += own * self.dxi[i]
+                mu += self.cost[i] * (self.a[i] * self.z[i] + self.s[i] * self.xi[i])
+            mu *= least / self.total
+            for i in range(self.n):
+                if self.a[i] * self.z[i] < mu:
+                    self.z[i] = mu / self.a[i]
+                if self.s[i] * self.xi[i] < mu:
+                    self.xi[i] = mu / self.s[i]
 
     cdef double _room(self) noexcept:
         """Into `room`, for each row the step at which one of a, s, z, xi comes to 0."""
