@@ -345,6 +345,21 @@ def test_large_values_and_offsets(loss):
     check_certificate(X, y, fit, loss, np.ones(300), "unregularized", 1e-6)
 
 
+@pytest.mark.parametrize("intercept", KINDS)
+@pytest.mark.parametrize("C", [1.0, 1e3])
+def test_many_unscaled_rows(intercept, C):
+    # Hundreds of rows in the way of a step, few of them free at the end.
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(20_000, 24))
+    X[:, 8:] = X[:, 8:] > 1
+    X[:, :8] = (X[:, :8] + 3) * np.logspace(0, 3.5, 8)
+    score = (X - X.mean(axis=0)) / X.std(axis=0) @ rng.normal(size=24)
+    y = (score + 3 * rng.normal(size=len(X)) > 0).astype(np.int32)
+    fit = solve(X, y, "hinge", C=C, intercept=intercept, tol=1e-6)
+    check_certificate(X, y, fit, "hinge", np.full(len(X), C), intercept, 1e-6)
+    assert fit.n_iter < 60
+
+
 @pytest.mark.parametrize("loss", LOSSES)
 def test_too_large_values(loss):
     X = np.ones((4, 2))

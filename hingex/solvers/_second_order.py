@@ -132,8 +132,13 @@ class Problem:
 
     def report(self, lane_epoch: int, active: int) -> None:
         """An iteration is over: history, callback, clock."""
-        self.epoch += 1
         self.most = max(self.most, lane_epoch)
+        if self.monitor.update(self._record(active)):
+            raise Stopped("callback")
+        self.check_time()
+
+    def _record(self, active: int) -> State:
+        self.epoch += 1
         state = State(
             epoch=self.epoch,
             seconds=perf_counter() - self.begin,
@@ -144,9 +149,7 @@ class Problem:
             certified=True,
         )
         self.history.append(state.as_row())
-        if self.monitor.update(state):
-            raise Stopped("callback")
-        self.check_time()
+        return state
 
     def check_time(self) -> None:
         if perf_counter() > self.deadline:
@@ -176,6 +179,9 @@ class Problem:
             status = "interrupted"
         finally:
             self.monitor.close()
+        if not self.history:  # solved, or stopped, before the first iteration
+            self.most = 1
+            self._record(self.n)
         if status != "interrupted" and (self.gap <= self.tol).all():
             status = "converged"
         coef, b = self.weights, np.zeros(self.lanes)

@@ -45,10 +45,9 @@ from ._second_order import Factor, Problem, Stopped
 
 PATIENCE = 20  # iterations without a clearly smaller gap: rounding error, or no way on
 SNAP = (0.3, 0.1, 0.01, 1e-4)  # how far from a bound duals may be set to it
-# A few rows in thousands often keep a step short. While the gap is large they are cut off at
-# their bounds and the others go on; what that adds to the residual is the next step's work.
-CUT_SHARE = 1e-3
-CUT_ABOVE = 1e-2  # gap
+STUCK, STUCK_STEPS = 0.05, 3  # so many steps so short: once, start anew around the best model
+# Products far below their mean lead to short steps; raising a multiplier only adds a residual.
+LEAST = 0.1  # of the mean
 
 
 def solve(
@@ -135,7 +134,7 @@ def _solve_lane(p: Problem, k: int, wa: np.ndarray) -> None:
     y = p.signs(k)
     path = kernels("interior").Path(p.cost, y, p.scores(wa))
     theta, r = np.empty(p.n), np.empty(p.n)
-    best, waiting, careful = np.inf, 0, 0
+    best, waiting, short, fresh = np.inf, 0, 0, True
     for epoch in range(1, p.max_iter + 2):
         alpha = path.alpha()
         va = p.combine(alpha * y)
@@ -150,32 +149,25 @@ def _solve_lane(p: Problem, k: int, wa: np.ndarray) -> None:
         best = min(best, gap)
         if done or waiting >= PATIENCE or epoch > p.max_iter:
             return
-        careful = 3 if waiting else careful - 1
-        cut = int(CUT_SHARE * p.n) if careful <= 0 and gap > CUT_ABOVE else 0
-
         mu = path.weights(theta, r)
         factor = Factor(_matrix(p, theta), p.ridge)
         if not factor.sound:
             return
         residual = va - p.ridge * wa
         least = path.predict(p.scores(factor.solve(residual + p.combine(r))))
-        size = _step(least, path.room, 1.0, cut)
-        path.correct(mu * min(1.0, path.ahead(size, cut > 0) / mu) ** 3, r)
+        path.correct(mu * min(1.0, path.ahead(min(1.0, least)) / mu) ** 3, r)
         step = factor.solve(residual + p.combine(r))
         least = path.step(p.scores(step))
-        share = max(0.99, 1.0 - mu)
-        size = _step(least, path.room, share, cut)
+        size = min(1.0, max(0.99, 1.0 - mu) * least)
         if not (size > 0.0 and np.isfinite(step).all()):
             return
         wa = wa + size * step
-        path.move(size, share, cut > 0)
-
-
-def _step(least: float, room: np.ndarray, share: float, cut: int) -> float:
-    """Up to 1, no more than this share of the room that all rows have, or all but `cut`."""
-    if cut and share * least < 1.0:
-        least = float(np.partition(room, cut)[cut])
-    return min(1.0, share * least)
+        path.move(size, LEAST)
+        short = short + 1 if size < STUCK else 0
+        if short >= STUCK_STEPS and fresh:
+            best, waiting, fresh = np.inf, 0, False
+            wa = p.weights[k].copy() if p.weights[k].any() else wa
+            path = kernels("interior").Path(p.cost, y, p.scores(wa))
 
 
 def _snap(p: Problem, k: int, y: np.ndarray) -> bool:

@@ -5,13 +5,13 @@ The state of a row: a and s = 1 - a, the multipliers z of a >= 0 and xi of s >= 
 t = y (w.x + b); see `hingex.solvers.interior_point` for the equations. Sums run in the order of
 the rows, in one thread. Rows of cost 0 take no part: no weight, and no bound on a step.
 """
-from libc.math cimport fabs, fmax, fmin, sqrt
+from libc.math cimport fabs, fmax, sqrt
 from libc.stdint cimport int64_t
 
 import numpy as np
 
 cdef enum:
-    FARTHEST = 1000     # bound on the room of a row, in steps
+    FARTHEST = 1000     # bound on the length of a step, in Newton steps
 
 
 cdef class Path:
@@ -26,8 +26,6 @@ cdef class Path:
     """
     cdef const double[::1] cost, y
     cdef double[::1] t, a, s, z, xi, q, rho, da, dz, dxi, dt
-    cdef readonly object room
-    cdef double[::1] room_view
     cdef int64_t n
     cdef readonly double total
 
@@ -41,8 +39,6 @@ cdef class Path:
         self.t, self.a, self.s, self.z, self.xi = work[0], work[1], work[2], work[3], work[4]
         self.q, self.rho = work[5], work[6]
         self.da, self.dz, self.dxi, self.dt = work[7], work[8], work[9], work[10]
-        self.room = np.empty(n)
-        self.room_view = self.room
         self.total = 0
         with nogil:
             for i in range(n):
@@ -59,8 +55,8 @@ cdef class Path:
                 self.xi[i] = mu / self.s[i]
 
     def alpha(self):
-        """Duals C_i a_i."""
-        return np.multiply(self.cost, self.a)
+        """Duals C_i a_i; rounding can take a beyond 1."""
+        return np.minimum(np.multiply(self.cost, self.a), self.cost)
 
     def loss(self):
         """sum_i C_i max(0, 1 - t_i)."""
@@ -91,7 +87,7 @@ cdef class Path:
         return mu / self.total
 
     def predict(self, const double[::1] change):
-        """Predictor for this change of the scores; returns the least room, see `room`."""
+        """Predictor for this change of the scores; returns the least room, see `_room`."""
         cdef int64_t i
         with nogil:
             for i in range(self.n):
@@ -100,17 +96,15 @@ cdef class Path:
                 self.dxi[i] = -self.xi[i] + self.xi[i] / self.s[i] * self.da[i]
         return self._room()
 
-    def ahead(self, double size, bint rowwise):
-        """The mean product after the predictor."""
-        cdef double mu = 0, own = size
+    def ahead(self, double size):
+        """The mean product after a step of this size along the predictor."""
+        cdef double mu = 0
         cdef int64_t i
         with nogil:
             for i in range(self.n):
-                if rowwise:
-                    own = fmin(size, self.room_view[i])
                 mu += self.cost[i] * (
-                    (self.a[i] + own * self.da[i]) * (self.z[i] + own * self.dz[i])
-                    + (self.s[i] - own * self.da[i]) * (self.xi[i] + own * self.dxi[i]))
+                    (self.a[i] + size * self.da[i]) * (self.z[i] + size * self.dz[i])
+                    + (self.s[i] - size * self.da[i]) * (self.xi[i] + size * self.dxi[i]))
         return mu / self.total
 
     def correct(self, double target, double[::1] r):
@@ -138,30 +132,33 @@ cdef class Path:
                 self.dxi[i] += self.xi[i] / self.s[i] * self.da[i]
         return self._room()
 
-    def move(self, double size, double share, bint rowwise):
-        """Go by `size`; rows no farther than `share` of their room when `rowwise`."""
-        cdef double own = size
+    def move(self, double size, double least):
+        """Go by `size`, then raise multipliers till no product is below `least` of the mean."""
+        cdef double mu = 0
         cdef int64_t i
         with nogil:
             for i in range(self.n):
-                if rowwise:
-                    own = fmin(size, share * self.room_view[i])
                 self.t[i] += size * self.dt[i]
-                self.a[i] += own * self.da[i]
-                self.s[i] -= own * self.da[i]
-                self.z[i] += own * self.dz[i]
-                self.xi[i] += own * self.dxi[i]
+                self.a[i] += size * self.da[i]
+                self.s[i] -= size * self.da[i]
+                self.z[i] += size * self.dz[i]
+                self.xi[i] += size * self.dxi[i]
+                mu += self.cost[i] * (self.a[i] * self.z[i] + self.s[i] * self.xi[i])
+            mu *= least / self.total
+            for i in range(self.n):
+                if self.a[i] * self.z[i] < mu:
+                    self.z[i] = mu / self.a[i]
+                if self.s[i] * self.xi[i] < mu:
+                    self.xi[i] = mu / self.s[i]
 
     cdef double _room(self) noexcept:
-        """Into `room`, for each row the step at which one of a, s, z, xi comes to 0."""
-        cdef double worst, least = FARTHEST
+        """The step at which one of a, s, z, xi of a row comes to 0, at most FARTHEST."""
+        cdef double worst = 1.0 / FARTHEST
         cdef int64_t i
         with nogil:
             for i in range(self.n):
-                worst = fmax(fmax(-self.da[i] / self.a[i], self.da[i] / self.s[i]),
-                             fmax(-self.dz[i] / self.z[i], -self.dxi[i] / self.xi[i]))
-                if self.cost[i] == 0:
-                    worst = 0
-                self.room_view[i] = 1 / fmax(worst, 1.0 / FARTHEST)
-                least = fmin(least, self.room_view[i])
-        return least
+                if self.cost[i] > 0:
+                    worst = fmax(worst, fmax(fmax(-self.da[i] / self.a[i], self.da[i] / self.s[i]),
+                                             fmax(-self.dz[i] / self.z[i],
+                                                  -self.dxi[i] / self.xi[i])))
+        return 1 / worst
