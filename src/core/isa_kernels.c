@@ -136,6 +136,65 @@ DEFINE_LANES(float, int64_t, f32_i64)
 DEFINE_LANES(double, int32_t, f64_i32)
 DEFINE_LANES(double, int64_t, f64_i64)
 
+/* ---- Gram matrix ------------------------------------------------------------------------- */
+
+/* tile = A^T B for 4 columns of the panel `a` and the 8 of `b`; eight sums in registers. */
+static void gram_tile(const double *restrict a, const double *restrict b, int64_t rows,
+                      double tile[4][HX_PANEL])
+{
+#ifdef __AVX2__
+    __m256d s0 = _mm256_setzero_pd(), s1 = s0, s2 = s0, s3 = s0;
+    __m256d t0 = s0, t1 = s0, t2 = s0, t3 = s0;
+    for (int64_t i = 0; i < rows; i++, a += HX_PANEL, b += HX_PANEL) {
+        const __m256d lo = _mm256_loadu_pd(b), hi = _mm256_loadu_pd(b + 4);
+        __m256d x = _mm256_broadcast_sd(a);
+        s0 = _mm256_fmadd_pd(x, lo, s0);
+        t0 = _mm256_fmadd_pd(x, hi, t0);
+        x = _mm256_broadcast_sd(a + 1);
+        s1 = _mm256_fmadd_pd(x, lo, s1);
+        t1 = _mm256_fmadd_pd(x, hi, t1);
+        x = _mm256_broadcast_sd(a + 2);
+        s2 = _mm256_fmadd_pd(x, lo, s2);
+        t2 = _mm256_fmadd_pd(x, hi, t2);
+        x = _mm256_broadcast_sd(a + 3);
+        s3 = _mm256_fmadd_pd(x, lo, s3);
+        t3 = _mm256_fmadd_pd(x, hi, t3);
+    }
+    _mm256_storeu_pd(tile[0], s0);
+    _mm256_storeu_pd(tile[0] + 4, t0);
+    _mm256_storeu_pd(tile[1], s1);
+    _mm256_storeu_pd(tile[1] + 4, t1);
+    _mm256_storeu_pd(tile[2], s2);
+    _mm256_storeu_pd(tile[2] + 4, t2);
+    _mm256_storeu_pd(tile[3], s3);
+    _mm256_storeu_pd(tile[3] + 4, t3);
+#else
+    for (int r = 0; r < 4; r++)
+        for (int t = 0; t < HX_PANEL; t++) tile[r][t] = 0;
+    for (int64_t i = 0; i < rows; i++, a += HX_PANEL, b += HX_PANEL)
+        for (int r = 0; r < 4; r++)
+            for (int t = 0; t < HX_PANEL; t++) tile[r][t] += a[r] * b[t];
+#endif
+}
+
+static void gram(const double *panels, int64_t capacity, int64_t rows, int64_t D, double sign,
+                 double *G)
+{
+    double tile[4][HX_PANEL];
+    for (int64_t j = 0; j < D; j += HX_PANEL) {
+        const double *b = panels + j * capacity;
+        const int64_t width = D - j < HX_PANEL ? D - j : HX_PANEL;
+        for (int64_t i = 0; i < j + HX_PANEL && i < D; i += 4) {
+            const double *a = panels + i / HX_PANEL * HX_PANEL * capacity + i % HX_PANEL;
+            const int64_t height = D - i < 4 ? D - i : 4;
+            gram_tile(a, b, rows, tile);
+            for (int64_t r = 0; r < height; r++)
+                for (int64_t t = i + r > j ? i + r - j : 0; t < width; t++)
+                    G[(i + r) * D + j + t] += sign * tile[r][t];
+        }
+    }
+}
+
 const hx_isa HX_CAT(hx_isa_, HX_ISA) = {
     .name = HX_STR(HX_ISA),
     .dot_f32 = dot_f32,
@@ -150,4 +209,5 @@ const hx_isa HX_CAT(hx_isa_, HX_ISA) = {
     .lanes_axpy_f32_i64 = lanes_axpy_f32_i64,
     .lanes_axpy_f64_i32 = lanes_axpy_f64_i32,
     .lanes_axpy_f64_i64 = lanes_axpy_f64_i64,
+    .gram = gram,
 };

@@ -7,10 +7,10 @@ With xa_i = (x_i, constant), or x_i alone when the constant is 0, and D entries 
     combine   v = sum_i r_i xa_i
     weighted  G += sign * sum_i s_i xa_i xa_i^T      upper triangle, only rows with s_i > 0
 
-Everything is float64 whatever the type of X, one thread, in the order of the rows; BLAS may use
-threads of its own. The Gram matrix takes rows that are dense, or nearly, through `dsyrk` in
-blocks, scaled by sqrt(s_i) in a buffer that fits the cache; a sparse row adds its outer product
-directly. Memory besides the caller's arrays: that buffer, some 64 k numbers (at least 128 rows).
+Everything is float64 whatever the type of X, one thread, in the order of the rows, so that bits do
+not depend on threads (a threaded BLAS also stalls when cores are shared). The Gram matrix takes
+rows that are dense, or nearly, through `hx_gram` in blocks, scaled by sqrt(s_i) in a buffer that
+fits the cache; a sparse row adds its outer product directly. Memory besides the caller's arrays: that buffer, some 64 k numbers (at least 128 rows).
 """
 from cpython.exc cimport PyErr_CheckSignals
 from libc.math cimport HUGE_VAL, sqrt
@@ -19,16 +19,17 @@ from libc.stdint cimport int32_t, int64_t
 from time import perf_counter
 
 import numpy as np
-from scipy.linalg.cython_blas cimport dsyrk
 
 from ._rows cimport Rows
-from ._types cimport hx_axpy, hx_dot, hx_prefetch_row, hx_row, hx_rows, index, real
+from ._types cimport (
+    HX_PANEL, hx_axpy, hx_dot, hx_gram, hx_prefetch_row, hx_row, hx_rows, index, real,
+)
 
 cdef enum:
     BUFFER = 65536      # numbers in the buffer of dense rows,
-    FEWEST = 128        # but at least so many rows: a dsyrk reads and writes all of G
+    FEWEST = 128        # but at least so many rows: each block reads and writes all of G
     AHEAD = 4           # rows between a prefetch and its use
-    DENSER = 16         # dsyrk does so many products while a sparse row scatters one
+    DENSER = 16         # a dense row does so many products while a sparse row scatters one
 
 cdef double SLICE = 4e6     # multiply-adds between two looks at signals and the clock
 
@@ -46,6 +47,11 @@ cdef struct Job:
     bint scattered
 
 
+cdef inline int64_t _place(const Job *job, int64_t j) noexcept nogil:
+    """Where column j of a row of the buffer is, from the row's first column."""
+    return j // HX_PANEL * HX_PANEL * job.capacity + j % HX_PANEL
+
+
 cdef int64_t _gather(Job *job, int64_t at, int64_t end, real *tag_v, index *tag_i) noexcept nogil:
     """Add sparse rows to G, dense rows to the buffer until it is full; returns the next row."""
     cdef const hx_rows *X = job.X
@@ -61,23 +67,20 @@ cdef int64_t _gather(Job *job, int64_t at, int64_t end, real *tag_v, index *tag_
             continue
         i = at if job.rows == NULL else job.rows[at]
         length = hx_row(X, i, &v, &idx)
-        if idx == NULL:
+        if idx == NULL or length * length * DENSER > D * D:
             scale = sqrt(job.s[at])
-            row = job.buffer + job.filled * D
-            for j in range(length):
-                row[j] = scale * v[j * X.cs]
+            row = job.buffer + job.filled * HX_PANEL
+            for j in range(0, D, 8):
+                for k in range(HX_PANEL):
+                    row[j * job.capacity + k] = 0
+            if idx == NULL:
+                for j in range(length):
+                    row[_place(job, j)] = scale * v[j * X.cs]
+            else:
+                for j in range(length):
+                    row[_place(job, idx[j])] += scale * v[j]
             if job.constant != 0:
-                row[D - 1] = scale * job.constant
-            job.filled += 1
-        elif length * length * DENSER > D * D:
-            scale = sqrt(job.s[at])
-            row = job.buffer + job.filled * D
-            for j in range(D):
-                row[j] = 0
-            for j in range(length):
-                row[idx[j]] += scale * v[j]
-            if job.constant != 0:
-                row[D - 1] = scale * job.constant
+                row[_place(job, D - 1)] = scale * job.constant
             job.filled += 1
         else:
             # Unsorted rows touch the lower triangle too; it is folded into the upper one later.
@@ -98,11 +101,8 @@ cdef int64_t _gather(Job *job, int64_t at, int64_t end, real *tag_v, index *tag_
 
 
 cdef void _flush(Job *job) noexcept nogil:
-    # The upper triangle of a C-ordered matrix is the lower one of a Fortran-ordered matrix.
-    cdef double one = 1
-    cdef int D = <int>job.D, k = <int>job.filled
-    if k > 0:
-        dsyrk(b"L", b"N", &D, &k, &job.sign, job.buffer, &D, &one, job.G, &D)
+    if job.filled > 0:
+        hx_gram(job.X.isa, job.buffer, job.capacity, job.filled, job.D, job.sign, job.G)
     job.filled = 0
 
 
@@ -216,19 +216,20 @@ cdef class Gram:
         Rows with s <= 0 are left out. Returns False when the deadline came first.
         """
         cdef Job job
-        cdef int64_t at = 0, end = s.shape[0], i, k, D = self.D
+        cdef int64_t at = 0, end = s.shape[0], i, k, D = self.D, padded
         if (G.shape[0] != D or G.shape[1] != D
                 or (rows is None and end != self.X.c.n)
                 or (rows is not None and rows.shape[0] != end)):
             raise ValueError("arrays of weighted do not fit each other")
         if end == 0 or D == 0:
             return True
+        padded = (D + HX_PANEL - 1) // HX_PANEL * HX_PANEL
         if self.buffer is None:
-            self.buffer = np.empty(max(BUFFER // D, min(FEWEST, self.X.c.n)) * D)
+            self.buffer = np.empty(max(BUFFER // padded, min(FEWEST, self.X.c.n)) * padded)
         job.X, job.s, job.G, job.D = &self.X.c, &s[0], &G[0, 0], D
         job.rows = NULL if rows is None else &rows[0]
         job.constant, job.sign = self.constant, sign
-        job.buffer, job.capacity, job.filled = &self.buffer[0], self.buffer.shape[0] // D, 0
+        job.buffer, job.capacity, job.filled = &self.buffer[0], self.buffer.shape[0] // padded, 0
         job.scattered = False
         while at < end:
             with nogil:

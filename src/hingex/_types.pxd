@@ -14,7 +14,11 @@ ctypedef fused index:
 cdef extern from "dispatch.h" nogil:
     ctypedef struct hx_isa:
         const char *name
+    enum:
+        HX_PANEL
     const hx_isa *hx_isa_get()
+    void hx_gram(const hx_isa *isa, const double *panels, int64_t capacity, int64_t rows,
+                 int64_t D, double sign, double *G)
 
 
 cdef extern from "vec.h" nogil:
