@@ -220,23 +220,21 @@ class Factor:
     """
 
     def __init__(self, G: np.ndarray, ridge: np.ndarray) -> None:
-        from scipy.linalg.lapack import dpotrf
-
+        factorize = kernels("gram").factorize
         diagonal = G.diagonal() + ridge
         floor = diagonal.max() or 1.0
         raise_by = 0.0
         while True:
             H = G.copy()
             np.fill_diagonal(H, diagonal + raise_by * np.maximum(diagonal, 1e-8 * floor))
-            # LAPACK sees the transpose of a C-ordered matrix, so its lower triangle.
-            self.factor, info = dpotrf(H.T, lower=1, clean=0, overwrite_a=1)
-            if info == 0 or raise_by > 1.0:
+            self.sound = factorize(H)
+            if self.sound or raise_by > 1.0:
                 break
             raise_by = raise_by * 100 or 1e-14
-        self.sound = info == 0
+        self.factor = H
         self.exact = self.sound and raise_by == 0.0
 
     def solve(self, rhs: np.ndarray) -> np.ndarray:
-        from scipy.linalg.lapack import dpotrs
-
-        return dpotrs(self.factor, rhs, lower=1)[0]
+        x = np.array(rhs, dtype=np.float64)
+        kernels("gram").solve_factor(self.factor, x)
+        return x

@@ -39,20 +39,20 @@ typedef struct {
     HX_LANES_AXPY(float, int64_t, lanes_axpy_f32_i64);
     HX_LANES_AXPY(double, int32_t, lanes_axpy_f64_i32);
     HX_LANES_AXPY(double, int64_t, lanes_axpy_f64_i64);
-    /* G += sign * B^T B in the upper triangle of G (D x D, row-major), nothing below it. B has
-     * `rows` rows and lies in panels of HX_PANEL columns: element (i, j) at panels[(j / HX_PANEL * capacity + i) * HX_PANEL + j % HX_PANEL], zero for
+    /* G += sign * B^T B in the upper triangle of G (D x D, rows `ld` apart), nothing below it. B
+     * has `rows` rows and lies in panels of HX_PANEL columns: element (i, j) at panels[(j / HX_PANEL * capacity + i) * HX_PANEL + j % HX_PANEL], zero for
      * the columns past D. One thread and a fixed order, which no BLAS promises. */
     void (*gram)(const double *panels, int64_t capacity, int64_t rows, int64_t D, double sign,
-                 double *G);
+                 double *G, int64_t ld);
 } hx_isa;
 
 /* The best table this machine runs, or the one HINGEX_ISA names; never NULL. */
 const hx_isa *hx_isa_get(void);
 
 static inline void hx_gram(const hx_isa *isa, const double *panels, int64_t capacity, int64_t rows,
-                           int64_t D, double sign, double *G)
+                           int64_t D, double sign, double *G, int64_t ld)
 {
-    isa->gram(panels, capacity, rows, D, sign, G);
+    isa->gram(panels, capacity, rows, D, sign, G, ld);
 }
 
 #endif

@@ -178,7 +178,7 @@ static void gram_tile(const double *restrict a, const double *restrict b, int64_
 }
 
 static void gram(const double *panels, int64_t capacity, int64_t rows, int64_t D, double sign,
-                 double *G)
+                 double *G, int64_t ld)
 {
     double tile[4][HX_PANEL];
     for (int64_t j = 0; j < D; j += HX_PANEL) {
@@ -190,7 +190,7 @@ static void gram(const double *panels, int64_t capacity, int64_t rows, int64_t D
             gram_tile(a, b, rows, tile);
             for (int64_t r = 0; r < height; r++)
                 for (int64_t t = i + r > j ? i + r - j : 0; t < width; t++)
-                    G[(i + r) * D + j + t] += sign * tile[r][t];
+                    G[(i + r) * ld + j + t] += sign * tile[r][t];
         }
     }
 }

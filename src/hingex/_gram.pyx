@@ -22,7 +22,8 @@ import numpy as np
 
 from ._rows cimport Rows
 from ._types cimport (
-    HX_PANEL, hx_axpy, hx_dot, hx_gram, hx_prefetch_row, hx_row, hx_rows, index, real,
+    HX_PANEL, hx_axpy, hx_dot, hx_gram, hx_isa, hx_isa_get, hx_prefetch_row, hx_row, hx_rows,
+    index, real,
 )
 
 cdef enum:
@@ -102,7 +103,8 @@ cdef int64_t _gather(Job *job, int64_t at, int64_t end, real *tag_v, index *tag_
 
 cdef void _flush(Job *job) noexcept nogil:
     if job.filled > 0:
-        hx_gram(job.X.isa, job.buffer, job.capacity, job.filled, job.D, job.sign, job.G)
+        hx_gram(job.X.isa, job.buffer, job.capacity, job.filled, job.D, job.sign, job.G,
+                job.D)
     job.filled = 0
 
 
@@ -257,3 +259,77 @@ cdef class Gram:
 
     cdef int64_t _slice(self):
         return max(1, <int64_t>(SLICE / (<double>self.X.c.nnz / max(self.X.c.n, 1) + 4)))
+
+
+# ---- Cholesky ------------------------------------------------------------------------------
+
+cdef enum:
+    ROWS = 32           # rows of the factor between two updates of the rest of the matrix
+
+
+cdef bint _factorize(const hx_isa *isa, double *H, int64_t n, double *panels) noexcept nogil:
+    cdef int64_t start, end, i, j, p, left
+    cdef double pivot, factor
+    cdef double *row
+    cdef const double *above
+    for start in range(0, n, 32):
+        end = min(n, start + ROWS)
+        for i in range(start, end):
+            row = H + i * n
+            for p in range(start, i):
+                above = H + p * n
+                factor = above[i]
+                for j in range(i, n):
+                    row[j] -= factor * above[j]
+            pivot = row[i]
+            if not pivot > 0 or pivot == HUGE_VAL:
+                return False
+            factor = 1 / sqrt(pivot)
+            for j in range(i, n):
+                row[j] *= factor
+        left = n - end
+        if left == 0:
+            break
+        for p in range(start, end):
+            row = H + p * n + end
+            for j in range((left + HX_PANEL - 1) // HX_PANEL * HX_PANEL):
+                panels[(j // HX_PANEL * ROWS + p - start) * HX_PANEL + j % HX_PANEL] = (
+                    row[j] if j < left else 0)
+        hx_gram(isa, panels, ROWS, end - start, left, -1, H + end * n + end, n)
+    return True
+
+
+def factorize(double[:, ::1] H):
+    """Upper triangular U with H = U^T U, in the upper triangle of H; False if indefinite.
+
+    Blocked Cholesky, one thread: LAPACK's would use the threads of BLAS, which stall when many
+    fits share the cores, and whose bits depend on their number.
+    """
+    cdef int64_t n = H.shape[0]
+    cdef bint sound
+    if H.shape[1] != n:
+        raise ValueError("H must be square")
+    if n == 0:
+        return True
+    cdef double[::1] panels = np.empty((n + HX_PANEL) * ROWS)
+    with nogil:
+        sound = _factorize(hx_isa_get(), &H[0, 0], n, &panels[0])
+    return sound
+
+
+def solve_factor(const double[:, ::1] U, double[::1] x):
+    """Overwrite x by the solution of U^T U z = x."""
+    cdef int64_t i, j, n = U.shape[0]
+    cdef double total
+    if U.shape[1] != n or x.shape[0] != n:
+        raise ValueError("U and x do not fit each other")
+    with nogil:
+        for i in range(n):
+            x[i] /= U[i, i]
+            for j in range(i + 1, n):
+                x[j] -= x[i] * U[i, j]
+        for i in range(n - 1, -1, -1):
+            total = x[i]
+            for j in range(i + 1, n):
+                total -= U[i, j] * x[j]
+            x[i] = total / U[i, i]

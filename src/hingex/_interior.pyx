@@ -80,7 +80,9 @@ cdef class Path:
         cdef int64_t i
         with nogil:
             for i in range(self.n):
-                self.q[i] = 1 / (self.z[i] / self.a[i] + self.xi[i] / self.s[i])
+                # Without a cost the state stays where it is, and means nothing.
+                self.q[i] = (1 / (self.z[i] / self.a[i] + self.xi[i] / self.s[i])
+                             if self.cost[i] > 0 else 0)
                 theta[i] = self.cost[i] * self.q[i]
                 r[i] = self.y[i] * theta[i] * (1 - self.t[i])
                 mu += self.cost[i] * (self.a[i] * self.z[i] + self.s[i] * self.xi[i])

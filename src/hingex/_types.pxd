@@ -18,7 +18,7 @@ cdef extern from "dispatch.h" nogil:
         HX_PANEL
     const hx_isa *hx_isa_get()
     void hx_gram(const hx_isa *isa, const double *panels, int64_t capacity, int64_t rows,
-                 int64_t D, double sign, double *G)
+                 int64_t D, double sign, double *G, int64_t ld)
 
 
 cdef extern from "vec.h" nogil:
