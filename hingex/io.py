@@ -599,7 +599,7 @@ def _labels(y: Any, n: int, multilabel: bool) -> tuple[Any, Any]:
     _check_kind(y.dtype, "y")
     if not multilabel:
         _check_finite(y, "y")
-        return _plain(y), np.arange(n + 1)
+        return _plain(y), np.arange(n + 1, dtype=np.int64)
     if hasattr(y, "indptr"):
         y = y.copy()
         y.sum_duplicates()
@@ -635,11 +635,12 @@ def _writable(f: Any) -> Iterator[Callable[[bytes], Any]]:
         return
     if not isinstance(f, str | bytes | os.PathLike):
         raise TypeError(f"f must be a path or a binary file object; got a {type(f).__name__}")
-    name = os.path.realpath(os.fsdecode(f))  # behind a link: the link stays
-    if os.path.exists(name) and not os.path.isfile(name):  # a pipe or device cannot be replaced
-        with open(name, "wb") as raw, _packed(name, raw) as file:
+    name = os.path.abspath(os.fsdecode(f))
+    if os.path.exists(name) and (not os.path.isfile(name) or name.startswith("/dev/")):
+        with open(name, "wb") as raw, _packed(name, raw) as file:  # pipes cannot be replaced
             yield file.write
         return
+    name = os.path.realpath(name)  # behind a link: the link stays
     part = os.path.join(os.path.dirname(name), f".{os.urandom(8).hex()}.part")
     try:
         with open(part, "xb") as raw:
