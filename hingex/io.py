@@ -25,8 +25,10 @@ from ._threads import n_threads
 
 __all__ = ["dump_svmlight_file", "load_svmlight_file", "load_svmlight_files"]
 
-# Ctrl-C is heeded between windows; chunks are what threads share out.
-_WINDOW_BYTES = 16 << 20
+# Ctrl-C is heeded between windows; chunks are what threads share out. Windows of mapped files
+# take no memory and may be larger: threads that wait at their ends burn time on a busy machine.
+_WINDOW_BYTES = 8 << 20
+_MAPPED_WINDOWS = 8
 _CHUNK_BYTES = 1 << 20
 _DUMP_VALUES = 1 << 16
 _INT32_MAX = 2**31 - 1
@@ -269,7 +271,7 @@ class _Source:
         if limit is not None and limit < stop:
             stop = text.find(b"\n", limit) + 1 or stop
         while at < stop:
-            behind = min(at + _WINDOW_BYTES, stop)
+            behind = min(at + _MAPPED_WINDOWS * _WINDOW_BYTES, stop)
             end = text.rfind(b"\n", at, behind) + 1 or text.find(b"\n", behind, stop) + 1
             if not end:  # the last line lacks its line end
                 yield text[at:stop] + b"\n"
@@ -599,7 +601,7 @@ def _labels(y: Any, n: int, multilabel: bool) -> tuple[Any, Any]:
     _check_kind(y.dtype, "y")
     if not multilabel:
         _check_finite(y, "y")
-        return _plain(y), np.arange(n + 1)
+        return _plain(y), np.arange(n + 1, dtype=np.int64)
     if hasattr(y, "indptr"):
         y = y.copy()
         y.sum_duplicates()
@@ -635,11 +637,12 @@ def _writable(f: Any) -> Iterator[Callable[[bytes], Any]]:
         return
     if not isinstance(f, str | bytes | os.PathLike):
         raise TypeError(f"f must be a path or a binary file object; got a {type(f).__name__}")
-    name = os.path.realpath(os.fsdecode(f))  # behind a link: the link stays
-    if os.path.exists(name) and not os.path.isfile(name):  # a pipe or device cannot be replaced
-        with open(name, "wb") as raw, _packed(name, raw) as file:
+    name = os.path.abspath(os.fsdecode(f))
+    if os.path.exists(name) and (not os.path.isfile(name) or name.startswith("/dev/")):
+        with open(name, "wb") as raw, _packed(name, raw) as file:  # pipes cannot be replaced
             yield file.write
         return
+    name = os.path.realpath(name)  # behind a link: the link stays
     part = os.path.join(os.path.dirname(name), f".{os.urandom(8).hex()}.part")
     try:
         with open(part, "xb") as raw:

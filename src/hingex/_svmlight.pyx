@@ -478,6 +478,7 @@ cdef class Parser:
         cdef Chunk *c
         cdef int64_t i, r, row0 = self.row_end.size, value0 = self.data.size
         cdef int64_t label0 = self.labels.size, row = row0, value = value0, label = label0
+        cdef int64_t low = self.low, high = self.high, lines = self.lines
         t.is_f32, t.is_i64, t.one_based = self.is_f32, self.is_i64, self.one_based
         t.multilabel, t.query_id = self.multilabel, self.query_id
         with nogil:
@@ -526,9 +527,10 @@ cdef class Parser:
                 value += c.values
                 label += c.labels
                 if c.values:
-                    self.low = c.low if self.low < 0 else min(self.low, c.low)
-                    self.high = max(self.high, c.high)
-                self.lines += c.lines
+                    low = c.low if low < 0 else min(low, c.low)
+                    high = max(high, c.high)
+                lines += c.lines
+        self.low, self.high, self.lines = low, high, lines
         self.row_end.size, self.labels.size = row, label
         self.data.size = self.indices.size = value
         if t.multilabel:
