@@ -95,7 +95,8 @@ class Fit:
         Epochs.
     converged : bool
     status : str
-        "converged", "max_iter", "max_time", "callback" or "interrupted".
+        "converged", "max_iter", "max_time", "callback", "interrupted" or, for another solver to
+        take over, "stalled".
     seconds : float
     """
 

@@ -260,6 +260,9 @@ def _csr_rows(X: Any, owner: str, min_rows: int, unique: bool) -> Any:
                          f"lie in 0..{d - 1}")
     if unsorted and unique and rows.check_duplicates(np.full(d, -1, np.int64)) >= 0:
         return _csr_rows(_summed(n, d, values, indices, indptr), owner, min_rows, False)
+    if not unsorted and rows.nnz == n * d:
+        # Every feature of every row, in order: the values are a dense array already.
+        return kernels("rows").Rows(n, d, values[: n * d].reshape(n, d))
     return rows
 
 

@@ -49,8 +49,9 @@ class Problem:
         max_iter: int,
         max_time: float | None,
         monitor: Monitor,
+        first: Fit | None = None,
     ) -> None:
-        self.begin = perf_counter()
+        self.begin = perf_counter() - (first.seconds if first is not None else 0.0)
         self.deadline = math.inf if max_time is None else self.begin + max_time
         self.rows, self.codes = rows, codes
         self.n, self.d = rows.n, rows.d
@@ -73,7 +74,21 @@ class Problem:
         self.dual = np.zeros(self.lanes)
         self.gap = np.full(self.lanes, 1.0 if self.primal[0] > 0 else 0.0)
         self.history: list[tuple] = []
-        self.epoch = self.most = 0
+        self.epoch = self.most = self.before = 0
+        if first is not None:
+            self._take_over(first)
+
+    def _take_over(self, first: Fit) -> None:
+        """Begin with what another solver has reached: its certificates and its history."""
+        self.weights[:, : self.d] = first.coef
+        if self.constant != 0:
+            self.weights[:, -1] = first.intercept / self.constant
+        assert first.dual is not None
+        self.alpha[:] = first.dual
+        self.primal[:], self.dual[:] = first.primal, first.dual_objective
+        self.gap[:] = first.gap
+        self.history = first.history.tolist()
+        self.epoch = self.before = first.n_iter
 
     def signs(self, lane: int) -> np.ndarray:
         """+1.0 for the rows of this problem's class, else -1.0."""
@@ -171,7 +186,8 @@ class Problem:
         status = "max_iter"
         try:
             for lane in range(self.lanes):
-                if not self._one_sided(lane):
+                done = self.epoch > 0 and self.gap[lane] <= self.tol
+                if not done and not self._one_sided(lane):
                     solve_lane(lane)
         except Stopped as stop:
             status = stop.args[0]
@@ -195,7 +211,7 @@ class Problem:
             dual_objective=self.dual,
             gap=self.gap,
             history=np.array(self.history, dtype=HISTORY_DTYPE),
-            n_iter=self.most,
+            n_iter=self.before + self.most,
             converged=status == "converged",
             status=status,
             seconds=perf_counter() - self.begin,

@@ -70,6 +70,7 @@ def solve(
     seed: int,
     monitor: Monitor,
     start: tuple[np.ndarray, np.ndarray] | None = None,
+    patience: float = math.inf,
 ) -> Fit:
     """Solve one binary problem (two classes) or all one-vs-rest problems.
 
@@ -99,6 +100,9 @@ def solve(
         Progress bar and callback.
     start : (alpha, intercepts), optional
         Warm start: duals (n, lanes), clipped to their bounds here, and intercepts (lanes,).
+    patience : float
+        Give up, with status "stalled", when the fall of the summed gap over the last two
+        doublings of the epochs, carried on, needs more epochs than this.
 
     Returns
     -------
@@ -178,6 +182,8 @@ def solve(
                     status = "max_time"
             if stop and not track.all_done:
                 status = "callback"
+            elif status == "max_iter" and track.epochs_needed() > patience:
+                status = "stalled"
         if track.all_done:
             status = "converged"
         if status != "converged":
@@ -240,6 +246,9 @@ class _Track:
         # True gap over estimated gap, as last seen: the estimate is taken while w moves.
         self.factor = np.ones(lanes)
         self.earliest = 0
+        # Epoch and gap of the summed objectives (single lanes are noisy) at the last three
+        # powers of two, when all lanes are certified.
+        self.milestones = [(0, math.inf)] * 3
         self.estimates = np.zeros((lanes, 2))
         # When somebody watches, every epoch comes back here.
         self.log = np.empty((1 if monitor.watching else 64, 6))
@@ -274,7 +283,20 @@ class _Track:
         self.factor = np.where(chosen, np.clip(factor, 0.05, 20.0), self.factor)
         self.live &= ~done
         self.earliest = epoch + 1 + epoch // 16
+        if epoch & (epoch - 1) == 0 and self.milestones[-1][0] != epoch:
+            whole = float(primal.sum() - dual.sum()) / max(float(primal.sum()), 1e-300)
+            self.milestones = [*self.milestones[1:], (epoch, whole)]
         return done.astype(np.uint8)
+
+    def epochs_needed(self) -> float:
+        """Epochs to tol if the gap goes on to fall as of late; 0 while that is not known."""
+        (before, high), _, (epoch, low) = self.milestones
+        # With many lanes some gaps are large by chance for longer.
+        if epoch != 4 * before or epoch < (64 if len(self.live) == 1 else 128) or low <= self.tol:
+            return 0.0
+        fall = 0.5 * math.log(high / low) if high > low > 0 else 0.0
+        doublings = math.log(low / self.tol) / fall if fall > 0 else math.inf
+        return epoch * 2.0**doublings if doublings < 100 else math.inf
 
     def report(self, count: int) -> bool:
         """Add entries of the log to the history; True when the monitor asks to stop."""

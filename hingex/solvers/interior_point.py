@@ -67,6 +67,7 @@ def solve(
     seed: int,
     monitor: Monitor,
     start: tuple[np.ndarray, np.ndarray] | None = None,
+    first: Fit | None = None,
 ) -> Fit:
     """Solve one binary problem (two classes) or all one-vs-rest problems, one after another.
 
@@ -78,9 +79,12 @@ def solve(
     max_iter : int
         Iterations for each class.
     threads, seed
-        Not used: one thread besides those of BLAS, nothing random.
+        Not used: one thread, nothing random.
     start : (alpha, intercepts), optional
         Warm start: duals (n, lanes), of which w = sum_i alpha_i y_i x_i, and intercepts.
+    first : Fit, optional
+        What another solver has reached: classes within tol stay as they are, the others start
+        there, the history and the clock go on.
 
     Returns
     -------
@@ -92,8 +96,11 @@ def solve(
     if loss != "hinge":
         raise ValueError(f"the interior point solver is for loss='hinge'; got {loss!r}")
     problem = Problem(
-        rows, codes, n_classes, C, cost, intercept, scaling, tol, max_iter, max_time, monitor
-    )
+        rows, codes, n_classes, C, cost, intercept, scaling, tol, max_iter, max_time, monitor,
+        first,
+    )  # fmt: skip
+    if first is not None and first.dual is not None:
+        start = (first.dual, first.intercept)
     shared = _Start(problem)
 
     def lane(k: int) -> None:

@@ -68,7 +68,7 @@ def solve(
     max_iter : int
         Newton steps for each class.
     threads, seed
-        Not used: one thread besides those of BLAS, nothing random.
+        Not used: one thread, nothing random.
     start : (alpha, intercepts), optional
         Warm start: duals (n, lanes), of which w = sum_i alpha_i y_i x_i, and intercepts.
 
