@@ -501,7 +501,8 @@ def test_full_and_closed_outputs(files):
 def hard_data(path):
     """Noise, which keeps coordinate descent busy for long at a large C."""
     rng = np.random.default_rng(0)
-    write_svm(path, np.round(rng.normal(size=(3000, 40)), 4), rng.choice([-1, 1], size=3000))
+    X = rng.normal(size=(3000, 1200)) * (rng.random((3000, 1200)) < 0.03)
+    write_svm(path, np.round(X, 4), rng.choice([-1, 1], size=3000))
 
 
 def test_interrupt(tmp_path):

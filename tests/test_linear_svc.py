@@ -61,9 +61,14 @@ def certificate(model, X, y, C):
     for s, beta, w, b in zip(signs.T, dual_coef.T, model.coef_, model.intercept_, strict=True):
         alpha = s * beta
         assert (alpha >= 0).all()
-        assert_allclose(w, X.T @ beta, atol=1e-10 * (1 + np.abs(X.T) @ alpha).max())
+        rounding = 1e-10 * (1 + np.abs(X.T) @ alpha).max()
+        # Strong convexity: the interior point's w may differ from the dual's by this much.
+        apart = np.sqrt(2 * (model.primal_objective_ * model.duality_gap_).max())
+        combined = X.T @ beta
+        assert_allclose(w, combined, rtol=1e-7,
+                        atol=rounding + apart * (model.solver_ == "interior_point"))
         slack = np.maximum(0, 1 - s * (X @ w + b))
-        p, d = 0.5 * w @ w, alpha.sum() - 0.5 * w @ w
+        p, d = 0.5 * w @ w, alpha.sum() - 0.5 * combined @ combined
         if model.loss == "hinge":
             assert (alpha <= C).all()
             p += C @ slack
@@ -275,7 +280,9 @@ def test_same_bits(loss):
         return model.fit(X, y).coef_.tobytes()
 
     seeded = [seeded_bits(seed) for seed in (5, 5, 6)]
-    assert seeded[0] == seeded[1] != seeded[2]
+    assert seeded[0] == seeded[1]
+    # Newton's method has no order of rows to be random.
+    assert (seeded[0] != seeded[2]) == (reference.solver_ != "newton")
     generators = [seeded_bits(np.random.default_rng(3)) for _ in range(2)]
     assert generators[0] == generators[1]
 
@@ -384,7 +391,7 @@ def test_warning_states_the_gap_and_what_to_change():
     for hint in ("max_iter", "max_time", "tol", "scale the features", "lower C"):
         assert hint in message
     assert caught[0].filename == __file__
-    assert model.n_iter_ == 2
+    assert model.n_iter_ >= 2
     assert not model.converged_
 
 

@@ -173,7 +173,7 @@ def test_headers_of_every_length(path):
 def test_wide_gap_and_zero_vectors(path):
     """A fit that was stopped at once, and one whose weights are zero, can be kept."""
     with pytest.warns(hingex.ConvergenceWarning):
-        early = LinearSVC(max_iter=1, tol=1e-9).fit(data(), np.arange(120) % 3)
+        early = LinearSVC("hinge", max_iter=1, tol=1e-9).fit(data(), np.arange(120) % 3)
     zero = LinearSVC().fit(np.zeros((4, 2)), [0, 1, 0, 1])
     assert np.isinf(zero.margin_width_).all()
     for model in (early, zero):

@@ -49,7 +49,7 @@ class LinearSVC(Classifier):
         Factor of C for the rows of a class; "balanced" is n / (K * rows of the class). In
         one-vs-rest it belongs to the row, in all K problems alike, as if it were a sample weight.
     max_iter : int, default 1000
-        Epochs (passes over the rows), or iterations of a second-order solver.
+        Epochs (passes over the rows), or iterations of a second-order solver for a class.
     max_time : float or None, default None
         Seconds after which to stop.
     n_jobs : int or None, default None
@@ -76,7 +76,7 @@ class LinearSVC(Classifier):
     feature_names_in_ : ndarray of str
         When X was a data frame with string column names.
     n_iter_ : int
-        Epochs.
+        Epochs, and iterations of a second-order solver over all classes.
     converged_ : bool
     primal_objective_, dual_objective_, duality_gap_ : ndarray (1,) or (K,)
         Certified objectives, and the relative gap between them.
@@ -231,7 +231,7 @@ class LinearSVC(Classifier):
         if fit.status == "interrupted":
             raise KeyboardInterrupt
         if not fit.converged:
-            warn(_not_converged(owner, fit, tol), "ConvergenceWarning")
+            warn(_not_converged(owner, fit, tol, max_iter), "ConvergenceWarning")
         return self
 
     def _warm_point(self, n: int, classes: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
@@ -312,10 +312,10 @@ class LinearSVC(Classifier):
         model_io.save(self, path)
 
 
-def _not_converged(owner: str, fit: Fit, tol: float) -> str:
+def _not_converged(owner: str, fit: Fit, tol: float, max_iter: int) -> str:
     gap = float(np.max(fit.gap))
     why = {
-        "max_iter": f"max_iter={fit.n_iter} was reached",
+        "max_iter": f"max_iter={max_iter} was reached",
         "max_time": f"max_time was reached after {fit.n_iter} epochs",
         "callback": f"the callback stopped it after {fit.n_iter} epochs",
     }[fit.status]

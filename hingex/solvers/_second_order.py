@@ -74,7 +74,7 @@ class Problem:
         self.dual = np.zeros(self.lanes)
         self.gap = np.full(self.lanes, 1.0 if self.primal[0] > 0 else 0.0)
         self.history: list[tuple] = []
-        self.epoch = self.most = self.before = 0
+        self.epoch = 0
         if first is not None:
             self._take_over(first)
 
@@ -88,7 +88,7 @@ class Problem:
         self.primal[:], self.dual[:] = first.primal, first.dual_objective
         self.gap[:] = first.gap
         self.history = first.history.tolist()
-        self.epoch = self.before = first.n_iter
+        self.epoch = first.n_iter
 
     def signs(self, lane: int) -> np.ndarray:
         """+1.0 for the rows of this problem's class, else -1.0."""
@@ -145,9 +145,8 @@ class Problem:
             self.primal[lane], self.dual[lane], self.gap[lane] = primal, dual, gap
         return gap
 
-    def report(self, lane_epoch: int, active: int) -> None:
+    def report(self, active: int) -> None:
         """An iteration is over: history, callback, clock."""
-        self.most = max(self.most, lane_epoch)
         if self.monitor.update(self._record(active)):
             raise Stopped("callback")
         self.check_time()
@@ -196,7 +195,6 @@ class Problem:
         finally:
             self.monitor.close()
         if not self.history:  # solved, or stopped, before the first iteration
-            self.most = 1
             self._record(self.n)
         if status != "interrupted" and (self.gap <= self.tol).all():
             status = "converged"
@@ -211,7 +209,7 @@ class Problem:
             dual_objective=self.dual,
             gap=self.gap,
             history=np.array(self.history, dtype=HISTORY_DTYPE),
-            n_iter=self.before + self.most,
+            n_iter=self.epoch,
             converged=status == "converged",
             status=status,
             seconds=perf_counter() - self.begin,

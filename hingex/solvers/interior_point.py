@@ -90,7 +90,7 @@ def solve(
     -------
     Fit
         With `dual` = alpha (n, lanes), 0 <= alpha <= C_i. The history has an entry per iteration
-        of any class; `n_iter` is the most that a class took. Ctrl-C ends with status
+        of any class, and `n_iter` counts them all. Ctrl-C ends with status
         "interrupted".
     """
     if loss != "hinge":
@@ -151,7 +151,7 @@ def _solve_lane(p: Problem, k: int, wa: np.ndarray) -> None:
         gap = p.settle(k, wa, feasible, primal, dual)
         done = gap <= p.tol and (_snap(p, k, y) or best <= p.tol)
         if epoch > 1:
-            p.report(epoch - 1, path.free())
+            p.report(path.free())
         waiting = waiting + 1 if not gap <= 0.9 * best else 0
         best = min(best, gap)
         if done or waiting >= PATIENCE or epoch > p.max_iter:

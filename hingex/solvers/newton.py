@@ -76,7 +76,7 @@ def solve(
     -------
     Fit
         With `dual` = alpha (n, lanes), >= 0. The history has an entry per Newton step of any
-        class; `n_iter` is the most that a class took. Ctrl-C ends with status "interrupted".
+        class, and `n_iter` counts them all. Ctrl-C ends with status "interrupted".
     """
     if loss != "squared_hinge":
         raise ValueError(f"the Newton solver is for loss='squared_hinge'; got {loss!r}")
@@ -119,7 +119,7 @@ def _solve_lane(p: Problem, hessian: _Hessian, k: int, wa: np.ndarray) -> None:
         best = p.gap[k]
         gap = p.settle(k, wa, feasible, primal, dual)
         if epoch > 1:
-            p.report(epoch - 1, int(np.count_nonzero(active)))
+            p.report(int(np.count_nonzero(active)))
         stalled = stalled + 1 if final and gap > 0.5 * best else 0
         if (gap <= p.tol and (final or not polish)) or stalled >= PATIENCE or epoch > p.max_iter:
             return
