@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from . import _validate as check
+
 # Two colours that stay apart for colour-blind readers and in print (Okabe and Ito).
 BLUE, ORANGE, GREY = "#0072B2", "#D55E00", "#777777"
 
@@ -62,7 +64,9 @@ def margins(model: Any, X: Any, y: Any, ax: Any = None, bins: int = 60) -> Any:
     """Draw the distribution of margins of labelled rows.
 
     Two classes: y f with y = +-1 and f the score. More: score of the true class minus the highest
-    other score, which is positive exactly for rows that are classified correctly.
+    other score, which is positive exactly for rows that are classified correctly. Lines mark
+    margin 0, where the decision changes, and margin 1, where the hinge loss of two classes ends.
+    The outermost bars also hold the 0.1% of margins beyond them on each side.
 
     Parameters
     ----------
@@ -72,6 +76,7 @@ def margins(model: Any, X: Any, y: Any, ax: Any = None, bins: int = 60) -> Any:
         Labels among `model.classes_`.
     ax : matplotlib Axes, optional
     bins : int, default 60
+        Bars, roughly: 0 is always an edge between two.
 
     Returns
     -------
@@ -80,18 +85,24 @@ def margins(model: Any, X: Any, y: Any, ax: Any = None, bins: int = 60) -> Any:
     Raises
     ------
     ValueError
-        For labels that the model does not know.
+        For labels that the model does not know, or `bins` below 1.
+    TypeError
+        For `bins` that is no integer.
     """
+    bins = check.integer("bins", bins)
     values = margin_values(model, X, y)
     ax = _axes(ax)
     low, high = np.percentile(values, [0.1, 99.9])
-    edges = np.linspace(min(low, -0.5), max(high, 1.5), bins + 1)
+    low, high = min(low, -0.5), max(high, 1.5)
+    width = (high - low) / bins
+    edges = width * np.arange(np.floor(low / width), np.ceil(high / width) + 1)
     clipped = np.clip(values, edges[0], edges[-1])
     for part, colour, label in (
         (clipped[values > 0], BLUE, f"right: {np.mean(values > 0):.1%}"),
         (clipped[values <= 0], ORANGE, f"wrong: {np.mean(values <= 0):.1%}"),
     ):
         ax.hist(part, bins=edges, color=colour, alpha=0.85, label=label)
+    ax.axvline(0, color=GREY, lw=1, label="margin 0")
     ax.axvline(1, color=GREY, lw=1, ls="--", label="margin 1")
     many = len(model.classes_) > 2
     name = "true class's score - highest other score" if many else "margin y f(x)"

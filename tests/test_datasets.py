@@ -77,13 +77,27 @@ def test_errors(monkeypatch, tmp_path):
     with np.load(file) as stored:
         arrays = dict(stored)
     np.savez(file, **(arrays | {"shape": arrays["shape"] + 1}))
-    with pytest.raises(ValueError, match="damaged: lengths do not match"):
+    with pytest.raises(ValueError, match=r"damaged .*lengths do not match"):
+        datasets.load_wordnet_glosses()
+    np.savez(file, **(arrays | {"labels": arrays["counts"]}))
+    with pytest.raises(ValueError, match="damaged"):
         datasets.load_wordnet_glosses()
     broken = arrays["counts"].copy()
     broken[100] ^= 255
     np.savez(file, **(arrays | {"counts": broken}))
     with pytest.raises(ValueError, match="damaged"):
         datasets.load_wordnet_glosses()
+    del arrays["words"]
+    np.savez(file, **arrays)
+    with pytest.raises(ValueError, match="damaged"):
+        datasets.load_wordnet_glosses()
+    whole = source.read_bytes()
+    flipped = bytearray(whole)
+    flipped[300_000] ^= 1
+    for content in (whole[:500_000], b"", b"no archive", bytes(flipped)):
+        file.write_bytes(content)
+        with pytest.raises(ValueError, match="reinstall hingex"):
+            datasets.load_wordnet_glosses()
 
 
 def test_licence_is_shipped():

@@ -55,6 +55,18 @@ def test_margins_count_every_row(classes):
     assert sum(bar.get_height() for part in ax.containers for bar in part) == len(y)
     texts = [text.get_text() for text in ax.get_legend().get_texts()]
     assert f"right: {model.score(X, names):.1%}" in texts
+    assert {"margin 0", "margin 1"} <= set(texts)
+    # No bar holds both right and wrong rows: 0 is an edge.
+    edges = {round(bar.get_x(), 9) for part in ax.containers for bar in part}
+    assert 0 in edges
+
+
+def test_margins_refuse_a_number_of_bars_that_is_none():
+    X, y = problem(2)
+    model = hingex.LinearSVC().fit(X, y)
+    for bins in (0, -1, 2.5):
+        with pytest.raises((ValueError, TypeError), match="bins must be a positive integer"):
+            hingex.plot.margins(model, X, y, bins=bins)
 
 
 def test_margins_refuse_what_cannot_be_drawn():

@@ -65,11 +65,17 @@ def load_wordnet_glosses(split: str = "train") -> Glosses:
     FileNotFoundError
         If the file is not installed.
     """
+    from lzma import LZMAError
+    from zipfile import BadZipFile
+
     from scipy.sparse import csr_matrix
 
     check.choice("split", split, ("train", "test", "all"))
     try:
         lengths, ids, tf, y, words, names = _read()
+    except (BadZipFile, EOFError, KeyError, LZMAError, ValueError) as error:
+        raise ValueError(f"the data file of the WordNet glosses is damaged ({error}); "
+                         "reinstall hingex") from None
     except FileNotFoundError:
         raise FileNotFoundError(
             "the data file of the WordNet glosses is missing from the installed package; "
@@ -103,10 +109,7 @@ def _read() -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray,
         stored = np.load(file, allow_pickle=False)
         raw = {name: stored[name].tobytes() for name in stored.files if name != "shape"}
         n, d, nnz = stored["shape"].tolist()
-    try:
-        raw = {name: lzma.decompress(data) for name, data in raw.items()}
-    except lzma.LZMAError as error:
-        raise ValueError(f"the data file of the WordNet glosses is damaged: {error}") from None
+    raw = {name: lzma.decompress(data) for name, data in raw.items()}
     lengths = np.frombuffer(raw["lengths"], np.uint8).astype(np.int64)
     planes = np.frombuffer(raw["steps"], np.uint8).reshape(2, -1).astype(np.int64)
     steps = planes[0] + 256 * planes[1]
@@ -114,8 +117,9 @@ def _read() -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray,
     labels = np.frombuffer(raw["labels"], np.uint8).astype(np.int64)
     words = np.array(raw["words"].decode().split("\n"))
     names = raw["target_names"].decode().split("\n")
-    if (len(lengths), len(words), len(steps)) != (n, d, nnz) or lengths.sum() != nnz:
-        raise ValueError("the data file of the WordNet glosses is damaged: lengths do not match")
+    if ((len(lengths), len(words)) != (n, d) or {len(steps), len(counts), lengths.sum()} != {nnz}
+            or len(labels) != n):
+        raise ValueError("lengths do not match")
     # Ids are stored as differences within a gloss.
     total = np.cumsum(steps)
     first = np.concatenate([[0], np.cumsum(lengths)[:-1]])
