@@ -156,5 +156,6 @@ def _progress_bar(label: str) -> Any:
     except ImportError:
         return _PlainLines(label)
     return tqdm(
-        total=100.0, desc=label, leave=True, bar_format="{desc} {percentage:3.0f}%|{bar}| {postfix}"
+        # tqdm puts ", " before a postfix.
+        total=100.0, desc=label, leave=True, bar_format="{desc} {percentage:3.0f}%|{bar}|{postfix}"
     )
