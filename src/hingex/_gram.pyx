@@ -7,10 +7,11 @@ With xa_i = (x_i, constant), or x_i alone when the constant is 0, and D entries 
     combine   v = sum_i r_i xa_i
     weighted  G += sign * sum_i s_i xa_i xa_i^T      upper triangle, only rows with s_i > 0
 
-Everything is float64 whatever the type of X, one thread, in the order of the rows, so that bits do
-not depend on threads (a threaded BLAS also stalls when cores are shared). The Gram matrix takes
-rows that are dense, or nearly, through `hx_gram` in blocks, scaled by sqrt(s_i) in a buffer that
-fits the cache; a sparse row adds its outer product directly. Memory besides the caller's arrays: that buffer, some 64 k numbers (at least 128 rows).
+Everything is float64 whatever the type of X, one thread, in the order of the rows, so that bits
+do not depend on threads (a threaded BLAS also stalls when cores are shared). The Gram matrix
+takes rows that are dense, or nearly, through `hx_gram` in blocks, scaled by sqrt(s_i) in a buffer
+that fits the cache; a sparse row adds its outer product directly. Memory besides the caller's
+arrays: that buffer, some 64 k numbers (at least 128 rows).
 """
 from cpython.exc cimport PyErr_CheckSignals
 from libc.math cimport HUGE_VAL, sqrt
