@@ -18,6 +18,8 @@ def main():
     p.add_argument("--repeats", type=int, default=3)
     p.add_argument("--budget", type=float, default=10.0,
                    help="seconds per setting after which no repeat and no tighter one is tried")
+    p.add_argument("--quick", action="store_true",
+                   help="other libraries only at their default tolerance")
     p.add_argument("--out", type=Path, default=Path("bench/out/linear.jsonl"))
     args = parser.parse_args()
     args.out.parent.mkdir(parents=True, exist_ok=True)
@@ -25,7 +27,7 @@ def main():
         print("HINGEX_DATA is not a folder: synthetic data of the same shapes are used")
     print("seconds (median wall) to 1e-2 / 1e-3 / 1e-4 / 1e-6 relative suboptimality")
     records = linear.run(args.sets, args.loss, args.tasks, args.threads, args.repeats,
-                         args.budget, args.out)
+                         args.budget, args.quick, args.out)
     print()
     print(linear.markdown(records))
 

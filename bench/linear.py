@@ -20,7 +20,7 @@ LEVELS = (1e-2, 1e-3, 1e-4, 1e-6)
 SAME = 1e-6  # objectives this close, relatively, are the same
 
 
-def run(sets, losses, tasks, threads, repeats, budget, out):
+def run(sets, losses, tasks, threads, repeats, budget, quick, out):
     """Run the tasks in turn; returns the records, and appends them to `out` as JSON lines."""
     env = os.environ | {
         name: str(threads)
@@ -36,7 +36,8 @@ def run(sets, losses, tasks, threads, repeats, budget, out):
                 group = []
                 for adapter in ADAPTERS:
                     spec = {"adapter": adapter, "set": name, "task": task, "loss": loss, "C": 1.0,
-                            "threads": threads, "repeats": repeats, "budget": budget}
+                            "threads": threads, "repeats": repeats, "budget": budget,
+                            "quick": quick}
                     group += _worker(spec, env, budget)
                 records += group
                 with out.open("a") as file:
@@ -51,7 +52,7 @@ def _worker(spec, env, budget):
     process = subprocess.Popen(command, env=env, stdout=subprocess.PIPE, text=True,
                                cwd=Path(__file__).parents[1])
     try:
-        text, _ = process.communicate(timeout=12 * budget + 60)
+        text, _ = process.communicate(timeout=12 * budget + 120)
     except subprocess.TimeoutExpired:
         process.kill()
         text, _ = process.communicate()

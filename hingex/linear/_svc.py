@@ -315,7 +315,9 @@ class LinearSVC(Classifier):
 def _not_converged(owner: str, fit: Fit, tol: float, max_iter: int) -> str:
     gap = float(np.max(fit.gap))
     why = {
-        "max_iter": f"max_iter={max_iter} was reached",
+        "max_iter": f"max_iter={max_iter} was reached"
+        if fit.n_iter >= max_iter
+        else f"rounding left no progress after {fit.n_iter} iterations",
         "max_time": f"max_time was reached after {fit.n_iter} epochs",
         "callback": f"the callback stopped it after {fit.n_iter} epochs",
     }[fit.status]
