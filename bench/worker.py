@@ -10,7 +10,6 @@ import sys
 import time
 import warnings
 from importlib import import_module
-from pathlib import Path
 
 import numpy as np
 
@@ -30,15 +29,6 @@ def objective(X, y, coef, intercept, loss, C):
     return float(total)
 
 
-def peak_rss():
-    """(peak resident bytes since the last call, resident bytes now); Linux only."""
-    status = Path("/proc/self/status").read_text()
-    peak = int(status.split("VmHWM:")[1].split()[0]) * 1024
-    now = int(status.split("VmRSS:")[1].split()[0]) * 1024
-    Path("/proc/self/clear_refs").write_text("5")
-    return peak, now
-
-
 def main():
     task = json.loads(sys.argv[1])
     adapter = import_module(f"bench.adapters.{task['adapter']}")
@@ -53,26 +43,19 @@ def main():
     if task["quick"] and adapter.NAME != "hingex":
         tolerances = [default]
     for tol in tolerances:
-        walls, cpus, memory = [], [], None
+        walls, cpus = [], []
         while len(walls) < task["repeats"] and (len(walls) == 0 or sum(walls) < task["budget"]):
-            try:
-                before = peak_rss()[1]
-            except (OSError, IndexError):
-                before = None
             start, cpu = time.perf_counter(), resource.getrusage(resource.RUSAGE_SELF)
             coef, intercept, gap = adapter.fit(X, y, tol=tol, **options)
             walls.append(time.perf_counter() - start)
             now = resource.getrusage(resource.RUSAGE_SELF)
             cpus.append(now.ru_utime + now.ru_stime - cpu.ru_utime - cpu.ru_stime)
-            if before is not None and memory is None:
-                memory = peak_rss()[0] - before
         print(json.dumps({
             **task, "library": adapter.NAME, "version": adapter.version(), "tol": tol,
             "is_default": tol == default, "real": real,
             "wall": float(np.median(walls)), "cpu": float(np.median(cpus)),
             "objective": objective(X, y, coef, intercept, task["loss"], task["C"]),
-            "gap": gap, "extra_bytes": memory,
-            "x_bytes": X.data.nbytes + X.indices.nbytes + X.indptr.nbytes,
+            "gap": gap,
         }), flush=True)
         if max(walls) > task["budget"] and tol <= default:
             break

@@ -12,7 +12,7 @@ def version():
 
 def schedule(loss):
     """Values of `tol` (relative duality gap), from loose to tight."""
-    return [1e-1, 1e-2, 1e-3, 1e-4, 1e-5, 1e-6]
+    return [1e-1, 3e-2, 1e-2, 3e-3, 1e-3, 3e-4, 1e-4, 3e-5, 1e-5, 3e-6, 1e-6]
 
 
 def default(loss):
