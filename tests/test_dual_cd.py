@@ -570,9 +570,7 @@ def test_kernel_checks_its_arrays():
     cd = kernels("dual_cd").DualCD
     with pytest.raises(ValueError, match="do not fit"):
         cd(_validate.as_rows(X), y.astype(np.int32), np.empty(3, np.float32), None, 1.0, 0,
-           np.zeros((24, 1)), np.zeros((4, 1)), np.empty(24, np.int32), None,
-           np.zeros((1, cd.workspace()[0])), np.empty(0), np.zeros((2, 1), np.uint64), 0.0, False,
-           0, 1)
+           np.zeros((24, 1)), np.zeros((4, 1)), 1, 0.0, 1.0, 0, 1)
 
 
 # ---- bits

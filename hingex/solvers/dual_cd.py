@@ -49,7 +49,7 @@ SMALL = 0.05  # curvature of those steps, in mean squared row norms
 SMALL_LEAST = 0.5
 # Problems this small (multiply-adds of all epochs) are solved to rounding error: it takes less
 # than some milliseconds, and then weights equal repeated rows to the last digits.
-POLISH_WORK = 2e6
+POLISH_WORK = 2e5
 POLISH_VIOLATION = 1e-11
 
 
@@ -110,7 +110,6 @@ def solve(
         With `dual` = alpha (n, lanes), >= 0. Ctrl-C ends with status "interrupted".
     """
     begin = perf_counter()
-    cd_class = kernels("dual_cd").DualCD
     n, d = rows.n, rows.d
     lanes = 1 if n_classes == 2 else n_classes
     if rows.nnz * lanes < THREADS_FROM:
@@ -129,8 +128,7 @@ def solve(
     small = max(SMALL * mean_sq, SMALL_LEAST / total)
     weights = np.zeros((d, lanes))
     alpha = np.zeros((n, lanes)) if start is None else _feasible_start(start[0], loss, C, cost)
-    lane_doubles, bin_doubles = cd_class.workspace()
-    cd = cd_class(
+    cd = kernels("dual_cd").DualCD(
         rows,
         codes,
         sqnorm,
@@ -139,11 +137,7 @@ def solve(
         LOSS_CODES[loss],
         alpha,
         weights,
-        np.empty(n, dtype=np.int32),
-        None if lanes == 1 else np.empty((blocks, n), dtype=np.uint64),
-        np.zeros((lanes, lane_doubles)),
-        np.empty(lanes * bin_doubles if size > 0 else 0),
-        np.zeros((2, blocks), dtype=np.uint64),
+        blocks,
         size,
         small,
         seed,
@@ -243,8 +237,9 @@ class _Track:
         self.live = np.ones(lanes, dtype=bool)
         self.certified = np.full((lanes, 3), np.nan)
         self.gap = np.full(lanes, np.inf)
-        # True gap over estimated gap, as last seen: the estimate is taken while w moves.
-        self.factor = np.ones(lanes)
+        # True gap over estimated gap, as last seen. The estimate takes each row as of its visit,
+        # since when w has moved for an epoch; at the epoch's end it is half of that on average.
+        self.factor = np.full(lanes, 0.5)
         self.earliest = 0
         # Epoch and gap of the summed objectives (single lanes are noisy) at the last three
         # powers of two, when all lanes are certified.

@@ -21,8 +21,12 @@ and after each epoch the offset moves so that b takes a proximal step on the Lag
 which for infinite size is the method of multipliers (offset += rho s). At the fixed point
 b = size * s. `certify` first repairs alpha, in place, so that s = b / size.
 
-A sweep visits the active rows in random order and solves each one-variable problem exactly
-(Hsieh et al., ICML 2008, Algorithm 2 and section 3.2 for shrinking). W is feature-major (d, K),
+A sweep visits the active rows and solves each one-variable problem exactly (Hsieh et al., ICML
+2008, Algorithm 2 and section 3.2 for shrinking). The order is random by runs: a run is some
+neighbouring active rows, visited in the order in which they lie in memory, so that the processor
+fetches them ahead by itself. One row at a time, a sweep over short rows takes 2 to 4 times as
+long; runs of 32 rows cost hardly an epoch more. Long rows are runs of their own. W is
+feature-major (d, K),
 so that in one-vs-rest a row of X is read once for all lanes, and each of its nonzeros touches K
 neighbouring weights; once shrinking has left few lanes to a row, lanes are visited one at a time,
 each with its weights copied to a vector of its own. A lane's bits do not depend on the other
@@ -35,8 +39,8 @@ looks for Ctrl-C and the deadline; the state is consistent whenever a step ends 
 """
 from cpython.exc cimport PyErr_CheckSignals
 from cython.parallel cimport prange
-from libc.math cimport HUGE_VAL, fabs, floor
-from libc.stdint cimport int32_t, int64_t, uint64_t
+from libc.math cimport HUGE_VAL, fabs
+from libc.stdint cimport int32_t, int64_t, uint32_t, uint64_t
 
 from time import perf_counter
 
@@ -45,13 +49,14 @@ import numpy as np
 from ._rows cimport Rows
 from ._types cimport (
     hx_axpy, hx_dot, hx_lane_axpy, hx_lane_dot, hx_lanes_axpy, hx_lanes_dot,
-    hx_prefetch_row, hx_row, hx_rows, index, real,
+    hx_row, hx_rows, index, real,
 )
 
 cdef extern from "rng.h" nogil:
     ctypedef struct hx_rng:
         pass
     void hx_rng_seed(hx_rng *rng, uint64_t seed, uint64_t stream)
+    uint32_t hx_rng_below(hx_rng *rng, uint32_t bound)
     void hx_shuffle(hx_rng *rng, int32_t *order, int64_t n)
 
 cdef extern from "loss/losses.h" nogil:
@@ -76,7 +81,9 @@ cdef enum:
     BLOCK = 64          # lanes a block can have: the bits of a mask
     EDGES = 64          # candidates for the intercept: offset + (j - EDGES/2) * step
     MOMENTS = 6         # sums of C, C u, C u^2 for y = +1, then for y = -1
-    AHEAD = 4           # rows between a prefetch and its use
+    LONGEST_RUN = 32    # rows, and no more than RUN_VALUES nonzeros
+    RUN_VALUES = 1024
+    FEWEST_RUNS = 64    # in an epoch, for the order to be random enough
     APART = 8           # epochs of one lane before the next, when they are visited one at a time
 
 cdef enum Pass:
@@ -100,7 +107,7 @@ cdef struct Lane:
     double near_primal, near_dual, gap, violation   # estimates from the last epoch
     double ready                # good enough, by the estimates, to be certified
     double widen                # all active rows are solved: every row must be visited again
-    double half                 # half width of the range searched for the intercept;
+    double half, per_half       # half width of the range searched for the intercept, inverse
     double primal, dual, intercept   # what it found
 
 
@@ -114,11 +121,14 @@ cdef struct Problem:
     double *W                   # (d, lanes), features first
     Lane *lane
     double *bins                # (lanes, EDGES + 2, MOMENTS)
-    int32_t *order              # rows with positive cost, the active ones first
     uint64_t *mask              # (blocks, n) active lanes of each row; NULL for a single lane
+    uint64_t *awake             # of a single lane: a bit for each row, whether it is active
+    int32_t *rows               # active rows, ascending
+    int32_t *turn               # the runs in the order of their visits
     uint64_t *live              # (blocks) lanes not yet frozen
     uint64_t *pick              # (blocks) lanes that certify works on
-    int64_t lanes, blocks, per_block, used, active
+    int64_t lanes, blocks, per_block, active
+    int64_t longest, run, runs, skip    # rows in a run, at most and now; the first one lacks skip
     int64_t stride, positive    # of the single lane: alpha is apart by stride, code of y = +1
     int loss
     double slice                # share of SLICE for a block: a thread has several
@@ -137,9 +147,8 @@ cdef struct Plan:
 
 cdef struct Visit:
     Problem one                 # a lane as a problem of its own: w contiguous, rows in a list
-    hx_rng rng
     int64_t lane, end           # the lane at hand, the end of the block
-    int64_t rows, pos, epoch
+    int64_t pos, epoch
     bint inside
 
 
@@ -149,6 +158,10 @@ cdef inline void _bounds(const Problem *p, int64_t i, double *C, double *upper,
         C[0] = p.cost[i]
         upper[0] = hx_loss_dual_upper(p.loss, C[0])
         diag[0] = hx_loss_dual_diagonal(p.loss, C[0])
+
+
+cdef inline bint _counts(const Problem *p, int64_t i) noexcept nogil:
+    return p.cost == NULL or p.cost[i] > 0
 
 
 cdef inline double _sign(const Problem *p, int64_t i, int64_t k) noexcept nogil:
@@ -176,8 +189,7 @@ cdef void _tally(Problem *p, int64_t block, int64_t s, int64_t end) noexcept nog
     cdef uint64_t bits
     cdef double a, C = p.cost_all, diag = 0
     cdef double upper = hx_loss_dual_upper(p.loss, C)
-    for s in range(s, end):
-        i = p.order[s]
+    for i in range(s, end):
         _bounds(p, i, &C, &upper, &diag)
         bits = p.pick[block]
         while bits:
@@ -200,8 +212,7 @@ cdef void _start(Problem *p, int64_t block, int64_t s, int64_t end, real *tag_v,
     cdef int64_t i, k, length, K = p.lanes, k0 = block * p.per_block
     cdef double a, y, C = p.cost_all
     cdef double upper = 0, diag = hx_loss_dual_diagonal(p.loss, C)
-    for s in range(s, end):
-        i = p.order[s]
+    for i in range(s, end):
         length = hx_row(X, i, &v, &idx)
         _bounds(p, i, &C, &upper, &diag)
         for k in range(k0, min(K, k0 + p.per_block)):
@@ -213,44 +224,31 @@ cdef void _start(Problem *p, int64_t block, int64_t s, int64_t end, real *tag_v,
 
 
 # One coordinate: the gradient, whether to shrink, the step. Returns y * (change of alpha).
+# Written to have few branches: what the next row does is a guess for the processor.
 cdef inline double _step(Lane *ln, double *alpha, double y, double f, double sq, double C,
                          double upper, double diag, double rho, int loss,
                          bint *shrink) noexcept nogil:
     cdef double a = alpha[0]
     cdef double t = y * (f + ln.offset + rho * ln.s)
     cdef double g = t - 1 + diag * a
-    cdef double pg = g
-    cdef double q, new, change
-    shrink[0] = False
-    if a <= 0:
-        if g > ln.pg_hi:
-            shrink[0] = True
-            return 0
-        if g > 0:
-            return 0
-    elif a >= upper:
-        if g < ln.pg_lo:
-            shrink[0] = True
-            ln.loss_shrunk += C * hx_loss_value(loss, t)
-            return 0
-        if g < 0:
-            ln.loss += C * hx_loss_value(loss, t)
-            return 0
-    if pg > ln.new_hi:
-        ln.new_hi = pg
-    if pg < ln.new_lo:
-        ln.new_lo = pg
-    q = sq + rho + diag
-    # A row of zeros with no intercept: the optimum is at a bound, whatever the step.
-    new = a - g / q if q > 0 else (upper if g < 0 else 0)
-    if new < 0:
-        new = 0
-    elif new > upper:
-        new = upper
+    cdef double value = C * hx_loss_value(loss, t)
+    # A row of zeros with no intercept has g = -1: its optimum is the upper bound.
+    cdef double new = a - g * (1 / (sq + rho + diag))
+    cdef double change
+    new = new if new > 0 else 0
+    new = new if new < upper else upper
     change = new - a
-    ln.loss += C * hx_loss_value(loss, t)
     if change == 0:
+        shrink[0] = g > ln.pg_hi if a <= 0 else (a >= upper and g < ln.pg_lo)
+        if shrink[0]:
+            ln.loss_shrunk += value
+        else:
+            ln.loss += value
         return 0
+    shrink[0] = False
+    ln.loss += value
+    ln.new_hi = g if g > ln.new_hi else ln.new_hi
+    ln.new_lo = g if g < ln.new_lo else ln.new_lo
     alpha[0] = new
     ln.asum += change
     ln.adiag += diag * change * (new + a)
@@ -259,45 +257,70 @@ cdef inline double _step(Lane *ln, double *alpha, double y, double f, double sq,
     return y * change
 
 
+cdef void _list_awake(Problem *p) noexcept nogil:
+    cdef int64_t word, active = 0
+    cdef uint64_t bits
+    for word in range((p.X.n + 63) // 64):
+        bits = p.awake[word]
+        while bits:
+            p.rows[active] = <int32_t>(64 * word + HX_LOWEST(bits))
+            bits &= bits - 1
+            active += 1
+    p.active = active
+
+
+cdef void _shuffle_runs(Problem *p, hx_rng *rng) noexcept nogil:
+    cdef int64_t r
+    p.run = max(1, min(p.longest, p.active // FEWEST_RUNS))
+    p.skip = hx_rng_below(rng, <uint32_t>p.run)     # other runs in each epoch
+    p.runs = (p.active + p.skip + p.run - 1) // p.run
+    for r in range(p.runs):
+        p.turn[r] = <int32_t>r
+    hx_shuffle(rng, p.turn, p.runs)
+
+
+cdef inline void _run_at(const Problem *p, int64_t s, int64_t *begin, int64_t *end) noexcept nogil:
+    """Positions in p.rows of the run whose turn is s; none when there is no such run."""
+    begin[0] = end[0] = 0
+    if s < p.runs:
+        begin[0] = max(0, p.turn[s] * p.run - p.skip)
+        end[0] = min(p.active, (p.turn[s] + 1) * p.run - p.skip)
+
+
 cdef int64_t _sweep_one(Problem *p, int64_t s, real *tag_v, index *tag_i) noexcept nogil:
-    """Visit active rows from position s of the order; returns the position it came to."""
+    """Visit the rows of runs from turn s on; returns the turn it came to."""
     cdef const hx_rows *X = p.X
     cdef const real *v = NULL
     cdef const index *idx = NULL
     cdef Lane ln = p.lane[0]
-    cdef int32_t *order = p.order
-    cdef int64_t active = p.active, i, length
+    cdef int64_t i, length, pos, end
     cdef double C = p.cost_all, work = 0, y, f, step
     cdef double upper = hx_loss_dual_upper(p.loss, C)
     cdef double diag = hx_loss_dual_diagonal(p.loss, C)
     cdef bint shrink
-    while s < active and work < p.slice:
-        i = order[s]
-        if s + AHEAD < active:
-            hx_prefetch_row(X, order[s + AHEAD], v, idx)
-        length = hx_row(X, i, &v, &idx)
-        work += length + 16
-        _bounds(p, i, &C, &upper, &diag)
-        y = 1.0 if p.codes[i] == p.positive else -1.0
-        f = hx_dot(X, v, idx, length, p.W)
-        step = _step(&ln, p.alpha + i * p.stride, y, f, p.sqnorm[i], C, upper, diag, p.rho,
-                     p.loss, &shrink)
-        if step != 0:
-            hx_axpy(X, step, v, idx, length, p.W)
-        if shrink:
-            active -= 1
-            order[s] = order[active]
-            order[active] = <int32_t>i
-        else:
-            s += 1
-    p.active = active
+    while s < p.runs and work < p.slice:
+        _run_at(p, s, &pos, &end)
+        for pos in range(pos, end):
+            i = p.rows[pos]
+            length = hx_row(X, i, &v, &idx)
+            work += length + 16
+            _bounds(p, i, &C, &upper, &diag)
+            y = 1.0 if p.codes[i] == p.positive else -1.0
+            f = hx_dot(X, v, idx, length, p.W)
+            step = _step(&ln, p.alpha + i * p.stride, y, f, p.sqnorm[i], C, upper, diag, p.rho,
+                         p.loss, &shrink)
+            if step != 0:
+                hx_axpy(X, step, v, idx, length, p.W)
+            if shrink:
+                p.awake[i // 64] &= ~((<uint64_t>1) << (i % 64))
+        s += 1
     p.lane[0] = ln
     return s
 
 
 cdef void _sweep_lanes(Problem *p, int64_t block, int64_t s, int64_t end, real *tag_v,
                        index *tag_i) noexcept nogil:
-    """Visit positions s..end-1 of the order for the lanes of one block."""
+    """Visit the rows of turns s..end-1 for the lanes of one block."""
     cdef const hx_rows *X = p.X
     cdef const real *v = NULL
     cdef const index *idx = NULL
@@ -313,52 +336,52 @@ cdef void _sweep_lanes(Problem *p, int64_t block, int64_t s, int64_t end, real *
     cdef double C = p.cost_all
     cdef double upper = hx_loss_dual_upper(p.loss, C)
     cdef double diag = hx_loss_dual_diagonal(p.loss, C)
-    cdef int64_t i, length, k, positive
+    cdef int64_t i, length, k, positive, pos, stop
     cdef bint shrink
     for k in range(BLOCK):
         steps[k] = 0
     for s in range(s, end):
-        i = p.order[s]
-        if s + AHEAD < end:
-            hx_prefetch_row(X, p.order[s + AHEAD], v, idx)
-        todo = mask[i] & p.live[block]
-        if todo == 0:
-            continue
-        length = hx_row(X, i, &v, &idx)
-        _bounds(p, i, &C, &upper, &diag)
-        positive = p.codes[i] - k0
-        alpha = p.alpha + i * K + k0
-        if 4 * HX_POPCOUNT(todo) >= lanes:
-            hx_lanes_dot(X, v, idx, length, W, K, lanes, &scores[0])
-        else:
+        _run_at(p, s, &pos, &stop)
+        for pos in range(pos, stop):
+            i = p.rows[pos]
+            todo = mask[i] & p.live[block]
+            if todo == 0:
+                continue
+            length = hx_row(X, i, &v, &idx)
+            _bounds(p, i, &C, &upper, &diag)
+            positive = p.codes[i] - k0
+            alpha = p.alpha + i * K + k0
+            if 4 * HX_POPCOUNT(todo) >= lanes:
+                hx_lanes_dot(X, v, idx, length, W, K, lanes, &scores[0])
+            else:
+                bits = todo
+                while bits:
+                    k = HX_LOWEST(bits)
+                    bits &= bits - 1
+                    scores[k] = hx_lane_dot(X, v, idx, length, W + k, K)
+            moved = 0
             bits = todo
             while bits:
                 k = HX_LOWEST(bits)
                 bits &= bits - 1
-                scores[k] = hx_lane_dot(X, v, idx, length, W + k, K)
-        moved = 0
-        bits = todo
-        while bits:
-            k = HX_LOWEST(bits)
-            bits &= bits - 1
-            steps[k] = _step(&lane[k], alpha + k, 1.0 if k == positive else -1.0, scores[k],
-                             p.sqnorm[i], C, upper, diag, p.rho, p.loss, &shrink)
-            if steps[k] != 0:
-                moved |= (<uint64_t>1) << k
-            if shrink:
-                mask[i] &= ~((<uint64_t>1) << k)
-        if moved == 0:
-            continue
-        if 4 * HX_POPCOUNT(moved) >= lanes:
-            hx_lanes_axpy(X, &steps[0], v, idx, length, lanes, W, K)
-            for k in range(lanes):
-                steps[k] = 0
-        else:
-            while moved:
-                k = HX_LOWEST(moved)
-                moved &= moved - 1
-                hx_lane_axpy(X, steps[k], v, idx, length, W + k, K)
-                steps[k] = 0
+                steps[k] = _step(&lane[k], alpha + k, 1.0 if k == positive else -1.0, scores[k],
+                                 p.sqnorm[i], C, upper, diag, p.rho, p.loss, &shrink)
+                if steps[k] != 0:
+                    moved |= (<uint64_t>1) << k
+                if shrink:
+                    mask[i] &= ~((<uint64_t>1) << k)
+            if moved == 0:
+                continue
+            if 4 * HX_POPCOUNT(moved) >= lanes:
+                hx_lanes_axpy(X, &steps[0], v, idx, length, lanes, W, K)
+                for k in range(lanes):
+                    steps[k] = 0
+            else:
+                while moved:
+                    k = HX_LOWEST(moved)
+                    moved &= moved - 1
+                    hx_lane_axpy(X, steps[k], v, idx, length, W + k, K)
+                    steps[k] = 0
 
 
 cdef void _repair(Problem *p, int64_t block, int64_t s, int64_t end, real *tag_v,
@@ -376,8 +399,7 @@ cdef void _repair(Problem *p, int64_t block, int64_t s, int64_t end, real *tag_v
     cdef double y, change
     cdef double *alpha
     cdef Lane *ln
-    for s in range(s, end):
-        i = p.order[s]
+    for i in range(s, end):
         length = -1
         _bounds(p, i, &C, &upper, &diag)
         bits = p.pick[block]
@@ -411,15 +433,15 @@ cdef void _examine(Problem *p, int64_t block, int64_t s, int64_t end, real *tag_
     cdef double upper = hx_loss_dual_upper(p.loss, C)
     cdef double diag = hx_loss_dual_diagonal(p.loss, C)
     cdef uint64_t bits, bit
+    cdef uint64_t *flags
     cdef int64_t i, length, k, j, slot
     cdef double y, a, u, t, g, value, place
     cdef double *bin
-    cdef bint shrunk, back, few = 4 * HX_POPCOUNT(p.pick[block]) < lanes
+    cdef bint back, few = 4 * HX_POPCOUNT(p.pick[block]) < lanes
     cdef Lane *ln
-    for s in range(s, end):
-        i = p.order[s]
-        if s + AHEAD < end:
-            hx_prefetch_row(X, p.order[s + AHEAD], v, idx)
+    for i in range(s, end):
+        if not _counts(p, i):
+            continue
         length = hx_row(X, i, &v, &idx)
         _bounds(p, i, &C, &upper, &diag)
         if K == 1:
@@ -441,23 +463,22 @@ cdef void _examine(Problem *p, int64_t block, int64_t s, int64_t end, real *tag_
             t = y * (scores[j] + ln.intercept)
             value = C * hx_loss_value(p.loss, t)
             g = t - 1 + diag * a
-            shrunk = (p.mask[block * X.n + i] & bit) == 0 if p.mask != NULL else s >= p.active
-            if shrunk:
+            if p.mask != NULL:
+                flags = p.mask + block * X.n + i
+            else:
+                flags, bit = p.awake + i // 64, (<uint64_t>1) << (i % 64)
+            if (flags[0] & bit) == 0:
                 back = g < 0 if a <= 0 else (g > 0 if a >= upper else True)
-                if not back:
-                    ln.loss_shrunk += value
-                elif p.mask != NULL:
-                    p.mask[block * X.n + i] |= bit
+                if back:
+                    flags[0] |= bit
                 else:
-                    p.order[s] = p.order[p.active]
-                    p.order[p.active] = <int32_t>i
-                    p.active += 1
+                    ln.loss_shrunk += value
             ln.loss += value
-            if p.has_intercept:
-                # An intercept c beyond the present one makes the slack u - y c: the row counts
-                # for c < u when y = +1, and for c > -u when y = -1.
-                u = 1 - t
-                place = floor(y * u / ln.half * (EDGES // 2)) + EDGES // 2 + 1
+            u = 1 - t
+            # An intercept c beyond the present one makes the slack u - y c: the row counts
+            # for c < u when y = +1, and for c > -u when y = -1, so for no |c| <= half if u is less.
+            if u > -ln.half and p.has_intercept:
+                place = y * u * ln.per_half + (EDGES // 2 + 1)
                 slot = 0 if place < 0 else (EDGES + 1 if place > EDGES + 1 else <int64_t>place)
                 bin = p.bins + (k * (EDGES + 2) + slot) * MOMENTS + (0 if y > 0 else 3)
                 bin[0] += C
@@ -525,7 +546,7 @@ cdef int64_t _run(Problem *p, Pass which, int64_t block, int64_t s, int64_t end,
 
 cdef int64_t _dispatch(Problem *p, Pass which, int64_t block, int64_t s,
                        int64_t end) noexcept nogil:
-    """Run a pass over positions s..end-1 in the version for the types of X."""
+    """Run a pass over rows (SWEEP: turns) s..end-1 in the version for the types of X."""
     if p.X.is_f32:
         if p.X.is_i64:
             return _run(p, which, block, s, end, <float *>NULL, <int64_t *>NULL)
@@ -565,40 +586,39 @@ cdef void _close_epoch(const Problem *p, Lane *ln, const Plan *plan, int64_t k) 
 cdef void _enter(const Problem *p, Visit *v) noexcept nogil:
     """Copy the lane's weights and list its active rows."""
     cdef Problem *q = &v.one
-    cdef int64_t i, k = v.lane, K = p.lanes
+    cdef int64_t i, k = v.lane, K = p.lanes, shift = k % p.per_block
     cdef const uint64_t *mask = p.mask + k // p.per_block * p.X.n
-    cdef int64_t shift = k % p.per_block
     for i in range(p.X.d):
         q.W[i] = p.W[i * K + k]
-    q.active = 0
+    for i in range((p.X.n + 63) // 64):
+        q.awake[i] = 0
     for i in range(p.X.n):
-        if (mask[i] >> shift) & 1 and (p.cost == NULL or p.cost[i] > 0):
-            q.order[q.active] = <int32_t>i
-            q.active += 1
+        q.awake[i // 64] |= ((mask[i] >> shift) & 1) << (i % 64)
     q.alpha = p.alpha + k
     q.stride, q.positive = K, k
     q.lane = p.lane + k
-    v.rows, v.pos, v.epoch = q.active, 0, 0
+    v.pos, v.epoch = 0, 0
     v.inside = True
 
 
 cdef void _leave(const Problem *p, Visit *v) noexcept nogil:
     """Write the lane's weights back, and which rows were shrunk."""
     cdef Problem *q = &v.one
-    cdef int64_t i, k = v.lane, K = p.lanes
+    cdef int64_t i, k = v.lane, K = p.lanes, shift = k % p.per_block
     cdef uint64_t *mask = p.mask + k // p.per_block * p.X.n
     for i in range(p.X.d):
         p.W[i * K + k] = q.W[i]
-    for i in range(q.active, v.rows):
-        mask[q.order[i]] &= ~((<uint64_t>1) << (k % p.per_block))
+    for i in range(p.X.n):
+        mask[i] &= ~((~(q.awake[i // 64] >> (i % 64)) & 1) << shift)
     v.inside = False
 
 
 cdef void _go_on(const Problem *p, Visit *v, const Plan *plan) noexcept nogil:
     """About one slice of a block's visits: lane by lane, plan.epochs epochs each."""
     cdef Problem *q = &v.one
-    cdef double per_row = <double>p.X.nnz / max(p.X.n, 1) + 16, work = 0
+    cdef double per_run, work = 0
     cdef int64_t before
+    cdef hx_rng rng
     while v.lane < v.end and work < p.slice:
         if not v.inside:
             if not _is_live(p, v.lane) or p.lane[v.lane].ready:
@@ -608,12 +628,14 @@ cdef void _go_on(const Problem *p, Visit *v, const Plan *plan) noexcept nogil:
             work += p.X.d + p.X.n
         if v.pos == 0:
             _open_epoch(q.lane)
-            hx_rng_seed(&v.rng, plan.seed, plan.epoch + v.epoch + ((v.lane + 1) << 40))
-            hx_shuffle(&v.rng, q.order, q.active)
+            _list_awake(q)
+            hx_rng_seed(&rng, plan.seed, plan.epoch + v.epoch + ((v.lane + 1) << 40))
+            _shuffle_runs(q, &rng)
         before = v.pos
-        v.pos = _dispatch(q, SWEEP, 0, v.pos, q.active)
-        work += (v.pos - before + 1) * per_row
-        if v.pos >= q.active:
+        v.pos = _dispatch(q, SWEEP, 0, v.pos, q.runs)
+        per_run = (<double>p.X.nnz / max(p.X.n, 1) + 16) * q.run
+        work += (v.pos - before + 1) * per_run
+        if v.pos >= q.runs:
             v.pos = 0
             v.epoch += 1
             _close_epoch(p, q.lane, plan, v.lane)
@@ -623,7 +645,7 @@ cdef void _go_on(const Problem *p, Visit *v, const Plan *plan) noexcept nogil:
 
 
 cdef class DualCD:
-    """State of the solver; all arrays are the caller's and are updated in place.
+    """State of the solver; alpha and W are the caller's and are updated in place.
 
     Parameters
     ----------
@@ -640,11 +662,8 @@ cdef class DualCD:
         Code of losses.def.
     alpha, W : float64 (n, lanes) and (d, lanes)
         Zero, or a start with 0 <= alpha <= upper (see `start`).
-    order : int32 (n,)
-    mask : uint64 (blocks, n) or None
-        None with one lane.
-    lanes_state : float64 (lanes, LANE_FIELDS), bins : float64, flags : uint64 (2, blocks)
-        Work space; see `workspace`.
+    blocks : int
+        Blocks of lanes, each at most BLOCK wide; threads share them out.
     size : float
         Squared value of the constant feature: 0 no intercept, infinity an unregularized one.
     small : float
@@ -660,32 +679,28 @@ cdef class DualCD:
     cdef bint apart             # lanes are visited one at a time
     cdef unsigned char[::1] visit_room
     cdef double[:, ::1] w_room
-    cdef int32_t[:, ::1] order_room
+    cdef int32_t[:, ::1] rows_room
+    cdef int32_t[:, ::1] turn_room
+    cdef uint64_t[:, ::1] awake_room
     cdef readonly int64_t epoch
     cdef readonly int64_t logged    # entries of the log since advance began
     cdef readonly double deadline
 
     def __cinit__(self, Rows X, const int32_t[::1] codes, const float[::1] sqnorm,
                   const double[::1] cost, double cost_all, int loss, double[:, ::1] alpha,
-                  double[:, ::1] W, int32_t[::1] order, uint64_t[:, ::1] mask,
-                  double[:, ::1] lanes_state, double[::1] bins, uint64_t[:, ::1] flags,
-                  double size, double small, uint64_t seed, int threads,
-                  double deadline=HUGE_VAL):
+                  double[:, ::1] W, int64_t blocks, double size, double small, uint64_t seed,
+                  int threads, double deadline=HUGE_VAL):
         cdef Problem *p = &self.p
         cdef int64_t i, k, b, n = X.c.n, K = alpha.shape[1]
+        cdef unsigned char[::1] lanes
+        cdef uint64_t[::1] flags
+        cdef uint64_t[:, ::1] mask
+        cdef int32_t[::1] rows, turn
+        cdef double[::1] bins
         if (codes.shape[0] != n or sqnorm.shape[0] != n or alpha.shape[0] != n
-                or order.shape[0] != n or W.shape[0] != X.c.d or W.shape[1] != K
-                or lanes_state.shape[0] != K
-                or lanes_state.shape[1] * sizeof(double) != sizeof(Lane)
-                or (cost is not None and cost.shape[0] != n)
-                or (mask is None) != (K == 1)
-                or (mask is not None and (mask.shape[1] != n
-                                          or mask.shape[0] != flags.shape[1]))
-                or flags.shape[0] != 2 or flags.shape[1] * BLOCK < K
-                or (size > 0 and bins.shape[0] != K * (EDGES + 2) * MOMENTS)):
+                or W.shape[0] != X.c.d or W.shape[1] != K or blocks < 1 or blocks * BLOCK < K
+                or (cost is not None and cost.shape[0] != n)):
             raise ValueError("arrays of DualCD do not fit each other")
-        self.X = X
-        self.keep = (codes, sqnorm, cost, alpha, W, order, mask, lanes_state, bins, flags)
         self.seed, self.threads, self.deadline = seed, threads, deadline
         p.X = &X.c
         p.codes, p.sqnorm = &codes[0], &sqnorm[0]
@@ -695,38 +710,45 @@ cdef class DualCD:
         p.inv_size = 1 / size if size > 0 else 0
         p.rho = 1 / (p.inv_size + 1 / small) if size > 0 else 0
         p.shift = p.rho / small
-        p.alpha, p.W, p.order = &alpha[0, 0], &W[0, 0], &order[0]
-        p.mask = NULL if mask is None else &mask[0, 0]
-        p.lane = <Lane *>&lanes_state[0, 0]
-        p.bins = &bins[0] if p.has_intercept else NULL
-        p.live, p.pick = &flags[0, 0], &flags[1, 0]
-        p.lanes, p.blocks = K, flags.shape[1]
+        p.alpha, p.W = &alpha[0, 0], &W[0, 0]
+        p.lanes = K
         p.stride = p.positive = 1
-        p.per_block = (K + p.blocks - 1) // p.blocks
+        p.per_block = (K + blocks - 1) // blocks
         if K >= 16:     # whole vectors
             p.per_block = (p.per_block + 3) // 4 * 4
         p.blocks = (K + p.per_block - 1) // p.per_block
         p.slice = SLICE / ((p.blocks + max(threads, 1) - 1) // max(threads, 1))
+        p.longest = max(1, min(LONGEST_RUN, RUN_VALUES * n // max(1, X.c.nnz)))
+
+        lanes = np.zeros(K * sizeof(Lane), dtype=np.uint8)
+        flags = np.zeros(2 * p.blocks, dtype=np.uint64)
+        bins = np.empty(K * (EDGES + 2) * MOMENTS if p.has_intercept else 1)
+        mask = np.zeros((p.blocks, n if K > 1 else (n + 63) // 64), dtype=np.uint64)
+        rows = np.empty(n, dtype=np.int32)
+        turn = np.empty(self._most_runs(), dtype=np.int32)
+        self.X = X
+        self.keep = (codes, sqnorm, cost, alpha, W, lanes, flags, bins, mask, rows, turn)
+        p.lane = <Lane *>&lanes[0]
+        p.bins = &bins[0] if p.has_intercept else NULL
+        p.live, p.pick = &flags[0], &flags[p.blocks]
+        p.mask = &mask[0, 0] if K > 1 else NULL
+        p.awake = &mask[0, 0] if K == 1 else NULL
+        p.rows, p.turn = &rows[0], &turn[0]
         for k in range(K):
             p.lane[k].half = 1
-            p.lane[k].pg_hi = HUGE_VAL
-            p.lane[k].pg_lo = -HUGE_VAL
+            p.lane[k].pg_hi, p.lane[k].pg_lo = HUGE_VAL, -HUGE_VAL
         for b in range(p.blocks):
             p.live[b] = _ones(min(p.per_block, K - b * p.per_block))
-            if p.mask != NULL:
-                for i in range(n):
-                    p.mask[b * n + i] = p.live[b]
-        p.used = 0
-        for i in range(n):
-            if p.cost == NULL or p.cost[i] > 0:
-                p.order[p.used] = <int32_t>i
-                p.used += 1
-        p.active = p.used
+            for i in range(n):
+                if _counts(p, i) and K > 1:
+                    mask[b, i] = p.live[b]
+                elif _counts(p, i):
+                    mask[0, i // 64] |= (<uint64_t>1) << (i % 64)
+        self._list_rows()
 
-    @staticmethod
-    def workspace():
-        """(doubles per lane of lanes_state, doubles per lane of bins)."""
-        return sizeof(Lane) // sizeof(double), (EDGES + 2) * MOMENTS
+    cdef int64_t _most_runs(self) noexcept:
+        """In an epoch: of the longest kind, or about FEWEST_RUNS shorter ones."""
+        return self.p.X.n // self.p.longest + 2 * FEWEST_RUNS + 2
 
     # ---- steps -----------------------------------------------------------------------------
 
@@ -794,7 +816,7 @@ cdef class DualCD:
                 log[done, 4] = max(log[done, 4], ln.gap)
                 estimates[k, 0] = ln.gap
                 estimates[k, 1] = ln.ready if _is_live(p, k) else 0
-            self._sort_rows(live)
+            self._list_rows()
             log[done, 0] = self.epoch
             log[done, 1] = perf_counter()
             log[done, 5] = p.active
@@ -810,15 +832,15 @@ cdef class DualCD:
         cdef hx_rng rng
         cdef int64_t k, s
         hx_rng_seed(&rng, self.seed, self.epoch)
-        hx_shuffle(&rng, p.order, p.active)
+        _shuffle_runs(p, &rng)
         for k in range(p.lanes):
             _open_epoch(&p.lane[k])
         if p.mask != NULL:
             return self._passes(SWEEP)
         s = 0
-        while s < p.active:
+        while s < p.runs:
             with nogil:
-                s = _dispatch(p, SWEEP, 0, s, p.active)
+                s = _dispatch(p, SWEEP, 0, s, p.runs)
             if not self._may_go_on():
                 return False
         return True
@@ -832,7 +854,8 @@ cdef class DualCD:
         for b in range(blocks):
             visit[b].one = p[0]
             visit[b].one.lanes, visit[b].one.blocks, visit[b].one.mask = 1, 1, NULL
-            visit[b].one.W, visit[b].one.order = &self.w_room[b, 0], &self.order_room[b, 0]
+            visit[b].one.W, visit[b].one.awake = &self.w_room[b, 0], &self.awake_room[b, 0]
+            visit[b].one.rows, visit[b].one.turn = &self.rows_room[b, 0], &self.turn_room[b, 0]
             visit[b].inside = False
             visit[b].lane = b * p.per_block
             visit[b].end = min(p.lanes, (b + 1) * p.per_block)
@@ -857,51 +880,54 @@ cdef class DualCD:
                     _leave(p, visit + b)
         return True
 
-    cdef void _sort_rows(self, int64_t live) noexcept:
-        """Rows with an active lane to the front; whether lanes are better visited one by one.
+    cdef void _list_rows(self):
+        """List the rows with an active lane; decide whether lanes are better visited one by one.
 
         A row's features are W rows of all lanes. When few of a row's lanes are active, most of
         each W row is fetched for nothing, and a lane's own w, which is contiguous and may fit
         the second-level cache, costs less, copying included.
         """
         cdef Problem *p = &self.p
-        cdef int64_t s, i, b, active = 0, pairs = 0
+        cdef int64_t i, b, active = 0, pairs = 0, live = 0
         cdef uint64_t left, some
         if p.mask == NULL:
+            _list_awake(p)
             return
         with nogil:
-            for s in range(p.active):
-                i = p.order[s]
+            for i in range(p.X.n):
                 some = 0
                 for b in range(p.blocks):
                     left = p.mask[b * p.X.n + i] & p.live[b]
                     pairs += HX_POPCOUNT(left)
                     some |= left
-                if some:
-                    p.order[s] = p.order[active]
-                    p.order[active] = <int32_t>i
-                    active += 1
+                p.rows[active] = <int32_t>i
+                active += some != 0
+            for b in range(p.blocks):
+                live += HX_POPCOUNT(p.live[b])
         p.active = active
         if not self.apart and 4 * pairs < active * p.lanes and (
                 APART * pairs * (<double>p.X.nnz / p.X.n) > 4 * <double>live * (p.X.d + p.X.n)):
             self.visit_room = np.empty(p.blocks * sizeof(Visit), dtype=np.uint8)
             self.w_room = np.empty((p.blocks, p.X.d))
-            self.order_room = np.empty((p.blocks, p.X.n), dtype=np.int32)
+            self.rows_room = np.empty((p.blocks, p.X.n), dtype=np.int32)
+            self.turn_room = np.empty((p.blocks, self._most_runs()), dtype=np.int32)
+            self.awake_room = np.empty((p.blocks, (p.X.n + 63) // 64), dtype=np.uint64)
             self.apart = True
 
     cdef void _unshrink(self, int64_t k) noexcept:
         """All rows of a lane take part in its next epoch, which shrinks none."""
         cdef Problem *p = &self.p
         cdef Lane *ln = p.lane + k
-        cdef uint64_t *mask
-        cdef int64_t i
+        cdef int64_t i, b = k // p.per_block
         ln.pg_hi, ln.pg_lo = HUGE_VAL, -HUGE_VAL
         ln.loss_shrunk = ln.widen = 0
-        p.active = p.used
-        if p.mask != NULL:
-            mask = p.mask + k // p.per_block * p.X.n
-            for i in range(p.X.n):
-                mask[i] |= (<uint64_t>1) << (k % p.per_block)
+        for i in range(p.X.n):
+            if not _counts(p, i):
+                continue
+            if p.mask == NULL:
+                p.awake[i // 64] |= (<uint64_t>1) << (i % 64)
+            else:
+                p.mask[b * p.X.n + i] |= (<uint64_t>1) << (k % p.per_block)
 
     def certify(self, const unsigned char[::1] lanes, double[:, ::1] out):
         """True primal and dual of the chosen lanes over all rows. False if out of time.
@@ -927,15 +953,17 @@ cdef class DualCD:
                 ln = p.lane + k
                 ln.intercept = ln.offset + p.rho * ln.s
                 ln.loss = ln.loss_shrunk = ln.s = ln.asum = ln.adiag = 0
+                ln.per_half = (EDGES // 2) / ln.half
                 ln.gap = HUGE_VAL       # if it is not good enough, it takes another epoch
                 if p.has_intercept:
                     for j in range((EDGES + 2) * MOMENTS):
                         p.bins[k * (EDGES + 2) * MOMENTS + j] = 0
-        if not self._passes(EXAMINE):
-            return False
+        try:
+            if not self._passes(EXAMINE):
+                return False
+        finally:
+            self._list_rows()
         self._norms()
-        if p.mask != NULL:
-            p.active = p.used       # the next epoch moves idle rows back
         for k in range(p.lanes):
             if not lanes[k]:
                 continue
@@ -1034,13 +1062,16 @@ cdef class DualCD:
                     p.lane[k].wsq += w * w
 
     cdef bint _passes(self, Pass which) except -1:
-        """Run a pass over the order for every block, threads over blocks, in slices."""
+        """Run a pass over all rows, or turns, for every block, threads over blocks, in slices."""
         cdef Problem *p = &self.p
         cdef int64_t b, s = 0, end, blocks = p.blocks
-        cdef int64_t total = p.active if which == SWEEP else p.used
-        cdef double per_row = (<double>p.X.nnz / max(p.X.n, 1) + 16) * min(p.per_block, 16)
+        cdef int64_t total = p.runs if which == SWEEP else p.X.n
+        cdef double step = (<double>p.X.nnz / max(p.X.n, 1) + 16) * min(p.per_block, 16)
         cdef int threads = max(1, self.threads)
-        cdef int64_t slice = max(1, <int64_t>(p.slice / per_row))
+        cdef int64_t slice
+        if which == SWEEP:
+            step *= p.run
+        slice = max(1, <int64_t>(p.slice / step))
         while s < total:
             end = min(total, s + slice)
             with nogil:
