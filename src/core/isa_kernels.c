@@ -81,44 +81,77 @@ DEFINE_DENSE(double, f64)
 
 /* ---- one-vs-rest lanes ------------------------------------------------------------------ */
 
-/* A compile-time number of lanes lets the compiler keep the sums in vector registers. */
-#define LANES_DOT_AT(N)                                                                           \
-    {                                                                                             \
-        double sum[N] = {0};                                                                      \
+/* Products are added one by one in the order of the row, without fused operations, as hx_lane_dot
+ * does. The number of vectors is a constant so that the sums stay in registers; a plain loop over
+ * the lanes, left to the compiler, keeps them in memory and takes up to three times as long. */
+#ifdef __AVX2__
+#define LANES_DOT_CASE(VECTORS)                                                                   \
+    case VECTORS: {                                                                               \
+        __m256d sum[VECTORS];                                                                     \
+        _Pragma("GCC unroll 12") for (int q = 0; q < (VECTORS); q++) sum[q] = _mm256_setzero_pd();\
+        for (int64_t j = 0; j < len; j++) {                                                       \
+            const __m256d x = _mm256_set1_pd((double)v[j * vs]);                                  \
+            const double *w = W + (ptrdiff_t)(idx ? (int64_t)idx[j] : j) * ld + k;                \
+            _Pragma("GCC unroll 12") for (int q = 0; q < (VECTORS); q++) sum[q] = _mm256_add_pd(  \
+                sum[q], _mm256_mul_pd(x, _mm256_loadu_pd(w + (q < (VECTORS) - 1 ? 4 * q : last))));\
+        }                                                                                         \
+        _Pragma("GCC unroll 12") for (int q = 0; q < (VECTORS); q++)                              \
+            _mm256_storeu_pd(out + k + (q < (VECTORS) - 1 ? 4 * q : last), sum[q]);               \
+        break;                                                                                    \
+    }
+#else
+#define LANES_DOT_CASE(VECTORS)                                                                   \
+    case VECTORS: {                                                                               \
+        double sum[4 * (VECTORS)] = {0};                                                          \
         for (int64_t j = 0; j < len; j++) {                                                       \
             const double x = (double)v[j * vs];                                                   \
             const double *w = W + (ptrdiff_t)(idx ? (int64_t)idx[j] : j) * ld + k;                \
-            for (int t = 0; t < N; t++) sum[t] += x * w[t];                                       \
+            for (int t = 0; t < 4 * (VECTORS) - 4; t++) sum[t] += x * w[t];                       \
+            for (int t = 0; t < 4; t++) sum[4 * (VECTORS) - 4 + t] += x * w[last + t];            \
         }                                                                                         \
-        for (int t = 0; t < N; t++) out[k + t] = sum[t];                                          \
+        for (int t = 0; t < 4 * (VECTORS) - 4; t++) out[k + t] = sum[t];                          \
+        for (int t = 0; t < 4; t++) out[k + last + t] = sum[4 * (VECTORS) - 4 + t];               \
+        break;                                                                                    \
     }
+#endif
 
-/* Every pass reads the row again. What a full step leaves over is done by a step of half the
- * width that may overlap lanes already done: it finds the same bits for them. */
-#define LANES_DOT_REST(N)                                                                         \
-    if (lanes - k > (N) / 2 && lanes - k <= (N) && lanes >= (N)) {                                \
-        k = lanes - (N);                                                                          \
-        LANES_DOT_AT(N)                                                                           \
-        return;                                                                                   \
-    }                                                                                             \
-    if (lanes - k >= (N)) {                                                                       \
-        LANES_DOT_AT(N)                                                                           \
-        k += (N);                                                                                 \
-    }
-
+/* Every pass reads the row again, so there are as few as the registers allow, of equal width. The
+ * last pass, and a pass's last vector, may overlap lanes already done: same bits for them. */
 #define DEFINE_LANES(T, I, SUF)                                                                   \
     static void lanes_dot_##SUF(const T *restrict v, ptrdiff_t vs, const I *restrict idx,         \
                                 int64_t len, const double *restrict W, ptrdiff_t ld,              \
                                 int64_t lanes, double *restrict out)                              \
     {                                                                                             \
-        int64_t k = 0;                                                                            \
-        for (; k + 32 <= lanes; k += 32) LANES_DOT_AT(32)                                         \
-        LANES_DOT_REST(32)                                                                        \
-        LANES_DOT_REST(16)                                                                        \
-        LANES_DOT_REST(8)                                                                         \
-        LANES_DOT_REST(4)                                                                         \
-        LANES_DOT_REST(2)                                                                         \
-        for (; k < lanes; k++) LANES_DOT_AT(1)                                                    \
+        if (lanes < 4) {                                                                          \
+            for (int64_t k = 0; k < lanes; k++) {                                                 \
+                double sum = 0;                                                                   \
+                for (int64_t j = 0; j < len; j++)                                                 \
+                    sum += (double)v[j * vs] * W[(ptrdiff_t)(idx ? (int64_t)idx[j] : j) * ld + k];\
+                out[k] = sum;                                                                     \
+            }                                                                                     \
+            return;                                                                               \
+        }                                                                                         \
+        const int64_t vectors = (lanes + 3) / 4, passes = (vectors + 11) / 12;                    \
+        const int64_t width = (vectors + passes - 1) / passes;                                    \
+        for (int64_t p = 0; p < passes; p++) {                                                    \
+            const int64_t latest = lanes > 4 * width ? lanes - 4 * width : 0;                     \
+            const int64_t k = p * 4 * width < latest ? p * 4 * width : latest;                    \
+            const int64_t last = lanes - k < 4 * width ? lanes - k - 4 : 4 * width - 4;           \
+            switch (width) {                                                                      \
+                LANES_DOT_CASE(1)                                                                 \
+                LANES_DOT_CASE(2)                                                                 \
+                LANES_DOT_CASE(3)                                                                 \
+                LANES_DOT_CASE(4)                                                                 \
+                LANES_DOT_CASE(5)                                                                 \
+                LANES_DOT_CASE(6)                                                                 \
+                LANES_DOT_CASE(7)                                                                 \
+                LANES_DOT_CASE(8)                                                                 \
+                LANES_DOT_CASE(9)                                                                 \
+                LANES_DOT_CASE(10)                                                                \
+                LANES_DOT_CASE(11)                                                                \
+                LANES_DOT_CASE(12)                                                                \
+            }                                                                                     \
+        }                                                                                         \
     }                                                                                             \
     static void lanes_axpy_##SUF(const T *restrict v, ptrdiff_t vs, const I *restrict idx,        \
                                  int64_t len, const double *restrict delta, int64_t lanes,        \
