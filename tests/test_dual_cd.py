@@ -570,7 +570,7 @@ def test_kernel_checks_its_arrays():
     cd = kernels("dual_cd").DualCD
     with pytest.raises(ValueError, match="do not fit"):
         cd(_validate.as_rows(X), y.astype(np.int32), np.empty(3, np.float32), None, 1.0, 0,
-           np.zeros((24, 1)), np.zeros((4, 1)), 1, 0.0, 1.0, 0, 1)
+           np.zeros((24, 1)), np.zeros((4, 1)), 1, False, 0.0, 1.0, 0, 1)
 
 
 # ---- bits

@@ -17,13 +17,16 @@
 
 #define HX_PANEL 8
 
-/* One row: len values v[0], v[vs], ...; idx == NULL means features 0..len-1 (dense). */
-#define HX_LANES_DOT(T, I, NAME)                                                                  \
-    void (*NAME)(const T *v, ptrdiff_t vs, const I *idx, int64_t len, const double *W,            \
-                 ptrdiff_t ld, int64_t lanes, double *out)
-#define HX_LANES_AXPY(T, I, NAME)                                                                 \
-    void (*NAME)(const T *v, ptrdiff_t vs, const I *idx, int64_t len, const double *delta,        \
-                 int64_t lanes, double *W, ptrdiff_t ld)
+/* Types of values, indices and weights that the lanes kernels exist for. */
+#define HX_LANES_TYPES                                                                            \
+    X(float, int32_t, f32_i32, double, w64)                                                       \
+    X(float, int64_t, f32_i64, double, w64)                                                       \
+    X(double, int32_t, f64_i32, double, w64)                                                      \
+    X(double, int64_t, f64_i64, double, w64)                                                      \
+    X(float, int32_t, f32_i32, float, w32)                                                        \
+    X(float, int64_t, f32_i64, float, w32)                                                        \
+    X(double, int32_t, f64_i32, float, w32)                                                       \
+    X(double, int64_t, f64_i64, float, w32)
 
 typedef struct {
     const char *name;
@@ -31,14 +34,14 @@ typedef struct {
     double (*dot_f64)(const double *x, const double *w, int64_t n);
     void (*axpy_f32)(double a, const float *x, double *w, int64_t n);
     void (*axpy_f64)(double a, const double *x, double *w, int64_t n);
-    HX_LANES_DOT(float, int32_t, lanes_dot_f32_i32);
-    HX_LANES_DOT(float, int64_t, lanes_dot_f32_i64);
-    HX_LANES_DOT(double, int32_t, lanes_dot_f64_i32);
-    HX_LANES_DOT(double, int64_t, lanes_dot_f64_i64);
-    HX_LANES_AXPY(float, int32_t, lanes_axpy_f32_i32);
-    HX_LANES_AXPY(float, int64_t, lanes_axpy_f32_i64);
-    HX_LANES_AXPY(double, int32_t, lanes_axpy_f64_i32);
-    HX_LANES_AXPY(double, int64_t, lanes_axpy_f64_i64);
+    /* One row: len values v[0], v[vs], ...; idx == NULL means features 0..len-1 (dense). */
+#define X(T, I, SUF, W_T, WS)                                                                     \
+    void (*lanes_dot_##SUF##_##WS)(const T *v, ptrdiff_t vs, const I *idx, int64_t len,           \
+                                   const W_T *W, ptrdiff_t ld, int64_t lanes, W_T *out);          \
+    void (*lanes_axpy_##SUF##_##WS)(const T *v, ptrdiff_t vs, const I *idx, int64_t len,          \
+                                    const W_T *delta, int64_t lanes, W_T *W, ptrdiff_t ld);
+    HX_LANES_TYPES
+#undef X
     /* G += sign * B^T B in the upper triangle of G (D x D, rows `ld` apart), nothing below it. B
      * has `rows` rows and lies in panels of HX_PANEL columns: element (i, j) at panels[(j / HX_PANEL * capacity + i) * HX_PANEL + j % HX_PANEL], zero for
      * the columns past D. One thread and a fixed order, which no BLAS promises. */

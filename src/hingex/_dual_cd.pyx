@@ -29,8 +29,10 @@ long; runs of 32 rows cost hardly an epoch more. Long rows are runs of their own
 feature-major (d, K),
 so that in one-vs-rest a row of X is read once for all lanes, and each of its nonzeros touches K
 neighbouring weights; once shrinking has left few lanes to a row, lanes are visited one at a time,
-each with its weights copied to a vector of its own. A lane's bits do not depend on the other
-lanes of its block, so not on the number of threads either, which only decides how lanes are cut
+each with its weights copied to a vector of its own. W is larger than the second-level cache, and
+moving it is what the first epochs take their time for: their weights are single precision, which
+halves it. What is certified, and every later epoch, uses W summed up anew from the duals in double
+precision. A lane's bits do not depend on the other lanes of its block, so not on the number of threads either, which only decides how lanes are cut
 into blocks.
 
 The kernel is a state with the steps of the algorithm; `hingex.solvers.dual_cd` decides which
@@ -40,6 +42,7 @@ looks for Ctrl-C and the deadline; the state is consistent whenever a step ends 
 from cpython.exc cimport PyErr_CheckSignals
 from cython.parallel cimport prange
 from libc.math cimport HUGE_VAL, fabs
+from libc.string cimport memset
 from libc.stdint cimport int32_t, int64_t, uint32_t, uint64_t
 
 from time import perf_counter
@@ -77,6 +80,10 @@ cdef extern from *:
     int HX_POPCOUNT(uint64_t x) nogil
     int HX_LOWEST(uint64_t x) nogil
 
+ctypedef fused weight:
+    double
+    float
+
 cdef enum:
     BLOCK = 64          # lanes a block can have: the bits of a mask
     EDGES = 64          # candidates for the intercept: offset + (j - EDGES/2) * step
@@ -84,6 +91,7 @@ cdef enum:
     LONGEST_RUN = 32    # rows, and no more than RUN_VALUES nonzeros
     RUN_VALUES = 1024
     FEWEST_RUNS = 64    # in an epoch, for the order to be random enough
+    SINGLE_EPOCHS = 32  # at most so many with single-precision weights: rounding adds up
     APART = 8           # epochs of one lane before the next, when they are visited one at a time
 
 cdef enum Pass:
@@ -119,6 +127,7 @@ cdef struct Problem:
     double cost_all
     double *alpha               # (n, lanes)
     double *W                   # (d, lanes), features first
+    float *single               # the same in single precision, in use instead if not NULL
     Lane *lane
     double *bins                # (lanes, EDGES + 2, MOMENTS)
     uint64_t *mask              # (blocks, n) active lanes of each row; NULL for a single lane
@@ -210,17 +219,28 @@ cdef void _start(Problem *p, int64_t block, int64_t s, int64_t end, real *tag_v,
     cdef const real *v = NULL
     cdef const index *idx = NULL
     cdef int64_t i, k, length, K = p.lanes, k0 = block * p.per_block
+    cdef int64_t lanes = min(p.per_block, K - k0), moved
+    cdef double steps[BLOCK]
     cdef double a, y, C = p.cost_all
     cdef double upper = 0, diag = hx_loss_dual_diagonal(p.loss, C)
     for i in range(s, end):
-        length = hx_row(X, i, &v, &idx)
+        moved = 0
         _bounds(p, i, &C, &upper, &diag)
-        for k in range(k0, min(K, k0 + p.per_block)):
-            a = p.alpha[i * K + k]
-            if a != 0:
-                y = _sign(p, i, k)
-                _add_dual(&p.lane[k], y, a, diag)
-                hx_lane_axpy(X, y * a, v, idx, length, p.W + k, K)
+        for k in range(lanes):
+            a = p.alpha[i * K + k0 + k]
+            y = _sign(p, i, k0 + k)
+            steps[k] = y * a
+            moved += a != 0
+            _add_dual(&p.lane[k0 + k], y, a, diag)
+        if moved == 0:
+            continue
+        length = hx_row(X, i, &v, &idx)
+        if 4 * moved >= lanes:
+            hx_lanes_axpy(X, &steps[0], v, idx, length, lanes, p.W + k0, K)
+            continue
+        for k in range(lanes):
+            if steps[k] != 0:
+                hx_lane_axpy(X, steps[k], v, idx, length, p.W + k0 + k, K)
 
 
 # One coordinate: the gradient, whether to shrink, the step. Returns y * (change of alpha).
@@ -318,8 +338,8 @@ cdef int64_t _sweep_one(Problem *p, int64_t s, real *tag_v, index *tag_i) noexce
     return s
 
 
-cdef void _sweep_lanes(Problem *p, int64_t block, int64_t s, int64_t end, real *tag_v,
-                       index *tag_i) noexcept nogil:
+cdef void _sweep_lanes(Problem *p, weight *W, int64_t block, int64_t s, int64_t end,
+                       real *tag_v, index *tag_i) noexcept nogil:
     """Visit the rows of turns s..end-1 for the lanes of one block."""
     cdef const hx_rows *X = p.X
     cdef const real *v = NULL
@@ -328,16 +348,16 @@ cdef void _sweep_lanes(Problem *p, int64_t block, int64_t s, int64_t end, real *
     cdef int64_t lanes = min(p.per_block, K - k0)
     cdef uint64_t *mask = p.mask + block * X.n
     cdef uint64_t todo, bits, moved
-    cdef double *W = p.W + k0
     cdef Lane *lane = p.lane + k0
-    cdef double scores[BLOCK]
-    cdef double steps[BLOCK]
+    cdef weight scores[BLOCK]
+    cdef weight steps[BLOCK]
     cdef double *alpha
     cdef double C = p.cost_all
     cdef double upper = hx_loss_dual_upper(p.loss, C)
     cdef double diag = hx_loss_dual_diagonal(p.loss, C)
     cdef int64_t i, length, k, positive, pos, stop
     cdef bint shrink
+    W += k0
     for k in range(BLOCK):
         steps[k] = 0
     for s in range(s, end):
@@ -364,8 +384,9 @@ cdef void _sweep_lanes(Problem *p, int64_t block, int64_t s, int64_t end, real *
             while bits:
                 k = HX_LOWEST(bits)
                 bits &= bits - 1
-                steps[k] = _step(&lane[k], alpha + k, 1.0 if k == positive else -1.0, scores[k],
-                                 p.sqnorm[i], C, upper, diag, p.rho, p.loss, &shrink)
+                steps[k] = <weight>_step(
+                    &lane[k], alpha + k, 1.0 if k == positive else -1.0, scores[k], p.sqnorm[i],
+                    C, upper, diag, p.rho, p.loss, &shrink)
                 if steps[k] != 0:
                     moved |= (<uint64_t>1) << k
                 if shrink:
@@ -532,7 +553,10 @@ cdef int64_t _run(Problem *p, Pass which, int64_t block, int64_t s, int64_t end,
     if which == SWEEP:
         if p.mask == NULL:
             return _sweep_one(p, s, tag_v, tag_i)
-        _sweep_lanes(p, block, s, end, tag_v, tag_i)
+        if p.single != NULL:
+            _sweep_lanes(p, p.single, block, s, end, tag_v, tag_i)
+        else:
+            _sweep_lanes(p, p.W, block, s, end, tag_v, tag_i)
     elif which == TALLY:
         _tally(p, block, s, end)
     elif which == REPAIR:
@@ -664,6 +688,8 @@ cdef class DualCD:
         Zero, or a start with 0 <= alpha <= upper (see `start`).
     blocks : int
         Blocks of lanes, each at most BLOCK wide; threads share them out.
+    single : bool
+        Whether the first epochs use single-precision weights: several lanes, W = 0.
     size : float
         Squared value of the constant feature: 0 no intercept, infinity an unregularized one.
     small : float
@@ -677,6 +703,7 @@ cdef class DualCD:
     cdef uint64_t seed
     cdef int threads
     cdef bint apart             # lanes are visited one at a time
+    cdef float[:, ::1] single_room
     cdef unsigned char[::1] visit_room
     cdef double[:, ::1] w_room
     cdef int32_t[:, ::1] rows_room
@@ -688,8 +715,8 @@ cdef class DualCD:
 
     def __cinit__(self, Rows X, const int32_t[::1] codes, const float[::1] sqnorm,
                   const double[::1] cost, double cost_all, int loss, double[:, ::1] alpha,
-                  double[:, ::1] W, int64_t blocks, double size, double small, uint64_t seed,
-                  int threads, double deadline=HUGE_VAL):
+                  double[:, ::1] W, int64_t blocks, bint single, double size, double small,
+                  uint64_t seed, int threads, double deadline=HUGE_VAL):
         cdef Problem *p = &self.p
         cdef int64_t i, k, b, n = X.c.n, K = alpha.shape[1]
         cdef unsigned char[::1] lanes
@@ -711,6 +738,9 @@ cdef class DualCD:
         p.rho = 1 / (p.inv_size + 1 / small) if size > 0 else 0
         p.shift = p.rho / small
         p.alpha, p.W = &alpha[0, 0], &W[0, 0]
+        if single and K > 1:
+            self.single_room = np.zeros((X.c.d, K), dtype=np.float32)
+            p.single = &self.single_room[0, 0]
         p.lanes = K
         p.stride = p.positive = 1
         p.per_block = (K + blocks - 1) // blocks
@@ -759,11 +789,26 @@ cdef class DualCD:
         for k in range(p.lanes):
             if intercepts is not None:
                 p.lane[k].offset = p.shift * intercepts[k]
+        return self._sum_up()
+
+    cdef bint _sum_up(self) except -1:
+        """W and the running sums from alpha, in double precision from now on."""
+        cdef Problem *p = &self.p
+        cdef int64_t k
+        for k in range(p.lanes):
             p.lane[k].s = p.lane[k].asum = p.lane[k].adiag = 0
+        memset(p.W, 0, p.X.d * p.lanes * sizeof(double))
         if not self._passes(START):
             return False
+        p.single = NULL
+        self.single_room = None
         self._norms()
         return True
+
+    def finish(self):
+        """Let W hold the weights, after an interrupt: at once, so in the precision they have."""
+        if self.p.single != NULL:
+            np.asarray(self.keep[4])[...] = self.single_room
 
     def advance(self, int64_t until, int64_t earliest, int64_t warm, const double[::1] targets,
                 double violation, double[:, ::1] estimates, double[:, ::1] log):
@@ -800,6 +845,8 @@ cdef class DualCD:
             if not (self._visits(&plan) if self.apart else self._sweep()):
                 return False
             self.epoch += plan.epochs
+            if p.single != NULL and self.epoch >= SINGLE_EPOCHS and not self._sum_up():
+                return False
             ready = live = 0
             log[done, 2] = log[done, 3] = log[done, 4] = 0
             for k in range(p.lanes):
@@ -906,7 +953,8 @@ cdef class DualCD:
                 live += HX_POPCOUNT(p.live[b])
         p.active = active
         if not self.apart and 4 * pairs < active * p.lanes and (
-                APART * pairs * (<double>p.X.nnz / p.X.n) > 4 * <double>live * (p.X.d + p.X.n)):
+                APART * pairs * (<double>p.X.nnz / p.X.n) > 4 * <double>live * (p.X.d + p.X.n)) and (
+                p.single == NULL or self._sum_up()):
             self.visit_room = np.empty(p.blocks * sizeof(Visit), dtype=np.uint8)
             self.w_room = np.empty((p.blocks, p.X.d))
             self.rows_room = np.empty((p.blocks, p.X.n), dtype=np.int32)
@@ -946,6 +994,8 @@ cdef class DualCD:
         for k in range(p.lanes):
             if lanes[k]:
                 p.pick[k // p.per_block] |= (<uint64_t>1) << (k % p.per_block)
+        if p.single != NULL and not self._sum_up():
+            return False
         if p.has_intercept and not self._repair():
             return False
         for k in range(p.lanes):
