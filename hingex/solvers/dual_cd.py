@@ -50,7 +50,7 @@ SMALL = 0.05  # curvature of those steps, in mean squared row norms
 SMALL_LEAST = 0.5
 # Problems this small (multiply-adds of all epochs) are solved to rounding error: it takes less
 # than some milliseconds, and then weights equal repeated rows to the last digits.
-POLISH_WORK = 2e5
+POLISH_WORK = 4e4
 POLISH_VIOLATION = 1e-11
 
 

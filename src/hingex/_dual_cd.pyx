@@ -839,14 +839,15 @@ cdef class DualCD:
             p.lane[k].ready = self.epoch > 0 and _is_ready(&p.lane[k], &plan, k)
         self.logged = 0
         while done < log.shape[0] and self.epoch < until:
+            if p.single != NULL and (self.apart or self.epoch >= SINGLE_EPOCHS) and (
+                    not self._sum_up()):
+                return False
             plan.epoch = self.epoch
             plan.move_offset = self.epoch >= warm
             plan.epochs = min(APART, until - self.epoch) if self.apart else 1
             if not (self._visits(&plan) if self.apart else self._sweep()):
                 return False
             self.epoch += plan.epochs
-            if p.single != NULL and self.epoch >= SINGLE_EPOCHS and not self._sum_up():
-                return False
             ready = live = 0
             log[done, 2] = log[done, 3] = log[done, 4] = 0
             for k in range(p.lanes):
@@ -953,8 +954,7 @@ cdef class DualCD:
                 live += HX_POPCOUNT(p.live[b])
         p.active = active
         if not self.apart and 4 * pairs < active * p.lanes and (
-                APART * pairs * (<double>p.X.nnz / p.X.n) > 4 * <double>live * (p.X.d + p.X.n)) and (
-                p.single == NULL or self._sum_up()):
+                APART * pairs * (<double>p.X.nnz / p.X.n) > 4 * <double>live * (p.X.d + p.X.n)):
             self.visit_room = np.empty(p.blocks * sizeof(Visit), dtype=np.uint8)
             self.w_room = np.empty((p.blocks, p.X.d))
             self.rows_room = np.empty((p.blocks, p.X.n), dtype=np.int32)
