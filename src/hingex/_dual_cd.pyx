@@ -351,6 +351,9 @@ cdef void _sweep_lanes(Problem *p, weight *W, int64_t block, int64_t s, int64_t 
     cdef Lane *lane = p.lane + k0
     cdef weight scores[BLOCK]
     cdef weight steps[BLOCK]
+    cdef double b[BLOCK]
+    cdef double edge[BLOCK]
+    cdef double f
     cdef double *alpha
     cdef double C = p.cost_all
     cdef double upper = hx_loss_dual_upper(p.loss, C)
@@ -359,7 +362,10 @@ cdef void _sweep_lanes(Problem *p, weight *W, int64_t block, int64_t s, int64_t 
     cdef bint shrink
     W += k0
     for k in range(BLOCK):
-        steps[k] = 0
+        steps[k] = scores[k] = 0
+    for k in range(lanes):
+        b[k] = lane[k].offset + p.rho * lane[k].s
+        edge[k] = -1 - lane[k].pg_hi
     for s in range(s, end):
         _run_at(p, s, &pos, &stop)
         for pos in range(pos, stop):
@@ -379,8 +385,16 @@ cdef void _sweep_lanes(Problem *p, weight *W, int64_t block, int64_t s, int64_t 
                     k = HX_LOWEST(bits)
                     bits &= bits - 1
                     scores[k] = hx_lane_dot(X, v, idx, length, W + k, K)
+            # Most rows are on the far side of most lanes, where there is nothing to do: alpha = 0,
+            # the gradient is positive, and not so large that the row is to be shrunk.
+            bits = 0
+            for k in range(lanes):
+                f = scores[k] + b[k]
+                bits |= <uint64_t>((alpha[k] != 0) | (f >= -1) | (f < edge[k])) << k
+            if 0 <= positive < lanes:
+                bits |= (<uint64_t>1) << positive
+            bits &= todo
             moved = 0
-            bits = todo
             while bits:
                 k = HX_LOWEST(bits)
                 bits &= bits - 1
@@ -389,6 +403,7 @@ cdef void _sweep_lanes(Problem *p, weight *W, int64_t block, int64_t s, int64_t 
                     C, upper, diag, p.rho, p.loss, &shrink)
                 if steps[k] != 0:
                     moved |= (<uint64_t>1) << k
+                    b[k] = lane[k].offset + p.rho * lane[k].s
                 if shrink:
                     mask[i] &= ~((<uint64_t>1) << k)
             if moved == 0:
