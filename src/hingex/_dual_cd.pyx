@@ -968,7 +968,7 @@ cdef class DualCD:
             for b in range(p.blocks):
                 live += HX_POPCOUNT(p.live[b])
         p.active = active
-        if not self.apart and 8 * pairs < active * p.lanes and (
+        if not self.apart and pairs < active * max(p.lanes / 8.0, min(p.lanes / 4.0, 2)) and (
                 APART * pairs * (<double>p.X.nnz / p.X.n) > 4 * <double>live * (p.X.d + p.X.n)):
             self.visit_room = np.empty(p.blocks * sizeof(Visit), dtype=np.uint8)
             self.w_room = np.empty((p.blocks, p.X.d))
