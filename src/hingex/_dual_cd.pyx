@@ -72,11 +72,20 @@ cdef extern from *:
     #if defined(__GNUC__)
     #define HX_POPCOUNT(x) __builtin_popcountll(x)
     #define HX_LOWEST(x) __builtin_ctzll(x)
+    #define HX_PEEK(word) __atomic_load_n(word, __ATOMIC_RELAXED)
+    #define HX_CLEAR(word, bits) ((void)__atomic_fetch_and(word, ~(bits), __ATOMIC_RELAXED))
+    #define HX_TAKE(counter) __atomic_fetch_add(counter, 1, __ATOMIC_RELAXED)
     #else
+    #define HX_PEEK(word) (*(word))
+    #define HX_CLEAR(word, bits) (*(word) &= ~(bits))
+    #define HX_TAKE(counter) ((*(counter))++)
     static int HX_POPCOUNT(unsigned long long x) { int c = 0; for (; x; x &= x - 1) c++; return c; }
     static int HX_LOWEST(unsigned long long x) { int c = 0; while (!(x >> c & 1)) c++; return c; }
     #endif
     """
+    uint64_t HX_PEEK(const uint64_t *word) nogil
+    void HX_CLEAR(uint64_t *word, uint64_t bits) nogil
+    int64_t HX_TAKE(int64_t *counter) nogil     # counter++
     int HX_POPCOUNT(uint64_t x) nogil
     int HX_LOWEST(uint64_t x) nogil
 
@@ -156,8 +165,7 @@ cdef struct Plan:
 
 cdef struct Visit:
     Problem one                 # a lane as a problem of its own: w contiguous, rows in a list
-    int64_t lane, end           # the lane at hand, the end of the block
-    int64_t pos, epoch
+    int64_t lane, pos, epoch
     bint inside
 
 
@@ -632,7 +640,7 @@ cdef void _enter(const Problem *p, Visit *v) noexcept nogil:
     for i in range((p.X.n + 63) // 64):
         q.awake[i] = 0
     for i in range(p.X.n):
-        q.awake[i // 64] |= ((mask[i] >> shift) & 1) << (i % 64)
+        q.awake[i // 64] |= ((HX_PEEK(mask + i) >> shift) & 1) << (i % 64)
     q.alpha = p.alpha + k
     q.stride, q.positive = K, k
     q.lane = p.lane + k
@@ -643,25 +651,29 @@ cdef void _enter(const Problem *p, Visit *v) noexcept nogil:
 cdef void _leave(const Problem *p, Visit *v) noexcept nogil:
     """Write the lane's weights back, and which rows were shrunk."""
     cdef Problem *q = &v.one
-    cdef int64_t i, k = v.lane, K = p.lanes, shift = k % p.per_block
+    cdef int64_t i, k = v.lane, K = p.lanes
+    cdef uint64_t bit = (<uint64_t>1) << (k % p.per_block)
     cdef uint64_t *mask = p.mask + k // p.per_block * p.X.n
     for i in range(p.X.d):
         p.W[i * K + k] = q.W[i]
-    for i in range(p.X.n):
-        mask[i] &= ~((~(q.awake[i // 64] >> (i % 64)) & 1) << shift)
+    for i in range(p.X.n):      # other threads are at other bits of the same words
+        if (q.awake[i // 64] >> (i % 64)) & 1 == 0 and HX_PEEK(mask + i) & bit:
+            HX_CLEAR(mask + i, bit)
     v.inside = False
 
 
-cdef void _go_on(const Problem *p, Visit *v, const Plan *plan) noexcept nogil:
-    """About one slice of a block's visits: lane by lane, plan.epochs epochs each."""
+cdef void _go_on(const Problem *p, Visit *v, const Plan *plan, int64_t *lane) noexcept nogil:
+    """About one slice of a thread's visits: lane by lane, plan.epochs epochs each."""
     cdef Problem *q = &v.one
     cdef double per_run, work = 0
     cdef int64_t before
     cdef hx_rng rng
-    while v.lane < v.end and work < p.slice:
+    while work < SLICE:
         if not v.inside:
+            v.lane = HX_TAKE(lane)
+            if v.lane >= p.lanes:
+                return
             if not _is_live(p, v.lane) or p.lane[v.lane].ready:
-                v.lane += 1
                 continue
             _enter(p, v)
             work += p.X.d + p.X.n
@@ -680,7 +692,6 @@ cdef void _go_on(const Problem *p, Visit *v, const Plan *plan) noexcept nogil:
             _close_epoch(p, q.lane, plan, v.lane)
             if v.epoch == plan.epochs or q.lane.ready or q.lane.widen:
                 _leave(p, v)
-                v.lane += 1
 
 
 cdef class DualCD:
@@ -909,39 +920,40 @@ cdef class DualCD:
         return True
 
     cdef bint _visits(self, Plan *plan) except -1:
-        """Some epochs of every lane that is not ready, one lane at a time in each block."""
+        """Some epochs of every lane that is not ready, one lane at a time in each thread."""
         cdef Problem *p = &self.p
         cdef Visit *visit = <Visit *>&self.visit_room[0]
-        cdef int64_t b, blocks = p.blocks, open_blocks = 1
-        cdef int threads = self.threads
-        for b in range(blocks):
-            visit[b].one = p[0]
-            visit[b].one.lanes, visit[b].one.blocks, visit[b].one.mask = 1, 1, NULL
-            visit[b].one.W, visit[b].one.awake = &self.w_room[b, 0], &self.awake_room[b, 0]
-            visit[b].one.rows, visit[b].one.turn = &self.rows_room[b, 0], &self.turn_room[b, 0]
-            visit[b].inside = False
-            visit[b].lane = b * p.per_block
-            visit[b].end = min(p.lanes, (b + 1) * p.per_block)
+        cdef int64_t lane = 0
+        cdef int t, threads = self._visitors()
+        cdef bint inside = False
+        for t in range(threads):
+            visit[t].one = p[0]
+            visit[t].one.lanes, visit[t].one.blocks, visit[t].one.mask = 1, 1, NULL
+            visit[t].one.W, visit[t].one.awake = &self.w_room[t, 0], &self.awake_room[t, 0]
+            visit[t].one.rows, visit[t].one.turn = &self.rows_room[t, 0], &self.turn_room[t, 0]
+            visit[t].inside = False
         try:
-            while open_blocks:
+            while lane < p.lanes or inside:
                 with nogil:
-                    if threads > 1 and blocks > 1:
-                        for b in prange(blocks, num_threads=threads, schedule="dynamic",
+                    if threads > 1:
+                        for t in prange(threads, num_threads=threads, schedule="static",
                                         chunksize=1):
-                            _go_on(p, visit + b, plan)
+                            _go_on(p, visit + t, plan, &lane)
                     else:
-                        for b in range(blocks):
-                            _go_on(p, visit + b, plan)
+                        _go_on(p, visit, plan, &lane)
                 if not self._may_go_on():
                     return False
-                open_blocks = 0
-                for b in range(blocks):
-                    open_blocks += visit[b].lane < visit[b].end
+                inside = False
+                for t in range(threads):
+                    inside |= visit[t].inside
         finally:
-            for b in range(blocks):
-                if visit[b].inside:
-                    _leave(p, visit + b)
+            for t in range(threads):
+                if visit[t].inside:
+                    _leave(p, visit + t)
         return True
+
+    cdef int _visitors(self) noexcept:
+        return <int>max(1, min(self.threads, self.p.lanes))
 
     cdef void _list_rows(self):
         """List the rows with an active lane; decide whether lanes are better visited one by one.
@@ -951,7 +963,7 @@ cdef class DualCD:
         the second-level cache, costs less, copying included.
         """
         cdef Problem *p = &self.p
-        cdef int64_t i, b, active = 0, pairs = 0, live = 0
+        cdef int64_t i, b, active = 0, pairs = 0, live = 0, threads
         cdef uint64_t left, some
         if p.mask == NULL:
             _list_awake(p)
@@ -970,11 +982,12 @@ cdef class DualCD:
         p.active = active
         if not self.apart and pairs < active * max(p.lanes / 8.0, min(p.lanes / 4.0, 2)) and (
                 APART * pairs * (<double>p.X.nnz / p.X.n) > 4 * <double>live * (p.X.d + p.X.n)):
-            self.visit_room = np.empty(p.blocks * sizeof(Visit), dtype=np.uint8)
-            self.w_room = np.empty((p.blocks, p.X.d))
-            self.rows_room = np.empty((p.blocks, p.X.n), dtype=np.int32)
-            self.turn_room = np.empty((p.blocks, self._most_runs()), dtype=np.int32)
-            self.awake_room = np.empty((p.blocks, (p.X.n + 63) // 64), dtype=np.uint64)
+            threads = self._visitors()
+            self.visit_room = np.empty(threads * sizeof(Visit), dtype=np.uint8)
+            self.w_room = np.empty((threads, p.X.d))
+            self.rows_room = np.empty((threads, p.X.n), dtype=np.int32)
+            self.turn_room = np.empty((threads, self._most_runs()), dtype=np.int32)
+            self.awake_room = np.empty((threads, (p.X.n + 63) // 64), dtype=np.uint64)
             self.apart = True
 
     cdef void _unshrink(self, int64_t k) noexcept:
