@@ -94,7 +94,7 @@ def _library(spec, missing):
         print(f"{ready['ready']} on {spec['set']} {spec['task']} {spec['loss']}: {how} ("
               + (f"a fit took more than {spec['budget']:g} s)" if how == "killed" else f"{code})"),
               flush=True)  # fmt: skip
-        if records:  # otherwise the default fit was too slow: once more without it
+        if records or not default:  # otherwise the default fit was too slow: again without it
             if how == "killed":
                 records.append({
                     **{k: spec[k] for k in ("set", "task", "loss", "C", "threads", "budget")},

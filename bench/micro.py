@@ -6,6 +6,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from functools import partial
 from pathlib import Path
 
 from . import child, linear
@@ -90,12 +91,12 @@ def _parsing(repeats):
 
     X, y, _ = data.load("20news")
     with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "20news.svm"
+        path = str(Path(folder) / "20news.svm")
         dump_svmlight_file(X, y, path, zero_based=False)
-        megabytes = path.stat().st_size / 1e6
-        calls = [lambda k=k: hingex.load_svmlight_file(path, n_jobs=k) for k in (1, 2)]
+        megabytes = Path(path).stat().st_size / 1e6
+        calls = [partial(hingex.load_svmlight_file, path, n_jobs=k) for k in (1, 2)]
         one, two = in_turn(calls, max(3, 2 * repeats))
-        theirs = best(lambda: load_svmlight_file(str(path)), 1)
+        theirs = best(lambda: load_svmlight_file(path), 1)
     return {"parse_1": megabytes / one, "parse_2": megabytes / two, "parse_2_over_1": one / two,
             "parse_sklearn": megabytes / theirs}  # fmt: skip
 
@@ -117,11 +118,11 @@ def _decisions(repeats):
         theirs.coef_, theirs.intercept_ = ours.coef_, ours.intercept_
         theirs.classes_, theirs.n_features_in_ = ours.classes_, X.shape[1]
         test = data.load_task("wordnet_gloss", task, "test")[0]
-        row = test[:1]
+        models = (ours, theirs)
         with threadpool_limits(1):
-            a, b = in_turn([lambda m=m: m.decision_function(test) for m in (ours, theirs)],
+            a, b = in_turn([partial(m.decision_function, test) for m in models],
                            max(3, 2 * repeats))  # fmt: skip
-            one = in_turn([lambda m=m: m.predict(row) for m in (ours, theirs)], 20, 20)
+            one = in_turn([partial(m.predict, test[:1]) for m in models], 20, 20)
         figures |= {f"decision_{key}": test.shape[0] / a, f"decision_{key}_ratio": b / a,
                     "predict_one_us": 1e6 * one[0], "predict_one_sklearn_us": 1e6 * one[1]}
     return figures
@@ -138,7 +139,11 @@ def _small_fits(repeats):
     X[:, 0] += y
     figures = {}
     for loss in ("hinge", "squared_hinge"):
-        calls = [lambda c=c, loss=loss: c(loss=loss).fit(X, y) for c in (hingex.LinearSVC, LinearSVC)]
+
+        def fit(library, loss=loss):
+            return library(loss=loss).fit(X, y)
+
+        calls = [partial(fit, library) for library in (hingex.LinearSVC, LinearSVC)]
         ours, theirs = in_turn(calls, max(20, 10 * repeats), 20)
         figures |= {f"small_{loss}_us": 1e6 * ours, f"small_{loss}_ratio": ours / theirs}
     return figures
@@ -173,8 +178,7 @@ def _memory():
     for name, task in (("20news", "binary"), ("wordnet_gloss", "binary"), ("20news", "ovr"),
                        ("wordnet_gloss", "ovr")):  # fmt: skip
         spec = {"adapter": "hingex_svc", "set": name, "task": task, "loss": "squared_hinge",
-                "C": 1.0, "threads": 1, "budget": 0, "repeats": 0, "optimum": 0.0,
-                "default": True}  # fmt: skip
+                "C": 1.0, "threads": 1, "budget": 0, "repeats": 0, "default": True}  # fmt: skip
         records, _ = child.run("bench.worker", spec, 1)
         found[f"{name} {task}"] = records[1]["memory"], records[1]["data_bytes"]
     return found

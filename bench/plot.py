@@ -25,6 +25,7 @@ def draw(records, path):
 
     mpl.use("Agg")
     import matplotlib.pyplot as plt
+    from matplotlib import ticker
 
     found = summary.groups(records)
     several = len({key[1:] for key in found}) > 1
@@ -50,6 +51,9 @@ def draw(records, path):
                 ms=4.5 if wide else 3.5, lw=2.2 if wide else 1.2, zorder=3 if wide else 2,
             )  # fmt: skip
         ax.set(xscale="log", yscale="log", ylim=(FLOOR / 2, 2))
+        ax.xaxis.set_major_locator(ticker.LogLocator(subs=(1, 3)))
+        ax.xaxis.set_major_formatter("{x:g}")
+        ax.xaxis.set_minor_formatter(ticker.NullFormatter())
         ax.set_title(" ".join(map(str, key[:3])) if several else key[0], fontsize=10)
         ax.grid(alpha=0.3)
         ax.tick_params(labelsize=8)
