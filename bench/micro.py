@@ -33,25 +33,19 @@ SHOWN = (
 
 
 def run(repeats, out):
-    records, code = child.run("bench.micro", {"repeats": repeats}, 2)
-    if code or not records:
-        raise RuntimeError(f"micro: the process ended with {code}")
-    linear.append(out, records)
+    figures = {"area": "micro", "run": time.strftime("%Y-%m-%dT%H:%M:%S")}
+    for part, threads in (("parsing", 2), ("decisions", 1), ("small_fits", 1), ("imports", 1)):
+        records, code = child.run("bench.micro", {"part": part, "repeats": repeats}, threads)
+        if code or not records:
+            raise RuntimeError(f"micro, {part}: the process ended with {code}")
+        figures |= records[0]
+    figures["memory"] = _memory()
+    linear.append(out, [figures])
     for key, what, unit in SHOWN:
-        print(f"{what:52s} {records[0][key]:12.4g} {unit}")
-    for name, (extra, size) in records[0]["memory"].items():
+        print(f"{what:52s} {figures[key]:12.4g} {unit}")
+    for name, (extra, size) in figures["memory"].items():
         figure = "-" if extra is None else f"{extra / 1e6:.1f} MB"
         print(f"peak memory of fit beyond X, {name:24s} {figure:>12s} (X {size / 1e6:.1f} MB)")
-
-
-def best(call, repeats):
-    """Median seconds of a call."""
-    times = []
-    for _ in range(repeats):
-        start = time.perf_counter()
-        call()
-        times.append(time.perf_counter() - start)
-    return statistics.median(times)
 
 
 def in_turn(calls, repeats, number=1):
@@ -74,12 +68,10 @@ def main():
 
     warnings.simplefilter("ignore")
     emit = child.emitter()
-    repeats = child.arguments()["repeats"]
-    figures = {"area": "micro", "run": time.strftime("%Y-%m-%dT%H:%M:%S")}
-    for part in (_parsing, _decisions, _small_fits, _imports):
-        figures |= part(repeats)
-    figures["memory"] = _memory()
-    emit(figures)
+    spec = child.arguments()
+    parts = {"parsing": _parsing, "decisions": _decisions, "small_fits": _small_fits,
+             "imports": _imports}  # fmt: skip
+    emit(parts[spec["part"]](spec["repeats"]))
 
 
 def _parsing(repeats):
@@ -96,15 +88,16 @@ def _parsing(repeats):
         megabytes = Path(path).stat().st_size / 1e6
         calls = [partial(hingex.load_svmlight_file, path, n_jobs=k) for k in (1, 2)]
         one, two = in_turn(calls, max(3, 2 * repeats))
-        theirs = best(lambda: load_svmlight_file(path), 1)
+        start = time.perf_counter()
+        load_svmlight_file(path)
+        theirs = time.perf_counter() - start
     return {"parse_1": megabytes / one, "parse_2": megabytes / two, "parse_2_over_1": one / two,
             "parse_sklearn": megabytes / theirs}  # fmt: skip
 
 
 def _decisions(repeats):
-    """With the same weights in both libraries; the calls use one thread."""
+    """With the same weights in both libraries, on one CPU."""
     from sklearn.svm import LinearSVC
-    from threadpoolctl import threadpool_limits
 
     import hingex
 
@@ -117,13 +110,10 @@ def _decisions(repeats):
         theirs = LinearSVC()
         theirs.coef_, theirs.intercept_ = ours.coef_, ours.intercept_
         theirs.classes_, theirs.n_features_in_ = ours.classes_, X.shape[1]
-        test = data.load_task("wordnet_gloss", task, "test")[0]
         models = (ours, theirs)
-        with threadpool_limits(1):
-            a, b = in_turn([partial(m.decision_function, test) for m in models],
-                           max(3, 2 * repeats))  # fmt: skip
-            one = in_turn([partial(m.predict, test[:1]) for m in models], 20, 20)
-        figures |= {f"decision_{key}": test.shape[0] / a, f"decision_{key}_ratio": b / a,
+        a, b = in_turn([partial(m.decision_function, X) for m in models], max(5, 3 * repeats))
+        one = in_turn([partial(m.predict, X[:1]) for m in models], 20, 20)
+        figures |= {f"decision_{key}": X.shape[0] / a, f"decision_{key}_ratio": b / a,
                     "predict_one_us": 1e6 * one[0], "predict_one_sklearn_us": 1e6 * one[1]}
     return figures
 

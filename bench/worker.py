@@ -24,7 +24,8 @@ def objective(X, y, coef, intercept, loss, C):
     """Sum over the problems of 1/2 (||w||^2 + b^2) + C sum phi, in float64."""
     X = X.astype(np.float64)
     lanes = coef.shape[0]
-    total = 0.5 * (np.vdot(coef, coef) + np.vdot(intercept, intercept))
+    # No BLAS: its threads would go on to spin during the next fit.
+    total = 0.5 * ((coef * coef).sum() + (intercept * intercept).sum())
     for k in range(0, lanes, LANES):
         scores = X @ coef[k : k + LANES].T + intercept[k : k + LANES]
         classes = np.arange(k, k + scores.shape[1]) if lanes > 1 else np.ones(1, dtype=int)

@@ -52,7 +52,7 @@ def prepare(X, y):
             file.write(f"{labels[i]} | " + " ".join(f"{j}:{v:.9g}" for j, v in pairs) + "\n")
     command = (
         f"-d {path / 'x'} --cache_file {path / 'cache'} --holdout_off --noconstant --quiet "
-        f"-b {max(1, math.ceil(math.log2(d)))} --loss_function hinge"
+        f"-b {math.ceil(math.log2(d * classes))} --loss_function hinge"
         + (f" --oaa {classes}" if classes > 2 else "")
     )
     Workspace(command + " --passes 2").finish()
@@ -69,7 +69,8 @@ def fit(data, *, loss, C, threads, passes):
 def weights(model):
     (folder, _, _, d, classes), workspace = model
     lanes = 1 if classes == 2 else classes
-    W = np.array([[workspace.get_weight(j, k) for j in range(d)] for k in range(lanes)])
+    # The weights of the classes lie side by side for each feature.
+    W = np.array([workspace.get_weight(j) for j in range(d * lanes)]).reshape(d, lanes).T
     workspace.finish()  # writes the model, with the factor of all weights that it keeps apart
     with (Path(folder.name) / "model").open() as file:
         state = next(line for line in file if line.startswith("l2_state"))
