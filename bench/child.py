@@ -31,6 +31,9 @@ def run(module, spec, threads):
     (list of dict, int)
         The records that it printed with `emitter`, and its return code.
     """
+    cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    if cpus < threads:
+        raise RuntimeError(f"{threads} threads on {cpus} CPUs would measure nothing")
     env = os.environ | dict.fromkeys(THREAD_VARIABLES, str(threads))
     command = [sys.executable, "-P", "-c", _START, str(ROOT), module, str(threads)]
     process = subprocess.run(

@@ -81,11 +81,6 @@ def _time(found):
     return f"{seconds:.4g}" if reached else f"never ({seconds:.3g})"
 
 
-def _times(found):
-    seconds, reached = found
-    return f"{seconds:.2f}" if reached else f">{seconds:.2f}"
-
-
 def task_table(group):
     """A markdown table of one task: a line for each library."""
     if not group:
