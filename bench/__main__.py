@@ -23,6 +23,8 @@ def main():
     p.add_argument("--libraries", nargs="+", default=list(linear.ADAPTERS),
                    choices=linear.ADAPTERS, metavar="NAME", help=" ".join(linear.ADAPTERS))
     p.add_argument("--plot", type=Path, help="PNG of time against suboptimality")
+    p.add_argument("--clock", choices=("wall", "cpu"), default="wall",
+                   help="of the ratios; cpu for one thread on a busy machine")
     p.add_argument("--report", type=Path,
                    help="run nothing: tables, and the plot, of these records")
     p = area.add_parser("threads", help="hingex with two threads against one")
@@ -48,11 +50,11 @@ def main():
         if args.report is not None:
             for group in summary.groups(chosen).values():
                 print(summary.task_table(group))
-        print(summary.ratio_tables(chosen))
+        print(summary.ratio_tables(chosen, args.clock))
         if args.plot is not None:
             plot.draw(chosen, args.plot)
     print()
-    print(summary.target_table(records))
+    print(summary.target_table(records, getattr(args, "clock", "wall")))
 
 
 def _common(p):

@@ -48,7 +48,7 @@ def time_to(records, objective, clock="wall"):
     return max(spent, default=0.0), False
 
 
-def ratio(group, against, level):
+def ratio(group, against, level, clock="wall"):
     """(how many times as long `against` takes as hingex, whether it reached the level).
 
     None when one of them was not run; 0 when hingex did not reach the level. `against` is a
@@ -62,10 +62,10 @@ def ratio(group, against, level):
     if ours is None or not libraries:
         return None
     target = best_objective(group) * (1 + level)
-    seconds, reached = time_to(ours, target)
+    seconds, reached = time_to(ours, target, clock)
     if not reached:
         return 0.0, True
-    theirs = [time_to(records, target) for records in libraries.values()]
+    theirs = [time_to(records, target, clock) for records in libraries.values()]
     those = [t for t, done in theirs if done]
     if those:
         return min(those) / seconds, True
@@ -135,7 +135,7 @@ def _ratio(found):
     return "hingex never" if value == 0 else f"{'' if reached else '>'}{value:.2f}x"
 
 
-def ratio_tables(records):
+def ratio_tables(records, clock="wall"):
     """For each task kind, loss and number of threads: ratios per set, and their means."""
     found = groups(records)
     lines = []
@@ -144,7 +144,8 @@ def ratio_tables(records):
         head = [f"{against} {level:.0e}" for against in ("LinearSVC", FASTEST) for level in LEVELS]
         lines += [
             "",
-            f"**{task}, {loss}, threads: {threads}**: times as long as hingex (> : never reached)",
+            f"**{task}, {loss}, threads: {threads}**: times as long as hingex by {clock} time "
+            "(> : never reached)",
             "",
             "| set | " + " | ".join(head) + " |",
             "|---" * (1 + len(head)) + "|",
@@ -152,7 +153,10 @@ def ratio_tables(records):
         columns = []
         for name in sets:
             group = found[name, task, loss, threads]
-            row = [ratio(group, a, level) for a in ("LinearSVC", FASTEST) for level in LEVELS]
+            row = [
+                ratio(group, against, level, clock)
+                for against in ("LinearSVC", FASTEST) for level in LEVELS
+            ]  # fmt: skip
             columns.append(row)
             lines.append(f"| {name} | " + " | ".join(map(_ratio, row)) + " |")
         means = []
@@ -204,19 +208,19 @@ MICRO_TARGETS = (
 )
 
 
-def targets(records):
+def targets(records, clock="wall"):
     """List of (what, wanted, got, met: True, False, or None when not all of it was measured)."""
-    return [*_linear_targets(records), *_thread_targets(records), *_micro_targets(records)]
+    return [*_linear_targets(records, clock), *_thread_targets(records), *_micro_targets(records)]
 
 
-def _linear_targets(records):
+def _linear_targets(records, clock):
     found = groups(records)
     rows = []
     for name, sets, task, threads, against, level, how, wanted in LINEAR_TARGETS:
         for loss, least in wanted.items():
             what = f"{name}, {loss}, threads: {threads}, against {against}, {how}"
             row = [
-                (s, ratio(found[s, task, loss, threads], against, level))
+                (s, ratio(found[s, task, loss, threads], against, level, clock))
                 for s in sets if (s, task, loss, threads) in found
             ]  # fmt: skip
             row = [(s, r) for s, r in row if r is not None]
@@ -291,9 +295,9 @@ def _micro_targets(records):
     return rows
 
 
-def target_table(records):
+def target_table(records, clock="wall"):
     lines = ["| what | wanted | got | met |", "|---|---|---|---|"]
-    for what, wanted, got, met in targets(records):
+    for what, wanted, got, met in targets(records, clock):
         word = {True: "yes", False: "NO", None: "?"}[met]
         lines.append(f"| {what} | {wanted} | {got} | {word} |")
     return "\n".join(lines)

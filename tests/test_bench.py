@@ -61,6 +61,8 @@ def test_ratios(bench):
     assert summary.ratio(GROUP, summary.FASTEST, 1e-2) == (2.0, True)
     assert summary.ratio(GROUP, summary.FASTEST, 1e-6) == (3.0, True)
     assert summary.ratio(GROUP, "snapml", 1e-3) is None
+    assert summary.ratio([*GROUP, fit("LinearSVC", 9.0, 0.0, cpu=1.5)], "LinearSVC", 1e-3, "cpu") \
+        == (1.5, True)
     slow = [fit("hingex", 1.0, 0.1), fit("LinearSVC", 1.0, 0.0)]
     assert summary.ratio(slow, "LinearSVC", 1e-3) == (0.0, True)
     assert summary.geometric_mean([2.0, 8.0]) == pytest.approx(4.0)
