@@ -71,10 +71,15 @@ def as_rows(
     else:
         rows = _dense_rows(X, owner, min_rows)
     if check_finite:
-        row, position = rows.check_finite()
-        if row >= 0:
-            raise ValueError(_not_finite(rows, row, position, owner))
+        refuse_not_finite(rows, owner)
     return rows
+
+
+def refuse_not_finite(rows: Any, owner: str) -> None:
+    """Raise ValueError if `rows` hold a NaN or infinity."""
+    row, position = rows.check_finite()
+    if row >= 0:
+        raise ValueError(_not_finite(rows, row, position, owner))
 
 
 def is_sparse(X: Any) -> bool:
@@ -252,17 +257,17 @@ def _csr_rows(X: Any, owner: str, min_rows: int, unique: bool) -> Any:
     bad = rows.check_indptr(len(values))
     if bad >= 0:
         raise ValueError(_bad_indptr(indptr, bad, len(values)))
-    bad, unsorted = rows.check_indices()
+    bad = rows.check_indices()
     if bad >= 0:
         mine = indices[indptr[bad]:indptr[bad + 1]]
         index = mine[(mine < 0) | (mine >= d)][0]
         raise ValueError(f"Row {bad} of X has index {index}, but X has {d} features: indices must "
                          f"lie in 0..{d - 1}")
-    if unsorted and unique and rows.check_duplicates(np.full(d, -1, np.int64)) >= 0:
-        return _csr_rows(_summed(n, d, values, indices, indptr), owner, min_rows, False)
-    if not unsorted and rows.nnz == n * d:
+    if rows.nnz == n * d and rows.ascending():
         # Every feature of every row, in order: the values are a dense array already.
         return kernels("rows").Rows(n, d, values[: n * d].reshape(n, d))
+    if unique and not rows.ascending() and rows.check_duplicates(np.full(d, -1, np.int64)) >= 0:
+        return _csr_rows(_summed(n, d, values, indices, indptr), owner, min_rows, False)
     return rows
 
 
@@ -396,9 +401,13 @@ def check_n_features(estimator: Any, rows: Any) -> None:
 
 
 def fitted_rows(estimator: Any, X: Any) -> Any:
-    """Row view of X for a prediction by a fitted estimator: names, numbers and width checked."""
+    """Row view of X for a prediction by a fitted estimator: names and width checked.
+
+    Not checked are NaN and infinities: they show in the scores, and where they do,
+    `refuse_not_finite` has the message.
+    """
     check_feature_names(estimator, X)
-    rows = as_rows(X, owner=type(estimator).__name__, unique=False)
+    rows = as_rows(X, owner=type(estimator).__name__, check_finite=False, unique=False)
     check_n_features(estimator, rows)
     return rows
 

@@ -301,9 +301,11 @@ class LinearSVC(Classifier):
         # coef_ is a view of the kernel's layout, features first, unless the user replaced it.
         weights = np.ascontiguousarray(self.coef_.T, dtype=np.float64)
         intercept = np.ascontiguousarray(self.intercept_, dtype=np.float64)
-        kernels("linear").linear_scores(
+        finite = kernels("linear").linear_scores(
             rows, weights, intercept, scores, codes, n_threads(self.n_jobs)
         )
+        if not finite:
+            check.refuse_not_finite(rows, type(self).__name__)
 
     def save(self, path: str | PathLike[str]) -> None:
         """Write the model to `path`, to be read by `hingex.load`; see docs/model_format.md."""

@@ -25,6 +25,16 @@
     void (*NAME)(const T *v, ptrdiff_t vs, const I *idx, int64_t len, const double *delta,        \
                  int64_t lanes, double *W, ptrdiff_t ld)
 
+/* Scores of a CSR row as HX_LANES_DOT has them, where weights are fetched early: idx[0..known) may
+ * be read, len of them belong to this row and the others to the next ones. */
+#define HX_LANES_SCORES(T, I, NAME)                                                               \
+    void (*NAME)(const T *v, const I *idx, int64_t len, int64_t known, const double *W,           \
+                 ptrdiff_t ld, int64_t lanes, double *out)
+
+struct hx_rows;
+#define HX_CSR_SCORES(NAME)                                                                       \
+    void (*NAME)(const struct hx_rows *X, int64_t begin, int64_t end, const double *w, double *out)
+
 typedef struct {
     const char *name;
     double (*dot_f32)(const float *x, const double *w, int64_t n);
@@ -39,6 +49,16 @@ typedef struct {
     HX_LANES_AXPY(float, int64_t, lanes_axpy_f32_i64);
     HX_LANES_AXPY(double, int32_t, lanes_axpy_f64_i32);
     HX_LANES_AXPY(double, int64_t, lanes_axpy_f64_i64);
+    HX_LANES_SCORES(float, int32_t, lanes_scores_f32_i32);
+    HX_LANES_SCORES(float, int64_t, lanes_scores_f32_i64);
+    HX_LANES_SCORES(double, int32_t, lanes_scores_f64_i32);
+    HX_LANES_SCORES(double, int64_t, lanes_scores_f64_i64);
+    /* out[i - begin] = x_i . w for the rows begin..end-1 of a CSR matrix of these types. `out` has
+     * room for three more numbers. */
+    HX_CSR_SCORES(csr_scores_f32_i32);
+    HX_CSR_SCORES(csr_scores_f32_i64);
+    HX_CSR_SCORES(csr_scores_f64_i32);
+    HX_CSR_SCORES(csr_scores_f64_i64);
     /* G += sign * B^T B in the upper triangle of G (D x D, rows `ld` apart), nothing below it. B
      * has `rows` rows and lies in panels of HX_PANEL columns: element (i, j) at panels[(j / HX_PANEL * capacity + i) * HX_PANEL + j % HX_PANEL], zero for
      * the columns past D. One thread and a fixed order, which no BLAS promises. */

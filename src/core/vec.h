@@ -15,7 +15,7 @@
 
 #include "dispatch.h"
 
-typedef struct {
+typedef struct hx_rows {
     int64_t n, d, nnz;
     int is_csr, is_f32, is_i64, ptr_i64;
     const void *val, *idx, *ptr;
@@ -123,6 +123,27 @@ static inline int64_t hx_row_len(const hx_rows *X, int64_t i)
         X->isa->lanes_dot_##SUF(v, idx ? 1 : X->cs, idx, len, W, ld, lanes, out);                 \
     }                                                                                             \
                                                                                                   \
+    /* The same with prefetches: idx may be read up to X's last value, across the row's end. */    \
+    static inline void hx_lanes_scores_##SUF(const hx_rows *X, const T *v, const I *idx,          \
+                                             int64_t len, const double *W, ptrdiff_t ld,          \
+                                             int64_t lanes, double *out)                          \
+    {                                                                                             \
+        if (idx)                                                                                  \
+            X->isa->lanes_scores_##SUF(v, idx, len, X->nnz - (idx - (const I *)X->idx), W, ld,    \
+                                       lanes, out);                                               \
+        else                                                                                      \
+            hx_lanes_dot_##SUF(X, v, idx, len, W, ld, lanes, out);                                \
+    }                                                                                             \
+                                                                                                  \
+    /* out[i - begin] = x_i . w for CSR rows begin..end-1, and room for three more numbers;       \
+     * v and idx only tell the types. */                                                          \
+    static inline void hx_csr_scores_##SUF(const hx_rows *X, const T *v, const I *idx,            \
+                                           int64_t begin, int64_t end, const double *w,           \
+                                           double *out)                                           \
+    {                                                                                             \
+        X->isa->csr_scores_##SUF(X, begin, end, w, out);                                          \
+    }                                                                                             \
+                                                                                                  \
     static inline void hx_lanes_axpy_##SUF(const hx_rows *X, const double *delta, const T *v,     \
                                            const I *idx, int64_t len, int64_t lanes, double *W,   \
                                            ptrdiff_t ld)                                          \
@@ -179,6 +200,10 @@ HX_DEFINE_ROW_OPS(double, int64_t, f64, f64_i64)
     HX_PICK(hx_lane_axpy, v, idx)(X, a, v, idx, len, w, ld)
 #define hx_lanes_dot(X, v, idx, len, W, ld, lanes, out)                                           \
     HX_PICK(hx_lanes_dot, v, idx)(X, v, idx, len, W, ld, lanes, out)
+#define hx_lanes_scores(X, v, idx, len, W, ld, lanes, out)                                        \
+    HX_PICK(hx_lanes_scores, v, idx)(X, v, idx, len, W, ld, lanes, out)
+#define hx_csr_scores(X, v, idx, begin, end, w, out)                                              \
+    HX_PICK(hx_csr_scores, v, idx)(X, v, idx, begin, end, w, out)
 #define hx_lanes_axpy(X, delta, v, idx, len, lanes, W, ld)                                        \
     HX_PICK(hx_lanes_axpy, v, idx)(X, delta, v, idx, len, lanes, W, ld)
 #define hx_sqnorm(X, v, idx, len) HX_PICK(hx_sqnorm, v, idx)(X, v, idx, len)
