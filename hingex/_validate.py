@@ -32,6 +32,7 @@ def as_rows(
     check_finite: bool = True,
     min_rows: int = 1,
     unique: bool = True,
+    check_indices: bool = True,
 ) -> Any:
     """Turn X into the row view that kernels read.
 
@@ -50,12 +51,15 @@ def as_rows(
     unique : bool, default True
         Sum duplicate entries of CSR rows, in a copy. Without it they stay as they are, which
         suits products with X, where they add up anyway.
+    check_indices : bool, default True
+        Refuse CSR indices out of range; False leaves it to the caller, before anything else
+        reads the rows.
 
     Returns
     -------
     Rows
         Compiled view; its attribute `arrays` holds the arrays it reads and keeps alive. CSR
-        rows may be unsorted; indices are in range.
+        rows may be unsorted.
 
     Raises
     ------
@@ -67,12 +71,23 @@ def as_rows(
         if not accept_sparse:
             raise TypeError(f"Sparse data was passed for X, but {owner} needs dense data: "
                             "use X.toarray()")
-        rows = _csr_rows(X, owner, min_rows, unique)
+        rows = _csr_rows(X, owner, min_rows, unique, check_indices)
     else:
         rows = _dense_rows(X, owner, min_rows)
     if check_finite:
         refuse_not_finite(rows, owner)
     return rows
+
+
+def refuse_indices(rows: Any) -> None:
+    """Raise ValueError if `rows` hold an index out of range."""
+    row = rows.check_indices()
+    if row >= 0:
+        _, indices, indptr = rows.arrays
+        mine = indices[indptr[row]:indptr[row + 1]]
+        index = mine[(mine < 0) | (mine >= rows.d)][0]
+        raise ValueError(f"Row {row} of X has index {index}, but X has {rows.d} features: indices "
+                         f"must lie in 0..{rows.d - 1}")
 
 
 def refuse_not_finite(rows: Any, owner: str) -> None:
@@ -235,7 +250,9 @@ def _parsed(array: np.ndarray, name: str) -> np.ndarray:
 # -- sparse
 
 
-def _csr_rows(X: Any, owner: str, min_rows: int, unique: bool) -> Any:
+def _csr_rows(
+    X: Any, owner: str, min_rows: int, unique: bool, check_indices: bool
+) -> Any:
     if len(X.shape) != 2:
         raise ValueError(f"Expected 2D array, got {len(X.shape)}D array instead: X is sparse of "
                          f"shape {X.shape}. Reshape your data: X.reshape(1, -1) makes one row.")
@@ -257,17 +274,13 @@ def _csr_rows(X: Any, owner: str, min_rows: int, unique: bool) -> Any:
     bad = rows.check_indptr(len(values))
     if bad >= 0:
         raise ValueError(_bad_indptr(indptr, bad, len(values)))
-    bad = rows.check_indices()
-    if bad >= 0:
-        mine = indices[indptr[bad]:indptr[bad + 1]]
-        index = mine[(mine < 0) | (mine >= d)][0]
-        raise ValueError(f"Row {bad} of X has index {index}, but X has {d} features: indices must "
-                         f"lie in 0..{d - 1}")
+    if check_indices or unique or rows.nnz == n * d:
+        refuse_indices(rows)
     if rows.nnz == n * d and rows.ascending():
         # Every feature of every row, in order: the values are a dense array already.
         return kernels("rows").Rows(n, d, values[: n * d].reshape(n, d))
     if unique and not rows.ascending() and rows.check_duplicates(np.full(d, -1, np.int64)) >= 0:
-        return _csr_rows(_summed(n, d, values, indices, indptr), owner, min_rows, False)
+        return _csr_rows(_summed(n, d, values, indices, indptr), owner, min_rows, False, False)
     return rows
 
 
@@ -400,16 +413,23 @@ def check_n_features(estimator: Any, rows: Any) -> None:
                          f"{estimator.n_features_in_} features as input.")
 
 
-def fitted_rows(estimator: Any, X: Any) -> Any:
-    """Row view of X for a prediction by a fitted estimator: names and width checked.
+def fitted_rows(estimator: Any, X: Any, checked: bool = True) -> Any:
+    """Row view of X for a prediction by a fitted estimator: names, numbers and width checked.
 
-    Not checked are NaN and infinities: they show in the scores, and where they do,
-    `refuse_not_finite` has the message.
+    With `checked` False neither indices nor NaN and infinities are: `linear_scores` sees them in
+    passing, and `refuse_unsound` then has the message.
     """
     check_feature_names(estimator, X)
-    rows = as_rows(X, owner=type(estimator).__name__, check_finite=False, unique=False)
+    rows = as_rows(X, owner=type(estimator).__name__, check_finite=checked, unique=False,
+                   check_indices=checked)
     check_n_features(estimator, rows)
     return rows
+
+
+def refuse_unsound(rows: Any, owner: str) -> None:
+    """Raise ValueError for what `fitted_rows` left unchecked, if there is anything."""
+    refuse_indices(rows)
+    refuse_not_finite(rows, owner)
 
 
 # ---------------------------------------------------------------------------------------- y

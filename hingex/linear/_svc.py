@@ -279,7 +279,7 @@ class LinearSVC(Classifier):
         ndarray of float64, shape (n,) for two classes, else (n, K)
         """
         self._check_fitted()
-        rows = check.fitted_rows(self, X)
+        rows = check.fitted_rows(self, X, checked=False)
         scores = np.empty((rows.n, len(self.intercept_)))
         self._scores(rows, scores, None)
         return scores[:, 0] if scores.shape[1] == 1 else scores
@@ -292,7 +292,7 @@ class LinearSVC(Classifier):
         X : array-like or sparse, shape (n, d)
         """
         self._check_fitted()
-        rows = check.fitted_rows(self, X)
+        rows = check.fitted_rows(self, X, checked=False)
         codes = np.empty(rows.n, dtype=np.int32)
         self._scores(rows, None, codes)
         return self.classes_[codes]
@@ -301,11 +301,11 @@ class LinearSVC(Classifier):
         # coef_ is a view of the kernel's layout, features first, unless the user replaced it.
         weights = np.ascontiguousarray(self.coef_.T, dtype=np.float64)
         intercept = np.ascontiguousarray(self.intercept_, dtype=np.float64)
-        finite = kernels("linear").linear_scores(
+        sound = kernels("linear").linear_scores(
             rows, weights, intercept, scores, codes, n_threads(self.n_jobs)
         )
-        if not finite:
-            check.refuse_not_finite(rows, type(self).__name__)
+        if not sound:
+            check.refuse_unsound(rows, type(self).__name__)
 
     def save(self, path: str | PathLike[str]) -> None:
         """Write the model to `path`, to be read by `hingex.load`; see docs/model_format.md."""

@@ -123,14 +123,13 @@ static inline int64_t hx_row_len(const hx_rows *X, int64_t i)
         X->isa->lanes_dot_##SUF(v, idx ? 1 : X->cs, idx, len, W, ld, lanes, out);                 \
     }                                                                                             \
                                                                                                   \
-    /* The same with prefetches: idx may be read up to X's last value, across the row's end. */    \
+    /* The same with prefetches: idx[0..known) may be read, across the row's end. */              \
     static inline void hx_lanes_scores_##SUF(const hx_rows *X, const T *v, const I *idx,          \
-                                             int64_t len, const double *W, ptrdiff_t ld,          \
-                                             int64_t lanes, double *out)                          \
+                                             int64_t len, int64_t known, const double *W,         \
+                                             ptrdiff_t ld, int64_t lanes, double *out)            \
     {                                                                                             \
         if (idx)                                                                                  \
-            X->isa->lanes_scores_##SUF(v, idx, len, X->nnz - (idx - (const I *)X->idx), W, ld,    \
-                                       lanes, out);                                               \
+            X->isa->lanes_scores_##SUF(v, idx, len, known, W, ld, lanes, out);                    \
         else                                                                                      \
             hx_lanes_dot_##SUF(X, v, idx, len, W, ld, lanes, out);                                \
     }                                                                                             \
@@ -149,6 +148,21 @@ static inline int64_t hx_row_len(const hx_rows *X, int64_t i)
                                            ptrdiff_t ld)                                          \
     {                                                                                             \
         X->isa->lanes_axpy_##SUF(v, idx ? 1 : X->cs, idx, len, delta, lanes, W, ld);              \
+    }                                                                                             \
+                                                                                                  \
+    /* Whether the features of CSR rows begin..end-1 lie in 0..d-1; v and idx only tell the types.\
+     * No branches: the highest bit of f | (top - f) is set if f < 0 or f > top. */               \
+    static inline int hx_indices_fit_##SUF(const hx_rows *X, const T *v, const I *idx,            \
+                                           int64_t begin, int64_t end)                            \
+    {                                                                                             \
+        const u##I most = (u##I)-1 >> 1;                                                          \
+        const u##I top = X->d - 1 < (int64_t)most ? (u##I)(X->d - 1) : most;                      \
+        const int64_t stop = hx_row_start(X, end);                                                \
+        u##I bits = 0;                                                                            \
+        idx = (const I *)X->idx;                                                                  \
+        for (int64_t j = hx_row_start(X, begin); j < stop; j++)                                   \
+            bits |= (u##I)idx[j] | (top - (u##I)idx[j]);                                          \
+        return !(bits & ~most);                                                                   \
     }                                                                                             \
                                                                                                   \
     static inline double hx_sqnorm_##SUF(const hx_rows *X, const T *v, const I *idx, int64_t len) \
@@ -200,8 +214,9 @@ HX_DEFINE_ROW_OPS(double, int64_t, f64, f64_i64)
     HX_PICK(hx_lane_axpy, v, idx)(X, a, v, idx, len, w, ld)
 #define hx_lanes_dot(X, v, idx, len, W, ld, lanes, out)                                           \
     HX_PICK(hx_lanes_dot, v, idx)(X, v, idx, len, W, ld, lanes, out)
-#define hx_lanes_scores(X, v, idx, len, W, ld, lanes, out)                                        \
-    HX_PICK(hx_lanes_scores, v, idx)(X, v, idx, len, W, ld, lanes, out)
+#define hx_lanes_scores(X, v, idx, len, known, W, ld, lanes, out)                                 \
+    HX_PICK(hx_lanes_scores, v, idx)(X, v, idx, len, known, W, ld, lanes, out)
+#define hx_indices_fit(X, v, idx, begin, end) HX_PICK(hx_indices_fit, v, idx)(X, v, idx, begin, end)
 #define hx_csr_scores(X, v, idx, begin, end, w, out)                                              \
     HX_PICK(hx_csr_scores, v, idx)(X, v, idx, begin, end, w, out)
 #define hx_lanes_axpy(X, delta, v, idx, len, lanes, W, ld)                                        \

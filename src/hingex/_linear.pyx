@@ -10,7 +10,7 @@ from libc.math cimport isfinite
 from libc.stdint cimport int32_t, int64_t
 
 from ._rows cimport Rows
-from ._types cimport hx_csr_scores, hx_dot, hx_lanes_scores, hx_row, hx_rows, index, real
+from ._types cimport hx_csr_scores, hx_dot, hx_indices_fit, hx_lanes_scores, hx_row, hx_row_start, hx_rows, index, real
 
 cdef enum:
     BLOCK = 64          # scores at a time, on the stack
@@ -25,39 +25,35 @@ cdef struct Model:
     int64_t K
     double *scores          # (n, K) or NULL
     int32_t *codes          # (n,) or NULL
-    bint *odd               # set when a row's first score is not finite
+    bint *odd               # set by what makes linear_scores return False
 
 
 cdef void _score_one(const Model *m, int64_t begin, int64_t end, real *tag_v,
                      index *tag_i) noexcept nogil:
-    """One score a row."""
+    """One score for each of at most CHUNK rows."""
     cdef const hx_rows *X = m.X
     cdef const real *v = NULL
     cdef const index *idx = NULL
     cdef double part[CHUNK + 3]
-    cdef double nought
-    cdef int64_t i, j, count, length
-    i = begin
-    while i < end:
-        count = min(CHUNK, end - i)
-        if X.is_csr:
-            hx_csr_scores(X, v, idx, i, i + count, m.W, &part[0])
-        else:
-            for j in range(count):
-                length = hx_row(X, i + j, &v, &idx)
-                part[j] = hx_dot(X, v, idx, length, m.W)
-        nought = 0
-        for j in range(count):
-            nought += part[j] * 0.0
-        if nought != 0:     # NaN
-            m.odd[0] = True
-        if m.scores != NULL:
-            for j in range(count):
-                m.scores[i + j] = part[j] + m.b[0]
-        if m.codes != NULL:
-            for j in range(count):
-                m.codes[i + j] = part[j] + m.b[0] > 0
-        i += count
+    cdef double nought = 0
+    cdef int64_t i, length
+    if X.is_csr:
+        hx_csr_scores(X, v, idx, begin, end, m.W, &part[0])
+    else:
+        for i in range(begin, end):
+            length = hx_row(X, i, &v, &idx)
+            part[i - begin] = hx_dot(X, v, idx, length, m.W)
+    for i in range(end - begin):
+        nought += part[i] * 0.0
+        part[i] += m.b[0]
+    if nought != 0:     # NaN
+        m.odd[0] = True
+    if m.scores != NULL:
+        for i in range(begin, end):
+            m.scores[i] = part[i - begin]
+    if m.codes != NULL:
+        for i in range(begin, end):
+            m.codes[i] = part[i - begin] > 0
 
 
 cdef void _score_many(const Model *m, int64_t begin, int64_t end, real *tag_v,
@@ -68,7 +64,7 @@ cdef void _score_many(const Model *m, int64_t begin, int64_t end, real *tag_v,
     cdef const index *idx = NULL
     cdef double part[BLOCK]
     cdef double best, score
-    cdef int64_t i, k, j, length, lanes, K = m.K
+    cdef int64_t i, k, j, length, lanes, K = m.K, stop = hx_row_start(X, end)
     cdef int32_t best_k
     for i in range(begin, end):
         length = hx_row(X, i, &v, &idx)
@@ -77,7 +73,8 @@ cdef void _score_many(const Model *m, int64_t begin, int64_t end, real *tag_v,
         k = 0
         while k < K:
             lanes = min(BLOCK, K - k)
-            hx_lanes_scores(X, v, idx, length, m.W + k, K, lanes, &part[0])
+            hx_lanes_scores(X, v, idx, length, stop - hx_row_start(X, i), m.W + k, K, lanes,
+                            &part[0])
             if k == 0 and not isfinite(part[0]):
                 m.odd[0] = True
             if m.scores != NULL:
@@ -96,10 +93,19 @@ cdef void _score_many(const Model *m, int64_t begin, int64_t end, real *tag_v,
 
 cdef void _score_rows(const Model *m, int64_t begin, int64_t end, real *tag_v,
                       index *tag_i) noexcept nogil:
-    if m.K == 1:
-        _score_one(m, begin, end, tag_v, tag_i)
-    else:
-        _score_many(m, begin, end, tag_v, tag_i)
+    cdef const real *v = NULL
+    cdef const index *idx = NULL
+    cdef int64_t stop
+    while begin < end:
+        stop = min(end, begin + <int64_t>CHUNK)
+        # Here the indices come into the cache, where they are read next.
+        if m.X.is_csr and not hx_indices_fit(m.X, v, idx, begin, stop):
+            m.odd[0] = True
+        elif m.K == 1:
+            _score_one(m, begin, stop, tag_v, tag_i)
+        else:
+            _score_many(m, begin, stop, tag_v, tag_i)
+        begin = stop
 
 
 cdef void _dispatch(const Model *m, int64_t begin, int64_t end) noexcept nogil:
@@ -119,8 +125,11 @@ def linear_scores(Rows X, const double[:, ::1] W, const double[::1] b, double[:,
     """Scores into `scores` (n, K) and chosen classes into `codes` (n,); either may be None.
 
     W is (d, K) and b is (K,). With K = 1 the class is 1 where the score is positive, else the
-    first class of the highest score. Returns whether the first score of every row, before b is
-    added, is finite: then so is X, because a NaN or infinity times any weight is none too.
+    first class of the highest score.
+
+    Returns whether X is known to be sound: every index lies in 0..d-1, and the first score of
+    every row, before b is added, is finite. Then so is X, because a NaN or infinity times any
+    weight is none. Rows near an index out of range are left without scores.
     """
     cdef Model m
     cdef bint odd = False

@@ -5,16 +5,11 @@
 message is written here.
 """
 from libc.math cimport isfinite
-from libc.stdint cimport int32_t, int64_t, uint32_t, uint64_t
+from libc.stdint cimport int32_t, int64_t
 
 from ._types cimport (
-    hx_isa_get, hx_row, hx_row_start, hx_rows, hx_sqnorm, index, real,
+    hx_indices_fit, hx_isa_get, hx_row, hx_row_start, hx_rows, hx_sqnorm, index, real,
 )
-
-
-ctypedef fused unsigned_index:
-    uint32_t
-    uint64_t
 
 
 cdef const void *_address(array) except? NULL:
@@ -104,9 +99,9 @@ cdef class Rows:
             return -1
         with nogil:
             if self.c.is_i64:
-                bad = _check_indices(&self.c, <const int64_t *>self.c.idx, <uint64_t *>NULL)
+                bad = _check_indices(&self.c, <const int64_t *>self.c.idx)
             else:
-                bad = _check_indices(&self.c, <const int32_t *>self.c.idx, <uint32_t *>NULL)
+                bad = _check_indices(&self.c, <const int32_t *>self.c.idx)
         return bad
 
     def ascending(self):
@@ -163,21 +158,13 @@ cdef class Rows:
         return total / self.c.n
 
 
-cdef int64_t _check_indices(const hx_rows *X, const index *idx, unsigned_index *tag) noexcept nogil:
-    # One pass over all rows, without branches: the highest bit of i | (top - i) is set if i < 0
-    # or i > top. Unsigned, because a subtraction may overflow.
-    cdef unsigned_index high = 0, one = 1, top = (~high) >> 1
-    cdef int64_t i, p
-    if X.d - 1 < <int64_t>top:
-        top = <unsigned_index>(X.d - 1)
-    for p in range(X.nnz):
-        high |= <unsigned_index>idx[p] | (top - <unsigned_index>idx[p])
-    if not high >> (8 * sizeof(index) - 1):
+cdef int64_t _check_indices(const hx_rows *X, const index *idx) noexcept nogil:
+    cdef int64_t i
+    if hx_indices_fit(X, <const float *>NULL, idx, 0, X.n):
         return -1
     for i in range(X.n):
-        for p in range(hx_row_start(X, i), hx_row_start(X, i + 1)):
-            if idx[p] < 0 or idx[p] >= X.d:
-                return i
+        if not hx_indices_fit(X, <const float *>NULL, idx, i, i + 1):
+            return i
     return -1
 
 
