@@ -40,6 +40,20 @@ static inline int64_t hx_row_len(const hx_rows *X, int64_t i)
 #define HX_PREFETCH(p) ((void)(p))
 #endif
 
+/* Whether all of idx[0..count) lie in 0..d-1. No branches: the highest bit of f | (top - f) is set
+ * if f < 0 or f > top. */
+#define HX_DEFINE_FIT(I, U)                                                                       \
+    static inline int hx_indices_fit_##I(const I *idx, int64_t count, int64_t d)                  \
+    {                                                                                             \
+        const U most = (U)-1 >> 1, top = d - 1 < (int64_t)most ? (U)(d - 1) : most;               \
+        U bits = 0;                                                                               \
+        for (int64_t j = 0; j < count; j++) bits |= (U)idx[j] | (top - (U)idx[j]);                \
+        return bits <= most;                                                                      \
+    }
+
+HX_DEFINE_FIT(int32_t, uint32_t)
+HX_DEFINE_FIT(int64_t, uint64_t)
+
 #define HX_DEFINE_ROW_OPS(T, I, TS, SUF)                                                          \
     static inline int64_t hx_row_##SUF(const hx_rows *X, int64_t i, const T **v, const I **idx)   \
     {                                                                                             \
@@ -136,11 +150,11 @@ static inline int64_t hx_row_len(const hx_rows *X, int64_t i)
                                                                                                   \
     /* out[i - begin] = x_i . w for CSR rows begin..end-1, and room for three more numbers;       \
      * v and idx only tell the types. */                                                          \
-    static inline void hx_csr_scores_##SUF(const hx_rows *X, const T *v, const I *idx,            \
-                                           int64_t begin, int64_t end, const double *w,           \
-                                           double *out)                                           \
+    static inline int hx_csr_scores_##SUF(const hx_rows *X, const T *v, const I *idx,             \
+                                          int64_t begin, int64_t end, const double *w,            \
+                                          double *out)                                            \
     {                                                                                             \
-        X->isa->csr_scores_##SUF(X, begin, end, w, out);                                          \
+        return X->isa->csr_scores_##SUF(X, begin, end, w, out);                                          \
     }                                                                                             \
                                                                                                   \
     static inline void hx_lanes_axpy_##SUF(const hx_rows *X, const double *delta, const T *v,     \
@@ -148,21 +162,6 @@ static inline int64_t hx_row_len(const hx_rows *X, int64_t i)
                                            ptrdiff_t ld)                                          \
     {                                                                                             \
         X->isa->lanes_axpy_##SUF(v, idx ? 1 : X->cs, idx, len, delta, lanes, W, ld);              \
-    }                                                                                             \
-                                                                                                  \
-    /* Whether the features of CSR rows begin..end-1 lie in 0..d-1; v and idx only tell the types.\
-     * No branches: the highest bit of f | (top - f) is set if f < 0 or f > top. */               \
-    static inline int hx_indices_fit_##SUF(const hx_rows *X, const T *v, const I *idx,            \
-                                           int64_t begin, int64_t end)                            \
-    {                                                                                             \
-        const u##I most = (u##I)-1 >> 1;                                                          \
-        const u##I top = X->d - 1 < (int64_t)most ? (u##I)(X->d - 1) : most;                      \
-        const int64_t stop = hx_row_start(X, end);                                                \
-        u##I bits = 0;                                                                            \
-        idx = (const I *)X->idx;                                                                  \
-        for (int64_t j = hx_row_start(X, begin); j < stop; j++)                                   \
-            bits |= (u##I)idx[j] | (top - (u##I)idx[j]);                                          \
-        return !(bits & ~most);                                                                   \
     }                                                                                             \
                                                                                                   \
     static inline double hx_sqnorm_##SUF(const hx_rows *X, const T *v, const I *idx, int64_t len) \
@@ -216,7 +215,9 @@ HX_DEFINE_ROW_OPS(double, int64_t, f64, f64_i64)
     HX_PICK(hx_lanes_dot, v, idx)(X, v, idx, len, W, ld, lanes, out)
 #define hx_lanes_scores(X, v, idx, len, known, W, ld, lanes, out)                                 \
     HX_PICK(hx_lanes_scores, v, idx)(X, v, idx, len, known, W, ld, lanes, out)
-#define hx_indices_fit(X, v, idx, begin, end) HX_PICK(hx_indices_fit, v, idx)(X, v, idx, begin, end)
+#define hx_indices_fit(idx, count, d)                                                             \
+    _Generic((idx), const int32_t *: hx_indices_fit_int32_t, default: hx_indices_fit_int64_t)     \
+        (idx, count, d)
 #define hx_csr_scores(X, v, idx, begin, end, w, out)                                              \
     HX_PICK(hx_csr_scores, v, idx)(X, v, idx, begin, end, w, out)
 #define hx_lanes_axpy(X, delta, v, idx, len, lanes, W, ld)                                        \

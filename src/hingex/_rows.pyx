@@ -159,11 +159,12 @@ cdef class Rows:
 
 
 cdef int64_t _check_indices(const hx_rows *X, const index *idx) noexcept nogil:
-    cdef int64_t i
-    if hx_indices_fit(X, <const float *>NULL, idx, 0, X.n):
+    cdef int64_t i, start
+    if hx_indices_fit(idx, X.nnz, X.d):
         return -1
     for i in range(X.n):
-        if not hx_indices_fit(X, <const float *>NULL, idx, i, i + 1):
+        start = hx_row_start(X, i)
+        if not hx_indices_fit(idx + start, hx_row_start(X, i + 1) - start, X.d):
             return i
     return -1
 
