@@ -8,12 +8,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 REDRAW = 0.05  # seconds between two drawings of the progress bar
 
-HISTORY_DTYPE = [
+HISTORY_DTYPE = np.dtype([
     ("epoch", "i8"), ("seconds", "f8"), ("primal", "f8"), ("dual", "f8"), ("gap", "f8"),
     ("active", "i8"), ("certified", "?"),
-]  # fmt: skip
+])  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)

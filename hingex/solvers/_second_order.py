@@ -94,6 +94,12 @@ class Problem:
         """+1.0 for the rows of this problem's class, else -1.0."""
         return np.where(self.codes == (lane if self.lanes > 1 else 1), 1.0, -1.0)
 
+    def penalty(self, wa: np.ndarray) -> float:
+        """1/2 sum_j ridge_j wa_j^2."""
+        if self.free:
+            wa = wa[:-1]
+        return 0.5 * float(wa @ wa)
+
     def scores(self, wa: np.ndarray) -> np.ndarray:
         out = np.empty(self.n)
         self.gram.scores(wa, out)
@@ -236,15 +242,18 @@ class Factor:
     def __init__(self, G: np.ndarray, ridge: np.ndarray) -> None:
         factorize = kernels("gram").factorize
         diagonal = G.diagonal() + ridge
-        floor = diagonal.max() or 1.0
         raise_by = 0.0
         while True:
             H = G.copy()
-            np.fill_diagonal(H, diagonal + raise_by * np.maximum(diagonal, 1e-8 * floor))
+            H.ravel()[:: len(H) + 1] = diagonal
             self.sound = factorize(H)
             if self.sound or raise_by > 1.0:
                 break
+            if raise_by == 0.0:
+                exact = diagonal
+                floor = 1e-8 * (exact.max() or 1.0)
             raise_by = raise_by * 100 or 1e-14
+            diagonal = exact + raise_by * np.maximum(exact, floor)
         self.factor = H
         self.exact = self.sound and raise_by == 0.0
 
