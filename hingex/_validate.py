@@ -379,8 +379,8 @@ def check_feature_names(estimator: Any, X: Any, reset: bool = False) -> None:
     if reset:
         if names is not None:
             estimator.feature_names_in_ = names
-        elif hasattr(estimator, "feature_names_in_"):
-            del estimator.feature_names_in_
+        else:
+            vars(estimator).pop("feature_names_in_", None)
         return
     fitted = getattr(estimator, "feature_names_in_", None)
     if fitted is None and names is None:
@@ -666,6 +666,8 @@ def row_weights(
     if not 1 / MAX_COST <= C <= MAX_COST:
         raise ValueError(f"C must lie between {1 / MAX_COST:g} and {MAX_COST:g}; got {C!r}")
     weights = sample_weights(sample_weight, n)
+    if weights is None and class_weight is None:
+        return None
     n_classes = len(classes)
     if weights is None:
         totals: Any = np.bincount(codes, minlength=n_classes)
@@ -736,7 +738,8 @@ def _some(values: Sequence[Any], limit: int = 10) -> str:
 def real(name: str, value: Any, *, positive: bool = True, allow_inf: bool = False) -> float:
     """`value` as a float that is positive, or (positive=False) at least not negative."""
     what = "a positive number" if positive else "a number that is not negative"
-    if isinstance(value, bool | np.bool_) or not isinstance(value, numbers.Real):
+    if type(value) is not float and (
+            isinstance(value, bool | np.bool_) or not isinstance(value, numbers.Real)):
         raise TypeError(f"{name} must be {what}; got {_show(value)}")
     try:
         number = float(value)

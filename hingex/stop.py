@@ -5,8 +5,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -18,9 +17,8 @@ HISTORY_DTYPE = np.dtype([
 ])  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
-class State:
-    """Where a solver stands at the end of an epoch.
+class State(NamedTuple):
+    """Where a solver stands at the end of an epoch: the fields of HISTORY_DTYPE in its order.
 
     Attributes
     ----------
@@ -45,11 +43,6 @@ class State:
     gap: float
     active: int
     certified: bool
-
-    def as_row(self) -> tuple:
-        """The values in the order of HISTORY_DTYPE."""
-        return (self.epoch, self.seconds, self.primal, self.dual, self.gap, self.active,
-                self.certified)
 
 
 class Monitor:

@@ -84,8 +84,8 @@ def solve(
     problem = Problem(
         rows, codes, n_classes, C, cost, intercept, scaling, tol, max_iter, max_time, monitor
     )
-    hessian = _Hessian(problem)
     losses = kernels("newton").Losses(codes, problem.cost)
+    hessian = _Hessian(problem, losses)
 
     def lane(k: int) -> None:
         losses.choose(k if problem.lanes > 1 else 1)
@@ -121,7 +121,7 @@ def _solve_lane(p: Problem, hessian: _Hessian, losses: Any, k: int, wa: np.ndarr
         if (gap <= p.tol and (final or not polish)) or stalled >= PATIENCE or epoch > p.max_iter:
             return
 
-        factor = hessian.at(losses.active, count)
+        factor = hessian.at(count)
         if not factor.sound:
             return
         step = factor.solve(va - p.ridge * wa)
@@ -142,48 +142,44 @@ class _Hessian:
     All classes start with all rows active when nothing is known, so that first matrix is kept.
     """
 
-    def __init__(self, problem: Problem) -> None:
-        self.p = problem
-        self.weights = 2.0 * problem.cost
+    def __init__(self, problem: Problem, losses: Any) -> None:
+        self.p, self.losses = problem, losses
         self.active = np.zeros(problem.n, dtype=bool)
         self.G = np.zeros((problem.D, problem.D))
         self.clean = True  # nothing subtracted: no cancellation
         self.full: tuple[np.ndarray, Factor] | None = None
         self.used = np.count_nonzero(problem.cost)
 
-    def at(self, active: np.ndarray, count: int) -> Factor:
-        """Factor for these rows, `count` of them; `active` may change afterwards."""
+    def at(self, count: int) -> Factor:
+        """Factor for the active set of `losses`, which has `count` rows."""
+        active = self.losses.active.copy()
         shared = self.p.lanes > 1 and count == self.used
         if shared and self.full is not None:
-            self.G, self.active, self.clean = self.full[0].copy(), active.copy(), True
+            self.G, self.active, self.clean = self.full[0].copy(), active, True
             return self.full[1]
-        changed = np.flatnonzero(active != self.active)
-        if 2 * len(changed) < count:
-            entered = active[changed]
-            self._add(changed[entered], 1.0)
-            left = changed[~entered]
-            self._add(left, -1.0)
-            self.clean = self.clean and len(left) == 0
+        entered, left = self.losses.changes(self.active)
+        if 2 * (entered + left) < count:
+            self._add(slice(0, entered), 1.0)
+            self._add(slice(self.p.n - left, self.p.n), -1.0)
+            self.clean = self.clean and left == 0
         else:
-            self._renew(active)
-        self.active = active.copy()
+            self._renew()
+        self.active = active
         factor = Factor(self.G, self.p.ridge)
         if not factor.exact and not self.clean:
-            self._renew(active)
+            self._renew()
             factor = Factor(self.G, self.p.ridge)
         if shared:
             self.full = self.G.copy(), factor
         return factor
 
-    def _renew(self, active: np.ndarray) -> None:
+    def _renew(self) -> None:
         self.G = np.zeros_like(self.G)
         self.clean = True
-        self._call(np.where(active, self.weights, 0.0), None, 1.0)
+        entered, _ = self.losses.changes(np.zeros_like(self.active))
+        self._add(slice(0, entered), 1.0)
 
-    def _add(self, which: np.ndarray, sign: float) -> None:
-        if len(which):
-            self._call(self.weights[which], which.astype(np.int32), sign)
-
-    def _call(self, s: np.ndarray, which: np.ndarray | None, sign: float) -> None:
-        if not self.p.gram.weighted(s, self.G, which, sign):
+    def _add(self, part: slice, sign: float) -> None:
+        weights, which = self.losses.weights[part], self.losses.rows[part]
+        if not self.p.gram.weighted(weights, self.G, which, sign):
             raise Stopped("max_time")

@@ -33,7 +33,7 @@
 
 struct hx_rows;
 #define HX_CSR_SCORES(NAME)                                                                       \
-    int (*NAME)(const struct hx_rows *X, int64_t begin, int64_t end, const double *w, double *out)
+    void (*NAME)(const struct hx_rows *X, int64_t begin, int64_t end, const double *w, double *out)
 
 typedef struct {
     const char *name;
@@ -53,8 +53,8 @@ typedef struct {
     HX_LANES_SCORES(float, int64_t, lanes_scores_f32_i64);
     HX_LANES_SCORES(double, int32_t, lanes_scores_f64_i32);
     HX_LANES_SCORES(double, int64_t, lanes_scores_f64_i64);
-    /* out[i - begin] = x_i . w for the rows begin..end-1 of a CSR matrix of these types, and room
-     * for three more numbers. Returns 0, early, if an index does not lie in 0..d-1. */
+    /* out[i - begin] = x_i . w for the rows begin..end-1 of a CSR matrix of these types. `out` has
+     * room for three more numbers. */
     HX_CSR_SCORES(csr_scores_f32_i32);
     HX_CSR_SCORES(csr_scores_f32_i64);
     HX_CSR_SCORES(csr_scores_f64_i32);

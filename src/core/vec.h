@@ -150,11 +150,11 @@ HX_DEFINE_FIT(int64_t, uint64_t)
                                                                                                   \
     /* out[i - begin] = x_i . w for CSR rows begin..end-1, and room for three more numbers;       \
      * v and idx only tell the types. */                                                          \
-    static inline int hx_csr_scores_##SUF(const hx_rows *X, const T *v, const I *idx,             \
-                                          int64_t begin, int64_t end, const double *w,            \
-                                          double *out)                                            \
+    static inline void hx_csr_scores_##SUF(const hx_rows *X, const T *v, const I *idx,            \
+                                           int64_t begin, int64_t end, const double *w,           \
+                                           double *out)                                           \
     {                                                                                             \
-        return X->isa->csr_scores_##SUF(X, begin, end, w, out);                                          \
+        X->isa->csr_scores_##SUF(X, begin, end, w, out);                                          \
     }                                                                                             \
                                                                                                   \
     static inline void hx_lanes_axpy_##SUF(const hx_rows *X, const double *delta, const T *v,     \

@@ -15,7 +15,7 @@ from ._types cimport hx_csr_scores, hx_dot, hx_indices_fit, hx_lanes_scores, hx_
 cdef enum:
     BLOCK = 64          # scores at a time, on the stack
     CHUNK = 256         # rows a thread takes at a time
-    PIECE = 128         # rows at a time, scores on the stack
+    PIECE = 64          # rows whose indices are checked, then used
 
 cdef double SLICE = 2e7     # multiply-adds between two looks at signals
 
@@ -39,9 +39,7 @@ cdef void _score_one(const Model *m, int64_t begin, int64_t end, real *tag_v,
     cdef double nought = 0
     cdef int64_t i, length
     if X.is_csr:
-        if not hx_csr_scores(X, v, idx, begin, end, m.W, &part[0]):
-            m.odd[0] = True
-            return
+        hx_csr_scores(X, v, idx, begin, end, m.W, &part[0])
     else:
         for i in range(begin, end):
             length = hx_row(X, i, &v, &idx)
@@ -69,11 +67,6 @@ cdef void _score_many(const Model *m, int64_t begin, int64_t end, real *tag_v,
     cdef double best, score
     cdef int64_t i, k, j, length, lanes, K = m.K, stop = hx_row_start(X, end)
     cdef int32_t best_k
-    if X.is_csr:    # here the indices come into the cache, where they are read next
-        hx_row(X, begin, &v, &idx)
-        if not hx_indices_fit(idx, stop - hx_row_start(X, begin), X.d):
-            m.odd[0] = True
-            return
     for i in range(begin, end):
         length = hx_row(X, i, &v, &idx)
         best_k = 0
@@ -101,10 +94,15 @@ cdef void _score_many(const Model *m, int64_t begin, int64_t end, real *tag_v,
 
 cdef void _score_rows(const Model *m, int64_t begin, int64_t end, real *tag_v,
                       index *tag_i) noexcept nogil:
-    cdef int64_t stop
+    cdef const index *idx = <const index *>m.X.idx
+    cdef int64_t stop, at
     while begin < end:
         stop = min(end, begin + <int64_t>PIECE)
-        if m.K == 1:
+        at = hx_row_start(m.X, begin)
+        # Here the indices come into the cache, where they are read next.
+        if m.X.is_csr and not hx_indices_fit(idx + at, hx_row_start(m.X, stop) - at, m.X.d):
+            m.odd[0] = True
+        elif m.K == 1:
             _score_one(m, begin, stop, tag_v, tag_i)
         else:
             _score_many(m, begin, stop, tag_v, tag_i)

@@ -36,8 +36,12 @@ cdef class Losses:
         Duals after `balance`.
     part : ndarray (n,)
         y * dual of the rows that `balance` scales down, else 0.
+    rows, weights : ndarray (n,) of int32 and float64
+        What `changes` found.
     """
-    cdef readonly object y, active, signed, feasible, part
+    cdef readonly object y, active, signed, feasible, part, rows, weights
+    cdef int32_t[::1] _rows
+    cdef double[::1] _weights
     cdef const int32_t[::1] codes
     cdef const double[::1] cost
     cdef double[:, ::1] work    # the arrays above, u, dual, h
@@ -56,13 +60,15 @@ cdef class Losses:
         if cost.shape[0] != self.n or self.n == 0:
             raise ValueError("codes and cost must have the same length, at least 1")
         self.codes, self.cost = codes, cost
-        work = np.empty((7, self.n))
+        self.rows = self._rows = np.empty(self.n, dtype=np.int32)
+        work = np.empty((8, self.n))
         self.active = np.zeros(self.n, dtype=bool)
         self.y, self.signed, self.feasible, self.part = work[0], work[3], work[4], work[5]
         self.work, self.flags = work, self.active.view(np.int8)
         self._y, self._u, self._dual = &self.work[0, 0], &self.work[1, 0], &self.work[2, 0]
         self._signed, self._feasible = &self.work[3, 0], &self.work[4, 0]
         self._part, self._h = &self.work[5, 0], &self.work[6, 0]
+        self.weights = self._weights = work[7]
 
     def choose(self, int32_t label):
         """Turn to the problem of class `label` against the rest."""
@@ -90,6 +96,26 @@ cdef class Losses:
                     part += self.cost[i] * u * u
                 total += part
         return total, count
+
+    def changes(self, before):
+        """Rows that are active and were not, from the front of `rows`, those that were and are
+        not at its end, with 2 C_i in `weights`; returns the two counts."""
+        cdef const char[::1] was = before.view(np.int8)
+        cdef int64_t i, at, entered = 0, left = 0
+        if was.shape[0] != self.n:
+            raise ValueError("before has the wrong length")
+        with nogil:
+            for i in range(self.n):
+                if self.flags[i] != was[i]:
+                    if self.flags[i]:
+                        at = entered
+                        entered += 1
+                    else:
+                        left += 1
+                        at = self.n - left
+                    self._rows[at] = <int32_t>i
+                    self._weights[at] = 2.0 * self.cost[i]
+        return entered, left
 
     def balance(self, double s):
         """Scale down the heavier side where sum_i y_i dual_i = s is not 0.

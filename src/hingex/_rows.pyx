@@ -4,6 +4,7 @@
 `hingex._validate` makes `Rows` objects and turns what the checks find into error messages; no
 message is written here.
 """
+from cpython.buffer cimport PyBUF_STRIDED_RO, PyBuffer_Release, PyObject_GetBuffer
 from libc.math cimport isfinite
 from libc.stdint cimport int32_t, int64_t
 
@@ -13,7 +14,11 @@ from ._types cimport (
 
 
 cdef const void *_address(array) except? NULL:
-    return <const void *><size_t>array.__array_interface__["data"][0]
+    # Faster than __array_interface__, which makes a dict. The caller keeps the array alive.
+    cdef Py_buffer view
+    PyObject_GetBuffer(array, &view, PyBUF_STRIDED_RO)
+    PyBuffer_Release(&view)
+    return view.buf
 
 
 cdef class Rows:

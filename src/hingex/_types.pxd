@@ -49,7 +49,7 @@ cdef extern from "vec.h" nogil:
     void hx_lanes_dot(...)          # (X, v, idx, len, W, ld, lanes, out)
     void hx_lanes_scores(...)       # (X, v, idx, len, known, W, ld, lanes, out)
     bint hx_indices_fit(...)        # (idx, count, d)
-    bint hx_csr_scores(...)         # (X, v, idx, begin, end, w, out) -> fit
+    void hx_csr_scores(...)         # (X, v, idx, begin, end, w, out)
     void hx_lanes_axpy(...)         # (X, delta, v, idx, len, lanes, W, ld)
     double hx_sqnorm(...)           # (X, v, idx, len)
     void hx_prefetch_row(...)       # (X, i, v, idx)
