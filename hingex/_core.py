@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The gateway to compiled code: the only module of hingex that imports extension modules."""
 
+from functools import cache
 from importlib import import_module
 from typing import Any
 
 
+@cache
 def kernels(name: str) -> Any:
     """Return the compiled module ``hingex._<name>``, for example ``kernels("rows").Rows``.
 

@@ -32,6 +32,7 @@ def as_rows(
     check_finite: bool = True,
     min_rows: int = 1,
     unique: bool = True,
+    check_indices: bool = True,
 ) -> Any:
     """Turn X into the row view that kernels read.
 
@@ -50,12 +51,15 @@ def as_rows(
     unique : bool, default True
         Sum duplicate entries of CSR rows, in a copy. Without it they stay as they are, which
         suits products with X, where they add up anyway.
+    check_indices : bool, default True
+        Refuse CSR indices out of range; False leaves it to the caller, before anything else
+        reads the rows.
 
     Returns
     -------
     Rows
         Compiled view; its attribute `arrays` holds the arrays it reads and keeps alive. CSR
-        rows may be unsorted; indices are in range.
+        rows may be unsorted.
 
     Raises
     ------
@@ -67,14 +71,30 @@ def as_rows(
         if not accept_sparse:
             raise TypeError(f"Sparse data was passed for X, but {owner} needs dense data: "
                             "use X.toarray()")
-        rows = _csr_rows(X, owner, min_rows, unique)
+        rows = _csr_rows(X, owner, min_rows, unique, check_indices)
     else:
         rows = _dense_rows(X, owner, min_rows)
     if check_finite:
-        row, position = rows.check_finite()
-        if row >= 0:
-            raise ValueError(_not_finite(rows, row, position, owner))
+        refuse_not_finite(rows, owner)
     return rows
+
+
+def refuse_indices(rows: Any) -> None:
+    """Raise ValueError if `rows` hold an index out of range."""
+    row = rows.check_indices()
+    if row >= 0:
+        _, indices, indptr = rows.arrays
+        mine = indices[indptr[row]:indptr[row + 1]]
+        index = mine[(mine < 0) | (mine >= rows.d)][0]
+        raise ValueError(f"Row {row} of X has index {index}, but X has {rows.d} features: indices "
+                         f"must lie in 0..{rows.d - 1}")
+
+
+def refuse_not_finite(rows: Any, owner: str) -> None:
+    """Raise ValueError if `rows` hold a NaN or infinity."""
+    row, position = rows.check_finite()
+    if row >= 0:
+        raise ValueError(_not_finite(rows, row, position, owner))
 
 
 def is_sparse(X: Any) -> bool:
@@ -230,7 +250,9 @@ def _parsed(array: np.ndarray, name: str) -> np.ndarray:
 # -- sparse
 
 
-def _csr_rows(X: Any, owner: str, min_rows: int, unique: bool) -> Any:
+def _csr_rows(
+    X: Any, owner: str, min_rows: int, unique: bool, check_indices: bool
+) -> Any:
     if len(X.shape) != 2:
         raise ValueError(f"Expected 2D array, got {len(X.shape)}D array instead: X is sparse of "
                          f"shape {X.shape}. Reshape your data: X.reshape(1, -1) makes one row.")
@@ -252,17 +274,13 @@ def _csr_rows(X: Any, owner: str, min_rows: int, unique: bool) -> Any:
     bad = rows.check_indptr(len(values))
     if bad >= 0:
         raise ValueError(_bad_indptr(indptr, bad, len(values)))
-    bad, unsorted = rows.check_indices()
-    if bad >= 0:
-        mine = indices[indptr[bad]:indptr[bad + 1]]
-        index = mine[(mine < 0) | (mine >= d)][0]
-        raise ValueError(f"Row {bad} of X has index {index}, but X has {d} features: indices must "
-                         f"lie in 0..{d - 1}")
-    if unsorted and unique and rows.check_duplicates(np.full(d, -1, np.int64)) >= 0:
-        return _csr_rows(_summed(n, d, values, indices, indptr), owner, min_rows, False)
-    if not unsorted and rows.nnz == n * d:
+    if check_indices or unique or rows.nnz == n * d:
+        refuse_indices(rows)
+    if rows.nnz == n * d and rows.ascending():
         # Every feature of every row, in order: the values are a dense array already.
         return kernels("rows").Rows(n, d, values[: n * d].reshape(n, d))
+    if unique and not rows.ascending() and rows.check_duplicates(np.full(d, -1, np.int64)) >= 0:
+        return _csr_rows(_summed(n, d, values, indices, indptr), owner, min_rows, False, False)
     return rows
 
 
@@ -361,8 +379,8 @@ def check_feature_names(estimator: Any, X: Any, reset: bool = False) -> None:
     if reset:
         if names is not None:
             estimator.feature_names_in_ = names
-        elif hasattr(estimator, "feature_names_in_"):
-            del estimator.feature_names_in_
+        else:
+            vars(estimator).pop("feature_names_in_", None)
         return
     fitted = getattr(estimator, "feature_names_in_", None)
     if fitted is None and names is None:
@@ -395,12 +413,23 @@ def check_n_features(estimator: Any, rows: Any) -> None:
                          f"{estimator.n_features_in_} features as input.")
 
 
-def fitted_rows(estimator: Any, X: Any) -> Any:
-    """Row view of X for a prediction by a fitted estimator: names, numbers and width checked."""
+def fitted_rows(estimator: Any, X: Any, checked: bool = True) -> Any:
+    """Row view of X for a prediction by a fitted estimator: names, numbers and width checked.
+
+    With `checked` False neither indices nor NaN and infinities are: `linear_scores` sees them in
+    passing, and `refuse_unsound` then has the message.
+    """
     check_feature_names(estimator, X)
-    rows = as_rows(X, owner=type(estimator).__name__, unique=False)
+    rows = as_rows(X, owner=type(estimator).__name__, check_finite=checked, unique=False,
+                   check_indices=checked)
     check_n_features(estimator, rows)
     return rows
+
+
+def refuse_unsound(rows: Any, owner: str) -> None:
+    """Raise ValueError for what `fitted_rows` left unchecked, if there is anything."""
+    refuse_indices(rows)
+    refuse_not_finite(rows, owner)
 
 
 # ---------------------------------------------------------------------------------------- y
@@ -637,6 +666,8 @@ def row_weights(
     if not 1 / MAX_COST <= C <= MAX_COST:
         raise ValueError(f"C must lie between {1 / MAX_COST:g} and {MAX_COST:g}; got {C!r}")
     weights = sample_weights(sample_weight, n)
+    if weights is None and class_weight is None:
+        return None
     n_classes = len(classes)
     if weights is None:
         totals: Any = np.bincount(codes, minlength=n_classes)
@@ -707,7 +738,8 @@ def _some(values: Sequence[Any], limit: int = 10) -> str:
 def real(name: str, value: Any, *, positive: bool = True, allow_inf: bool = False) -> float:
     """`value` as a float that is positive, or (positive=False) at least not negative."""
     what = "a positive number" if positive else "a number that is not negative"
-    if isinstance(value, bool | np.bool_) or not isinstance(value, numbers.Real):
+    if type(value) is not float and (
+            isinstance(value, bool | np.bool_) or not isinstance(value, numbers.Real)):
         raise TypeError(f"{name} must be {what}; got {_show(value)}")
     try:
         number = float(value)

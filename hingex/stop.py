@@ -5,20 +5,20 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
+
+import numpy as np
 
 REDRAW = 0.05  # seconds between two drawings of the progress bar
 
-HISTORY_DTYPE = [
+HISTORY_DTYPE = np.dtype([
     ("epoch", "i8"), ("seconds", "f8"), ("primal", "f8"), ("dual", "f8"), ("gap", "f8"),
     ("active", "i8"), ("certified", "?"),
-]  # fmt: skip
+])  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
-class State:
-    """Where a solver stands at the end of an epoch.
+class State(NamedTuple):
+    """Where a solver stands at the end of an epoch: the fields of HISTORY_DTYPE in its order.
 
     Attributes
     ----------
@@ -43,11 +43,6 @@ class State:
     gap: float
     active: int
     certified: bool
-
-    def as_row(self) -> tuple:
-        """The values in the order of HISTORY_DTYPE."""
-        return (self.epoch, self.seconds, self.primal, self.dual, self.gap, self.active,
-                self.certified)
 
 
 class Monitor:

@@ -220,8 +220,8 @@ class LinearSVC(Classifier):
         self.n_iter_, self.converged_, self.history_ = fit.n_iter, fit.converged, fit.history
         self.primal_objective_, self.dual_objective_ = fit.primal, fit.dual_objective
         self.duality_gap_ = fit.gap
-        with np.errstate(divide="ignore"):
-            self.margin_width_ = 2 / np.sqrt(np.einsum("kd,kd->k", fit.coef, fit.coef))
+        norms = np.sqrt(np.einsum("kd,kd->k", fit.coef, fit.coef)).tolist()
+        self.margin_width_ = np.array([2 / norm if norm else np.inf for norm in norms])
         self.solver_, self.solver_reason_ = solver, reason
         self._last_fit = (fit.dual, fit.intercept) if warm else None
         for name in _WITH_DUALS:
@@ -279,7 +279,7 @@ class LinearSVC(Classifier):
         ndarray of float64, shape (n,) for two classes, else (n, K)
         """
         self._check_fitted()
-        rows = check.fitted_rows(self, X)
+        rows = check.fitted_rows(self, X, checked=False)
         scores = np.empty((rows.n, len(self.intercept_)))
         self._scores(rows, scores, None)
         return scores[:, 0] if scores.shape[1] == 1 else scores
@@ -292,7 +292,7 @@ class LinearSVC(Classifier):
         X : array-like or sparse, shape (n, d)
         """
         self._check_fitted()
-        rows = check.fitted_rows(self, X)
+        rows = check.fitted_rows(self, X, checked=False)
         codes = np.empty(rows.n, dtype=np.int32)
         self._scores(rows, None, codes)
         return self.classes_[codes]
@@ -301,9 +301,11 @@ class LinearSVC(Classifier):
         # coef_ is a view of the kernel's layout, features first, unless the user replaced it.
         weights = np.ascontiguousarray(self.coef_.T, dtype=np.float64)
         intercept = np.ascontiguousarray(self.intercept_, dtype=np.float64)
-        kernels("linear").linear_scores(
+        sound = kernels("linear").linear_scores(
             rows, weights, intercept, scores, codes, n_threads(self.n_jobs)
         )
+        if not sound:
+            check.refuse_unsound(rows, type(self).__name__)
 
     def save(self, path: str | PathLike[str]) -> None:
         """Write the model to `path`, to be read by `hingex.load`; see docs/model_format.md."""

@@ -10,6 +10,7 @@ when its gap falls too slowly the interior point starts from where it came to.
 
 from __future__ import annotations
 
+from functools import cache
 from importlib import import_module
 from typing import Any
 
@@ -60,8 +61,7 @@ def solve_linear(
             trial["patience"] = min(EPOCHS_PER_PASS * passes, max_iter // 2)
 
     def solve(name: str, **more: Any) -> Fit:
-        solver = import_module(f"hingex.solvers.{name}")
-        return solver.solve(rows, codes, n_classes, loss=loss, **options | more)
+        return _module(name).solve(rows, codes, n_classes, loss=loss, **options | more)
 
     fit = solve(name, **{"max_iter": max_iter, "max_time": max_time} | trial)
     if not trial or fit.status not in ("stalled", "max_iter"):
@@ -72,6 +72,11 @@ def solve_linear(
     )
     second = solve("interior_point", max_iter=max_iter - fit.n_iter, max_time=max_time, first=fit)
     return second, "interior_point", reason
+
+
+@cache
+def _module(name: str) -> Any:
+    return import_module(f"hingex.solvers.{name}")
 
 
 def _step_work(rows: Any) -> float:

@@ -70,9 +70,9 @@ class Problem:
 
         self.weights = np.zeros((self.lanes, self.D))
         self.alpha = np.zeros((self.n, self.lanes))
-        self.primal = np.full(self.lanes, self.cost.sum())
-        self.dual = np.zeros(self.lanes)
-        self.gap = np.full(self.lanes, 1.0 if self.primal[0] > 0 else 0.0)
+        total = float(self.cost.sum())
+        self.primal, self.dual = [total] * self.lanes, [0.0] * self.lanes
+        self.gap = [1.0 if total > 0 else 0.0] * self.lanes
         self.history: list[tuple] = []
         self.epoch = 0
         if first is not None:
@@ -85,14 +85,20 @@ class Problem:
             self.weights[:, -1] = first.intercept / self.constant
         assert first.dual is not None
         self.alpha[:] = first.dual
-        self.primal[:], self.dual[:] = first.primal, first.dual_objective
-        self.gap[:] = first.gap
+        self.primal, self.dual = first.primal.tolist(), first.dual_objective.tolist()
+        self.gap = first.gap.tolist()
         self.history = first.history.tolist()
         self.epoch = first.n_iter
 
     def signs(self, lane: int) -> np.ndarray:
         """+1.0 for the rows of this problem's class, else -1.0."""
         return np.where(self.codes == (lane if self.lanes > 1 else 1), 1.0, -1.0)
+
+    def penalty(self, wa: np.ndarray) -> float:
+        """1/2 sum_j ridge_j wa_j^2."""
+        if self.free:
+            wa = wa[:-1]
+        return 0.5 * float(wa @ wa)
 
     def scores(self, wa: np.ndarray) -> np.ndarray:
         out = np.empty(self.n)
@@ -156,13 +162,13 @@ class Problem:
         state = State(
             epoch=self.epoch,
             seconds=perf_counter() - self.begin,
-            primal=float(self.primal.sum()),
-            dual=float(self.dual.sum()),
-            gap=float(self.gap.max()),
+            primal=sum(self.primal),
+            dual=sum(self.dual),
+            gap=max(self.gap),
             active=active,
             certified=True,
         )
-        self.history.append(state.as_row())
+        self.history.append(state)
         return state
 
     def check_time(self) -> None:
@@ -173,10 +179,11 @@ class Problem:
         """A free intercept alone separates rows that all have the same sign."""
         if not self.free:
             return False
-        y = self.signs(lane)[self.cost > 0]
-        if len(y) == 0 or y.min() != y.max():
+        positive = (self.codes == (lane if self.lanes > 1 else 1))[self.cost > 0]
+        count = np.count_nonzero(positive)
+        if len(positive) == 0 or 0 < count < len(positive):
             return False
-        self.weights[lane, -1] = y[0]
+        self.weights[lane, -1] = 1.0 if count else -1.0
         self.primal[lane] = self.dual[lane] = self.gap[lane] = 0.0
         return True
 
@@ -196,7 +203,7 @@ class Problem:
             self.monitor.close()
         if not self.history:  # solved, or stopped, before the first iteration
             self._record(self.n)
-        if status != "interrupted" and (self.gap <= self.tol).all():
+        if status != "interrupted" and max(self.gap) <= self.tol:
             status = "converged"
         coef, b = self.weights, np.zeros(self.lanes)
         if self.constant != 0:
@@ -205,9 +212,9 @@ class Problem:
             coef=np.ascontiguousarray(coef),
             intercept=b,
             dual=self.alpha,
-            primal=self.primal,
-            dual_objective=self.dual,
-            gap=self.gap,
+            primal=np.array(self.primal),
+            dual_objective=np.array(self.dual),
+            gap=np.array(self.gap),
             history=np.array(self.history, dtype=HISTORY_DTYPE),
             n_iter=self.epoch,
             converged=status == "converged",
@@ -218,7 +225,7 @@ class Problem:
 
 def _check_norms(rows: Any) -> None:
     sqnorm = np.empty(rows.n, dtype=np.float32)
-    if not math.isfinite(rows.sq_norms(sqnorm)) or not np.isfinite(sqnorm.max()):
+    if not math.isfinite(rows.sq_norms(sqnorm)) or not math.isfinite(sqnorm.max()):
         row = int(np.argmax(sqnorm))
         raise ValueError(
             f"row {row} of X has a norm beyond 1e19, too large to train on; scale the features"
@@ -236,15 +243,18 @@ class Factor:
     def __init__(self, G: np.ndarray, ridge: np.ndarray) -> None:
         factorize = kernels("gram").factorize
         diagonal = G.diagonal() + ridge
-        floor = diagonal.max() or 1.0
         raise_by = 0.0
         while True:
             H = G.copy()
-            np.fill_diagonal(H, diagonal + raise_by * np.maximum(diagonal, 1e-8 * floor))
+            H.ravel()[:: len(H) + 1] = diagonal
             self.sound = factorize(H)
             if self.sound or raise_by > 1.0:
                 break
+            if raise_by == 0.0:
+                exact = diagonal
+                floor = 1e-8 * (exact.max() or 1.0)
             raise_by = raise_by * 100 or 1e-14
+            diagonal = exact + raise_by * np.maximum(exact, floor)
         self.factor = H
         self.exact = self.sound and raise_by == 0.0
 

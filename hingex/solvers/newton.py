@@ -30,6 +30,7 @@ from typing import Any
 
 import numpy as np
 
+from .._core import kernels
 from .._result import Fit
 from ..stop import Monitor
 from ._second_order import Factor, Problem, Stopped
@@ -83,93 +84,56 @@ def solve(
     problem = Problem(
         rows, codes, n_classes, C, cost, intercept, scaling, tol, max_iter, max_time, monitor
     )
-    hessian = _Hessian(problem)
+    losses = kernels("newton").Losses(codes, problem.cost)
+    hessian = _Hessian(problem, losses)
 
     def lane(k: int) -> None:
+        losses.choose(k if problem.lanes > 1 else 1)
         wa = np.zeros(problem.D)
         if start is not None:
             alpha = np.where(problem.cost > 0, np.maximum(start[0][:, k], 0.0), 0.0)
-            wa = problem.combine(alpha * problem.signs(k))
+            wa = problem.combine(alpha * losses.y)
             if problem.constant != 0:
                 wa[-1] = start[1][k] / problem.constant
-        _solve_lane(problem, hessian, k, wa)
+        _solve_lane(problem, hessian, losses, k, wa)
 
     return problem.run(lane)
 
 
-def _solve_lane(p: Problem, hessian: _Hessian, k: int, wa: np.ndarray) -> None:
-    y, cost = p.signs(k), p.cost
+def _solve_lane(p: Problem, hessian: _Hessian, losses: Any, k: int, wa: np.ndarray) -> None:
     polish = p.n * float(p.D) ** 2 < POLISH_WORK
-    f = p.scores(wa) if wa.any() else np.zeros(p.n)
+    f = p.scores(wa)
     final = False  # the last step ended with the active set it was made for
     stalled = 0
     for epoch in range(1, p.max_iter + 2):
-        u = 1.0 - y * f
-        active = (u > 0) & (cost > 0)
-        u_active = np.where(active, u, 0.0)
-        weighted = cost * u_active
-        alpha = 2.0 * weighted
-        va = p.combine(alpha * y)
-        primal = 0.5 * float(np.dot(wa, p.ridge * wa)) + float((weighted * u_active).sum())
+        loss, count = losses.look(f)
+        va = p.combine(losses.signed)
+        primal = p.penalty(wa) + loss
 
-        b = wa[-1] if p.free else 0.0
-        feasible, vf, lost = p.feasible(alpha, y, va, b)
-        dual = float(feasible.sum()) - 0.5 * float(np.dot(vf, p.ridge * vf)) - lost
-        dual -= 0.25 * _quotient(feasible, cost)
+        share, value, rest = losses.balance(float(va[-1]) if p.free else 0.0)
+        vf = va - share * p.combine(losses.part) if share else va
+        dual = value - p.penalty(vf) - abs(rest * wa[-1])
         best = p.gap[k]
-        gap = p.settle(k, wa, feasible, primal, dual)
+        gap = p.settle(k, wa, losses.feasible, primal, dual)
         if epoch > 1:
-            p.report(int(np.count_nonzero(active)))
+            p.report(count)
         stalled = stalled + 1 if final and gap > 0.5 * best else 0
         if (gap <= p.tol and (final or not polish)) or stalled >= PATIENCE or epoch > p.max_iter:
             return
 
-        factor = hessian.at(active)
+        factor = hessian.at(count)
         if not factor.sound:
             return
         step = factor.solve(va - p.ridge * wa)
         change = p.scores(step)
-        h = y * change
-        final = bool((((u > h) & (cost > 0)) == active).all())
-        size = 1.0 if final else _line_minimum(p, wa, step, u, h)
+        final = losses.move(change)
+        if final:
+            size = 1.0
+        else:
+            ridge_step = p.ridge * step
+            size = losses.line_minimum(float(wa @ ridge_step), float(step @ ridge_step))
         wa = wa + size * step
         f += size * change
-
-
-def _quotient(alpha: np.ndarray, cost: np.ndarray) -> float:
-    """sum alpha_i^2 / C_i over rows that have a dual."""
-    some = alpha > 0
-    return float(np.divide(alpha * alpha, cost, where=some, out=np.zeros_like(alpha)).sum())
-
-
-def _line_minimum(
-    p: Problem, wa: np.ndarray, step: np.ndarray, u: np.ndarray, h: np.ndarray
-) -> float:
-    """Where the objective is least on wa + size * step; margins fall short by u - size * h.
-
-    The derivative is increasing and piecewise linear: Newton steps inside a shrinking bracket
-    come to its zero exactly.
-    """
-    linear = float(np.dot(wa, p.ridge * step))
-    square = float(np.dot(step, p.ridge * step))
-    cost_h = 2.0 * p.cost * h
-    cost_hh = cost_h * h
-    size, low, high = 1.0, 0.0, np.inf
-    for _ in range(50):
-        short = u - size * h
-        slope = linear + size * square - float((cost_h * np.maximum(short, 0.0)).sum())
-        curvature = square + float(cost_hh[short > 0].sum())
-        if slope > 0:
-            high = size
-        else:
-            low = size
-        move = -slope / curvature if curvature > 0 else -0.5 * size
-        size += move
-        if abs(move) <= 1e-12 * size:
-            break
-        if not low < size < high:
-            size = 0.5 * (low + high) if high < np.inf else 2.0 * low
-    return size
 
 
 class _Hessian:
@@ -178,47 +142,44 @@ class _Hessian:
     All classes start with all rows active when nothing is known, so that first matrix is kept.
     """
 
-    def __init__(self, problem: Problem) -> None:
-        self.p = problem
-        self.weights = 2.0 * problem.cost
+    def __init__(self, problem: Problem, losses: Any) -> None:
+        self.p, self.losses = problem, losses
         self.active = np.zeros(problem.n, dtype=bool)
         self.G = np.zeros((problem.D, problem.D))
         self.clean = True  # nothing subtracted: no cancellation
         self.full: tuple[np.ndarray, Factor] | None = None
-        self.used = problem.cost > 0
+        self.used = np.count_nonzero(problem.cost)
 
-    def at(self, active: np.ndarray) -> Factor:
-        shared = self.p.lanes > 1 and bool((active == self.used).all())
+    def at(self, count: int) -> Factor:
+        """Factor for the active set of `losses`, which has `count` rows."""
+        active = self.losses.active.copy()
+        shared = self.p.lanes > 1 and count == self.used
         if shared and self.full is not None:
             self.G, self.active, self.clean = self.full[0].copy(), active, True
             return self.full[1]
-        changed = np.flatnonzero(active != self.active)
-        if 2 * len(changed) < np.count_nonzero(active):
-            entered = active[changed]
-            self._add(changed[entered], 1.0)
-            left = changed[~entered]
-            self._add(left, -1.0)
-            self.clean = self.clean and len(left) == 0
+        entered, left = self.losses.changes(self.active)
+        if 2 * (entered + left) < count:
+            self._add(slice(0, entered), 1.0)
+            self._add(slice(self.p.n - left, self.p.n), -1.0)
+            self.clean = self.clean and left == 0
         else:
-            self._renew(active)
+            self._renew()
         self.active = active
         factor = Factor(self.G, self.p.ridge)
         if not factor.exact and not self.clean:
-            self._renew(active)
+            self._renew()
             factor = Factor(self.G, self.p.ridge)
         if shared:
             self.full = self.G.copy(), factor
         return factor
 
-    def _renew(self, active: np.ndarray) -> None:
+    def _renew(self) -> None:
         self.G = np.zeros_like(self.G)
         self.clean = True
-        self._call(np.where(active, self.weights, 0.0), None, 1.0)
+        entered, _ = self.losses.changes(np.zeros_like(self.active))
+        self._add(slice(0, entered), 1.0)
 
-    def _add(self, which: np.ndarray, sign: float) -> None:
-        if len(which):
-            self._call(self.weights[which], which.astype(np.int32), sign)
-
-    def _call(self, s: np.ndarray, which: np.ndarray | None, sign: float) -> None:
-        if not self.p.gram.weighted(s, self.G, which, sign):
+    def _add(self, part: slice, sign: float) -> None:
+        weights, which = self.losses.weights[part], self.losses.rows[part]
+        if not self.p.gram.weighted(weights, self.G, which, sign):
             raise Stopped("max_time")

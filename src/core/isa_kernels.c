@@ -3,6 +3,7 @@
  * Compiled once per instruction set with -DHX_ISA=<name>; see dispatch.h.
  */
 #include "dispatch.h"
+#include "vec.h"
 
 #ifdef __AVX2__
 #include <immintrin.h>
@@ -79,6 +80,110 @@ static inline double sum4(__m256d a)
 DEFINE_DENSE(float, f32)
 DEFINE_DENSE(double, f64)
 
+/* ---- scores of CSR rows ------------------------------------------------------------------ */
+
+/* sum_row: four sums of p[0..len), which total_rows adds up. The order of additions depends on len
+ * alone, not on the instruction set. Up to 16 numbers past the end are read, but not taken. */
+#ifdef __AVX2__
+typedef __m256d four;
+
+static inline four sum_row(const double *p, int64_t len)
+{
+    static const int64_t edge[32] = {-1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1};
+    __m256d a = _mm256_setzero_pd(), b = a, c = a, d = a;
+    for (; len > 16; len -= 16, p += 16) {
+        a = _mm256_add_pd(a, _mm256_loadu_pd(p));
+        b = _mm256_add_pd(b, _mm256_loadu_pd(p + 4));
+        c = _mm256_add_pd(c, _mm256_loadu_pd(p + 8));
+        d = _mm256_add_pd(d, _mm256_loadu_pd(p + 12));
+    }
+    const double *keep = (const double *)(edge + 16 - len);
+    a = _mm256_add_pd(a, _mm256_and_pd(_mm256_loadu_pd(p), _mm256_loadu_pd(keep)));
+    b = _mm256_add_pd(b, _mm256_and_pd(_mm256_loadu_pd(p + 4), _mm256_loadu_pd(keep + 4)));
+    c = _mm256_add_pd(c, _mm256_and_pd(_mm256_loadu_pd(p + 8), _mm256_loadu_pd(keep + 8)));
+    d = _mm256_add_pd(d, _mm256_and_pd(_mm256_loadu_pd(p + 12), _mm256_loadu_pd(keep + 12)));
+    return _mm256_add_pd(_mm256_add_pd(a, b), _mm256_add_pd(c, d));
+}
+
+static inline void total_rows(const four *rows, double *out)
+{
+    const __m256d lo = _mm256_hadd_pd(rows[0], rows[1]), hi = _mm256_hadd_pd(rows[2], rows[3]);
+    _mm256_storeu_pd(out, _mm256_add_pd(_mm256_permute2f128_pd(lo, hi, 0x20),
+                                        _mm256_permute2f128_pd(lo, hi, 0x31)));
+}
+#else
+typedef struct {
+    double s[4];
+} four;
+
+static inline four sum_row(const double *p, int64_t len)
+{
+    double sum[16] = {0};
+    four out;
+    for (; len > 16; len -= 16, p += 16)
+        for (int t = 0; t < 16; t++) sum[t] += p[t];
+    for (int t = 0; t < 16; t++) sum[t] += t < len ? p[t] : 0.0;
+    for (int t = 0; t < 4; t++) out.s[t] = (sum[t] + sum[t + 4]) + (sum[t + 8] + sum[t + 12]);
+    return out;
+}
+
+static inline void total_rows(const four *rows, double *out)
+{
+    for (int r = 0; r < 4; r++)
+        out[r] = (rows[r].s[0] + rows[r].s[1]) + (rows[r].s[2] + rows[r].s[3]);
+}
+#endif
+
+#define PRODUCTS 512 /* at a time, of at most as many rows */
+
+/* Rows of text are short: a loop over each one ends in a mispredicted branch, and waits for its
+ * additions. So the products of many rows are made in one loop, then summed 16 at a time. */
+#define DEFINE_CSR_SCORES(T, I, SUF)                                                              \
+    static void csr_scores_##SUF(const hx_rows *X, int64_t begin, int64_t end, const double *w,   \
+                                 double *out)                                                     \
+    {                                                                                             \
+        double products[PRODUCTS + 16];                                                           \
+        int64_t lengths[PRODUCTS + 4];                                                            \
+        four rows[4];                                                                             \
+        int64_t start = hx_row_start(X, begin);                                                   \
+        while (begin < end) {                                                                     \
+            const T *restrict v = (const T *)X->val + start;                                      \
+            const I *restrict idx = (const I *)X->idx + start;                                    \
+            int64_t count = 0, n = 0, len = 0;                                                    \
+            for (; n < end - begin && n < PRODUCTS; n++, count += len, start += len) {            \
+                len = lengths[n] = hx_row_start(X, begin + n + 1) - start;                        \
+                if (count + len > PRODUCTS) break;                                                \
+            }                                                                                     \
+            for (int64_t j = 0; j < count; j++) products[j] = (double)v[j] * w[idx[j]];           \
+            if (n == 0) { /* a long row: its 16 sums, for sum_row to add up */                    \
+                for (; count < 16; count++) products[count] = 0.0;                                \
+                for (int64_t j = 0; j < len; j++) products[j % 16] += (double)v[j] * w[idx[j]];   \
+                start += len;                                                                     \
+                lengths[n++] = 16;                                                                \
+            }                                                                                     \
+            /* What comes next is fetched while the sums are made. */                             \
+            for (int64_t j = 0; j < PRODUCTS; j += 64 / sizeof(T)) HX_PREFETCH(v + count + j);    \
+            for (int64_t j = 0; j < PRODUCTS; j += 64 / sizeof(I)) HX_PREFETCH(idx + count + j);  \
+            for (int t = 0; t < 16; t++) products[count + t] = 0.0;                               \
+            for (int t = 0; t < 4; t++) lengths[n + t] = 0;                                       \
+            const double *p = products;                                                           \
+            for (int64_t r = 0; r < n; r += 4) {                                                  \
+                for (int t = 0; t < 4; t++) {                                                     \
+                    rows[t] = sum_row(p, lengths[r + t]);                                         \
+                    p += lengths[r + t];                                                          \
+                }                                                                                 \
+                total_rows(rows, out + r);                                                        \
+            }                                                                                     \
+            begin += n;                                                                           \
+            out += n;                                                                             \
+        }                                                                                         \
+    }
+
+DEFINE_CSR_SCORES(float, int32_t, f32_i32)
+DEFINE_CSR_SCORES(float, int64_t, f32_i64)
+DEFINE_CSR_SCORES(double, int32_t, f64_i32)
+DEFINE_CSR_SCORES(double, int64_t, f64_i64)
+
 /* ---- one-vs-rest lanes ------------------------------------------------------------------ */
 
 /* Products are added one by one in the order of the row, without fused operations, as hx_lane_dot
@@ -87,6 +192,16 @@ DEFINE_DENSE(double, f64)
 #ifdef __GNUC__
 typedef double vec_w64 __attribute__((vector_size(32), aligned(8), may_alias));
 typedef float vec_w32 __attribute__((vector_size(32), aligned(4), may_alias));
+
+#define LANES_AHEAD 8 /* nonzeros whose weights are fetched early */
+
+#define LANES_PREFETCH(LANES)                                                                     \
+    {                                                                                             \
+        const int64_t next = j + LANES_AHEAD < known ? j + LANES_AHEAD : known - 1;               \
+        const char *ahead = (const char *)(W + (ptrdiff_t)idx[next] * ld + k);                    \
+        for (size_t t = 0; t < (LANES) * sizeof(*W); t += 64) HX_PREFETCH(ahead + t);             \
+        HX_PREFETCH(ahead + (LANES) * sizeof(*W) - 1);                                            \
+    }
 
 #ifdef __AVX2__
 #define MOST_VECTORS 12
@@ -101,6 +216,7 @@ typedef float vec_w32 __attribute__((vector_size(32), aligned(4), may_alias));
         for (int64_t j = 0; j < len; j++) {                                                       \
             const W_T x = (W_T)v[j * vs];                                                         \
             const W_T *w = W + (ptrdiff_t)(idx ? (int64_t)idx[j] : j) * ld + k;                   \
+            if (known) LANES_PREFETCH((VECTORS) * wide)                                           \
             _Pragma("GCC unroll 12") for (int q = 0; q < (VECTORS); q++)                          \
                 sum[q] += x * *(const VEC *)(w + (q < (VECTORS) - 1 ? wide * q : last));          \
         }                                                                                         \
@@ -139,10 +255,16 @@ typedef float vec_w32 __attribute__((vector_size(32), aligned(4), may_alias));
 #define LANES_DOT_BY_VECTORS(W_T, VEC)
 #endif
 
+#ifdef __GNUC__
+#define HX_INLINE static inline __attribute__((always_inline))
+#else
+#define HX_INLINE static inline
+#endif
+
 #define DEFINE_LANES(T, I, SUF, W_T, WS)                                                          \
-    static void lanes_dot_##SUF##_##WS(const T *restrict v, ptrdiff_t vs, const I *restrict idx,  \
-                                       int64_t len, const W_T *restrict W, ptrdiff_t ld,          \
-                                       int64_t lanes, W_T *restrict out)                          \
+    HX_INLINE void lanes_dot_body_##SUF##_##WS(                                                   \
+        const T *restrict v, ptrdiff_t vs, const I *restrict idx, int64_t len, int64_t known,     \
+        const W_T *restrict W, ptrdiff_t ld, int64_t lanes, W_T *restrict out)                    \
     {                                                                                             \
         LANES_DOT_BY_VECTORS(W_T, vec_##WS)                                                       \
         for (int64_t k = 0; k < lanes; k++) {                                                     \
@@ -151,6 +273,18 @@ typedef float vec_w32 __attribute__((vector_size(32), aligned(4), may_alias));
                 sum += (W_T)v[j * vs] * W[(ptrdiff_t)(idx ? (int64_t)idx[j] : j) * ld + k];       \
             out[k] = sum;                                                                         \
         }                                                                                         \
+    }                                                                                             \
+    static void lanes_dot_##SUF##_##WS(const T *restrict v, ptrdiff_t vs, const I *restrict idx,  \
+                                       int64_t len, const W_T *restrict W, ptrdiff_t ld,          \
+                                       int64_t lanes, W_T *restrict out)                          \
+    {                                                                                             \
+        lanes_dot_body_##SUF##_##WS(v, vs, idx, len, 0, W, ld, lanes, out);                       \
+    }                                                                                             \
+    static void lanes_scores_##SUF##_##WS(const T *restrict v, const I *restrict idx, int64_t len,\
+                                          int64_t known, const W_T *restrict W, ptrdiff_t ld,     \
+                                          int64_t lanes, W_T *restrict out)                       \
+    {                                                                                             \
+        lanes_dot_body_##SUF##_##WS(v, 1, idx, len, known, W, ld, lanes, out);                    \
     }                                                                                             \
     static void lanes_axpy_##SUF##_##WS(const T *restrict v, ptrdiff_t vs, const I *restrict idx, \
                                         int64_t len, const W_T *restrict delta, int64_t lanes,    \
@@ -234,8 +368,13 @@ const hx_isa HX_CAT(hx_isa_, HX_ISA) = {
     .axpy_f64 = axpy_f64,
 #define X(T, I, SUF, W_T, WS)                                                                     \
     .lanes_dot_##SUF##_##WS = lanes_dot_##SUF##_##WS,                                             \
+    .lanes_scores_##SUF##_##WS = lanes_scores_##SUF##_##WS,                                       \
     .lanes_axpy_##SUF##_##WS = lanes_axpy_##SUF##_##WS,
     HX_LANES_TYPES
 #undef X
+    .csr_scores_f32_i32 = csr_scores_f32_i32,
+    .csr_scores_f32_i64 = csr_scores_f32_i64,
+    .csr_scores_f64_i32 = csr_scores_f64_i32,
+    .csr_scores_f64_i64 = csr_scores_f64_i64,
     .gram = gram,
 };

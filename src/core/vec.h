@@ -15,7 +15,7 @@
 
 #include "dispatch.h"
 
-typedef struct {
+typedef struct hx_rows {
     int64_t n, d, nnz;
     int is_csr, is_f32, is_i64, ptr_i64;
     const void *val, *idx, *ptr;
@@ -39,6 +39,20 @@ static inline int64_t hx_row_len(const hx_rows *X, int64_t i)
 #else
 #define HX_PREFETCH(p) ((void)(p))
 #endif
+
+/* Whether all of idx[0..count) lie in 0..d-1. No branches: the highest bit of f | (top - f) is set
+ * if f < 0 or f > top. */
+#define HX_DEFINE_FIT(I, U)                                                                       \
+    static inline int hx_indices_fit_##I(const I *idx, int64_t count, int64_t d)                  \
+    {                                                                                             \
+        const U most = (U)-1 >> 1, top = d - 1 < (int64_t)most ? (U)(d - 1) : most;               \
+        U bits = 0;                                                                               \
+        for (int64_t j = 0; j < count; j++) bits |= (U)idx[j] | (top - (U)idx[j]);                \
+        return bits <= most;                                                                      \
+    }
+
+HX_DEFINE_FIT(int32_t, uint32_t)
+HX_DEFINE_FIT(int64_t, uint64_t)
 
 #define HX_DEFINE_ROW_OPS(T, I, TS, SUF)                                                          \
     static inline int64_t hx_row_##SUF(const hx_rows *X, int64_t i, const T **v, const I **idx)   \
@@ -95,6 +109,15 @@ static inline int64_t hx_row_len(const hx_rows *X, int64_t i)
         }                                                                                         \
     }                                                                                             \
                                                                                                   \
+    /* out[i - begin] = x_i . w for CSR rows begin..end-1, and room for three more numbers;       \
+     * v and idx only tell the types. */                                                          \
+    static inline void hx_csr_scores_##SUF(const hx_rows *X, const T *v, const I *idx,            \
+                                           int64_t begin, int64_t end, const double *w,           \
+                                           double *out)                                           \
+    {                                                                                             \
+        X->isa->csr_scores_##SUF(X, begin, end, w, out);                                          \
+    }                                                                                             \
+                                                                                                  \
     static inline double hx_sqnorm_##SUF(const hx_rows *X, const T *v, const I *idx, int64_t len) \
     {                                                                                             \
         const ptrdiff_t s = idx ? 1 : X->cs;                                                      \
@@ -147,6 +170,16 @@ static inline int64_t hx_row_len(const hx_rows *X, int64_t i)
     {                                                                                             \
         X->isa->lanes_dot_##SUF##_##WS(v, idx ? 1 : X->cs, idx, len, W, ld, lanes, out);          \
     }                                                                                             \
+    /* The same with prefetches: idx[0..known) may be read, across the row's end. */              \
+    static inline void hx_lanes_scores_##SUF##_##WS(const hx_rows *X, const T *v, const I *idx,   \
+                                                    int64_t len, int64_t known, const W_T *W,     \
+                                                    ptrdiff_t ld, int64_t lanes, W_T *out)        \
+    {                                                                                             \
+        if (idx)                                                                                  \
+            X->isa->lanes_scores_##SUF##_##WS(v, idx, len, known, W, ld, lanes, out);             \
+        else                                                                                      \
+            hx_lanes_dot_##SUF##_##WS(X, v, idx, len, W, ld, lanes, out);                         \
+    }                                                                                             \
     static inline void hx_lanes_axpy_##SUF##_##WS(const hx_rows *X, const W_T *delta, const T *v, \
                                                   const I *idx, int64_t len, int64_t lanes,       \
                                                   W_T *W, ptrdiff_t ld)                           \
@@ -192,6 +225,13 @@ HX_LANES_TYPES
     HX_PICK_W(hx_lane_axpy, v, idx, w)(X, a, v, idx, len, w, ld)
 #define hx_lanes_dot(X, v, idx, len, W, ld, lanes, out)                                           \
     HX_PICK_W(hx_lanes_dot, v, idx, W)(X, v, idx, len, W, ld, lanes, out)
+#define hx_lanes_scores(X, v, idx, len, known, W, ld, lanes, out)                                 \
+    HX_PICK_W(hx_lanes_scores, v, idx, W)(X, v, idx, len, known, W, ld, lanes, out)
+#define hx_indices_fit(idx, count, d)                                                             \
+    _Generic((idx), const int32_t *: hx_indices_fit_int32_t, default: hx_indices_fit_int64_t)     \
+        (idx, count, d)
+#define hx_csr_scores(X, v, idx, begin, end, w, out)                                              \
+    HX_PICK(hx_csr_scores, v, idx)(X, v, idx, begin, end, w, out)
 #define hx_lanes_axpy(X, delta, v, idx, len, lanes, W, ld)                                        \
     HX_PICK_W(hx_lanes_axpy, v, idx, W)(X, delta, v, idx, len, lanes, W, ld)
 #define hx_sqnorm(X, v, idx, len) HX_PICK(hx_sqnorm, v, idx)(X, v, idx, len)

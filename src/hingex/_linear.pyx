@@ -6,14 +6,16 @@ depend on the other rows or on the number of threads.
 """
 from cpython.exc cimport PyErr_CheckSignals
 from cython.parallel cimport prange
+from libc.math cimport isfinite
 from libc.stdint cimport int32_t, int64_t
 
 from ._rows cimport Rows
-from ._types cimport hx_dot, hx_lanes_dot, hx_prefetch_row, hx_row, hx_rows, index, real
+from ._types cimport hx_csr_scores, hx_dot, hx_indices_fit, hx_lanes_scores, hx_row, hx_row_start, hx_rows, index, real
 
 cdef enum:
     BLOCK = 64          # scores at a time, on the stack
     CHUNK = 256         # rows a thread takes at a time
+    PIECE = 64          # rows whose indices are checked, then used
 
 cdef double SLICE = 2e7     # multiply-adds between two looks at signals
 
@@ -24,44 +26,87 @@ cdef struct Model:
     int64_t K
     double *scores          # (n, K) or NULL
     int32_t *codes          # (n,) or NULL
+    bint *odd               # set by what makes linear_scores return False
 
 
-cdef void _score_rows(const Model *m, int64_t begin, int64_t end, real *tag_v,
+cdef void _score_one(const Model *m, int64_t begin, int64_t end, real *tag_v,
+                     index *tag_i) noexcept nogil:
+    """One score for each of at most PIECE rows."""
+    cdef const hx_rows *X = m.X
+    cdef const real *v = NULL
+    cdef const index *idx = NULL
+    cdef double part[PIECE + 3]
+    cdef double nought = 0
+    cdef int64_t i, length
+    if X.is_csr:
+        hx_csr_scores(X, v, idx, begin, end, m.W, &part[0])
+    else:
+        for i in range(begin, end):
+            length = hx_row(X, i, &v, &idx)
+            part[i - begin] = hx_dot(X, v, idx, length, m.W)
+    for i in range(end - begin):
+        nought += part[i] * 0.0
+        part[i] += m.b[0]
+    if nought != 0:     # NaN
+        m.odd[0] = True
+    if m.scores != NULL:
+        for i in range(begin, end):
+            m.scores[i] = part[i - begin]
+    if m.codes != NULL:
+        for i in range(begin, end):
+            m.codes[i] = part[i - begin] > 0
+
+
+cdef void _score_many(const Model *m, int64_t begin, int64_t end, real *tag_v,
                       index *tag_i) noexcept nogil:
+    """K scores a row."""
     cdef const hx_rows *X = m.X
     cdef const real *v = NULL
     cdef const index *idx = NULL
     cdef double part[BLOCK]
     cdef double best, score
-    cdef int64_t i, k, j, length, lanes, K = m.K
+    cdef int64_t i, k, j, length, lanes, K = m.K, stop = hx_row_start(X, end)
     cdef int32_t best_k
     for i in range(begin, end):
-        if X.is_csr and i + 4 < end:
-            hx_prefetch_row(X, i + 4, v, idx)
         length = hx_row(X, i, &v, &idx)
-        if K == 1:
-            score = hx_dot(X, v, idx, length, m.W) + m.b[0]
-            if m.scores != NULL:
-                m.scores[i] = score
-            if m.codes != NULL:
-                m.codes[i] = score > 0
-            continue
         best_k = 0
         best = 0
         k = 0
         while k < K:
             lanes = min(BLOCK, K - k)
-            hx_lanes_dot(X, v, idx, length, m.W + k, K, lanes, &part[0])
-            for j in range(lanes):
-                score = part[j] + m.b[k + j]
-                if m.scores != NULL:
-                    m.scores[i * K + k + j] = score
-                if k + j == 0 or score > best:
-                    best = score
-                    best_k = <int32_t>(k + j)
+            hx_lanes_scores(X, v, idx, length, stop - hx_row_start(X, i), m.W + k, K, lanes,
+                            &part[0])
+            if k == 0 and not isfinite(part[0]):
+                m.odd[0] = True
+            if m.scores != NULL:
+                for j in range(lanes):
+                    m.scores[i * K + k + j] = part[j] + m.b[k + j]
+            if m.codes != NULL:
+                for j in range(lanes):
+                    score = part[j] + m.b[k + j]
+                    if k + j == 0 or score > best:
+                        best = score
+                        best_k = <int32_t>(k + j)
             k += lanes
         if m.codes != NULL:
             m.codes[i] = best_k
+
+
+cdef void _score_rows(const Model *m, int64_t begin, int64_t end, real *tag_v,
+                      index *tag_i) noexcept nogil:
+    cdef const index *idx = <const index *>m.X.idx
+    cdef int64_t stop, at
+    while begin < end:
+        stop = min(end, begin + <int64_t>PIECE)
+        at = hx_row_start(m.X, begin)
+        # Here the indices come into the cache, where they are read next.
+        if m.X.is_csr and not hx_indices_fit(idx + at, hx_row_start(m.X, stop) - at, m.X.d):
+            m.odd[0] = True
+        elif m.K == 1:
+            _score_one(m, begin, stop, tag_v, tag_i)
+        else:
+            _score_many(m, begin, stop, tag_v, tag_i)
+        begin = stop
 
 
 cdef void _dispatch(const Model *m, int64_t begin, int64_t end) noexcept nogil:
@@ -82,8 +127,13 @@ def linear_scores(Rows X, const double[:, ::1] W, const double[::1] b, double[:,
 
     W is (d, K) and b is (K,). With K = 1 the class is 1 where the score is positive, else the
     first class of the highest score.
+
+    Returns whether X is known to be sound: every index lies in 0..d-1, and the first score of
+    every row, before b is added, is finite. Then so is X, because a NaN or infinity times any
+    weight is none. Rows near an index out of range are left without scores.
     """
     cdef Model m
+    cdef bint odd = False
     cdef int64_t n = X.c.n, begin, end, chunk, chunks, slice
     cdef double per_row
     if (W.shape[0] != X.c.d or W.shape[1] != b.shape[0]
@@ -91,13 +141,14 @@ def linear_scores(Rows X, const double[:, ::1] W, const double[::1] b, double[:,
             or (codes is not None and codes.shape[0] != n)):
         raise ValueError("arrays of linear_scores do not fit each other")
     if n == 0 or W.shape[1] == 0:
-        return
+        return True
     m.X = &X.c
     m.K = W.shape[1]
     m.W = &W[0, 0] if X.c.d else NULL
     m.b = &b[0]
     m.scores = NULL if scores is None else &scores[0, 0]
     m.codes = NULL if codes is None else &codes[0]
+    m.odd = &odd
     per_row = (<double>X.c.nnz / n + 16) * m.K
     if per_row * n < 2e5:       # below some 50 microseconds of work threads do not pay
         threads = 1
@@ -114,3 +165,4 @@ def linear_scores(Rows X, const double[:, ::1] W, const double[::1] b, double[:,
                 _dispatch(&m, begin, end)
         begin = end
         PyErr_CheckSignals()
+    return not odd

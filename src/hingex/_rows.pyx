@@ -4,16 +4,21 @@
 `hingex._validate` makes `Rows` objects and turns what the checks find into error messages; no
 message is written here.
 """
+from cpython.buffer cimport PyBUF_STRIDED_RO, PyBuffer_Release, PyObject_GetBuffer
 from libc.math cimport isfinite
 from libc.stdint cimport int32_t, int64_t
 
 from ._types cimport (
-    hx_isa_get, hx_row, hx_row_start, hx_rows, hx_sqnorm, index, real,
+    hx_indices_fit, hx_isa_get, hx_row, hx_row_start, hx_rows, hx_sqnorm, index, real,
 )
 
 
 cdef const void *_address(array) except? NULL:
-    return <const void *><size_t>array.__array_interface__["data"][0]
+    # Faster than __array_interface__, which makes a dict. The caller keeps the array alive.
+    cdef Py_buffer view
+    PyObject_GetBuffer(array, &view, PyBUF_STRIDED_RO)
+    PyBuffer_Release(&view)
+    return view.buf
 
 
 cdef class Rows:
@@ -93,17 +98,28 @@ cdef class Rows:
         return bad
 
     def check_indices(self):
-        """(row of an index outside 0..d-1 or -1, whether some row does not strictly ascend)."""
+        """Row with an index outside 0..d-1, or -1."""
         cdef int64_t bad
-        cdef bint unsorted = False
         if not self.c.is_csr:
-            return -1, False
+            return -1
         with nogil:
             if self.c.is_i64:
-                bad = _check_indices(&self.c, <const int64_t *>self.c.idx, &unsorted)
+                bad = _check_indices(&self.c, <const int64_t *>self.c.idx)
             else:
-                bad = _check_indices(&self.c, <const int32_t *>self.c.idx, &unsorted)
-        return bad, unsorted
+                bad = _check_indices(&self.c, <const int32_t *>self.c.idx)
+        return bad
+
+    def ascending(self):
+        """Whether the features of every row strictly ascend."""
+        cdef bint found
+        if not self.c.is_csr:
+            return True
+        with nogil:
+            if self.c.is_i64:
+                found = _ascending(&self.c, <const int64_t *>self.c.idx)
+            else:
+                found = _ascending(&self.c, <const int32_t *>self.c.idx)
+        return found
 
     def check_duplicates(self, int64_t[::1] seen):
         """First row that names a feature twice, or -1. `seen` is d values of -1."""
@@ -147,21 +163,27 @@ cdef class Rows:
         return total / self.c.n
 
 
-cdef int64_t _check_indices(const hx_rows *X, const index *idx, bint *unsorted) noexcept nogil:
-    cdef int64_t i, p, start, end, previous
-    cdef bint bad, ascending = True
+cdef int64_t _check_indices(const hx_rows *X, const index *idx) noexcept nogil:
+    cdef int64_t i, start
+    if hx_indices_fit(idx, X.nnz, X.d):
+        return -1
     for i in range(X.n):
-        start, end = hx_row_start(X, i), hx_row_start(X, i + 1)
-        bad = False
-        previous = -1
-        for p in range(start, end):
-            bad |= (idx[p] < 0) | (idx[p] >= X.d)
-            ascending &= idx[p] > previous
-            previous = idx[p]
-        if bad:
+        start = hx_row_start(X, i)
+        if not hx_indices_fit(idx + start, hx_row_start(X, i + 1) - start, X.d):
             return i
-    unsorted[0] = not ascending
     return -1
+
+
+cdef bint _ascending(const hx_rows *X, const index *idx) noexcept nogil:
+    # The places where an index is not above the one before: as many as rows begin there?
+    cdef int64_t i, p, descents = 0
+    for p in range(1, X.nnz):
+        descents += idx[p] <= idx[p - 1]
+    for i in range(1, X.n):
+        p = hx_row_start(X, i)
+        if 0 < p < hx_row_start(X, i + 1):
+            descents -= idx[p] <= idx[p - 1]
+    return descents == 0
 
 
 cdef int64_t _check_duplicates(const hx_rows *X, const index *idx, int64_t *seen) noexcept nogil:

@@ -1,0 +1,202 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The passes over the rows of Newton's method for the squared hinge, one class against the rest.
+
+Each pass does in one loop, without temporary arrays, what takes several NumPy calls; on a few
+rows the calls would be all the time there is. Sums go by blocks, so that rounding does not grow
+with the number of rows.
+"""
+from libc.math cimport HUGE_VAL, fabs
+from libc.stdint cimport int32_t, int64_t
+
+import numpy as np
+
+cdef enum:
+    BLOCK = 256     # rows in the inner sum
+
+
+cdef class Losses:
+    """Shortfalls u = 1 - y f, duals 2 C max(0, u) and the steps between them.
+
+    Parameters
+    ----------
+    codes : ndarray (n,) of int32
+        Class of each row.
+    cost : ndarray (n,) of float64
+        C_i.
+
+    Attributes
+    ----------
+    y : ndarray (n,) of float64
+        +1 for the rows of the class chosen, else -1.
+    active : ndarray (n,) of bool
+        Rows with a loss, as of the last `look`.
+    signed : ndarray (n,)
+        y * dual, as of the last `look`.
+    feasible : ndarray (n,)
+        Duals after `balance`.
+    part : ndarray (n,)
+        y * dual of the rows that `balance` scales down, else 0.
+    rows, weights : ndarray (n,) of int32 and float64
+        What `changes` found.
+    """
+    cdef readonly object y, active, signed, feasible, part, rows, weights
+    cdef int32_t[::1] _rows
+    cdef double[::1] _weights
+    cdef const int32_t[::1] codes
+    cdef const double[::1] cost
+    cdef double[:, ::1] work    # the arrays above, u, dual, h
+    cdef char[::1] flags
+    cdef int64_t n
+    cdef double *_y
+    cdef double *_u
+    cdef double *_dual
+    cdef double *_signed
+    cdef double *_feasible
+    cdef double *_part
+    cdef double *_h
+
+    def __cinit__(self, const int32_t[::1] codes, const double[::1] cost):
+        self.n = codes.shape[0]
+        if cost.shape[0] != self.n or self.n == 0:
+            raise ValueError("codes and cost must have the same length, at least 1")
+        self.codes, self.cost = codes, cost
+        self.rows = self._rows = np.empty(self.n, dtype=np.int32)
+        work = np.empty((8, self.n))
+        self.active = np.zeros(self.n, dtype=bool)
+        self.y, self.signed, self.feasible, self.part = work[0], work[3], work[4], work[5]
+        self.work, self.flags = work, self.active.view(np.int8)
+        self._y, self._u, self._dual = &self.work[0, 0], &self.work[1, 0], &self.work[2, 0]
+        self._signed, self._feasible = &self.work[3, 0], &self.work[4, 0]
+        self._part, self._h = &self.work[5, 0], &self.work[6, 0]
+        self.weights = self._weights = work[7]
+
+    def choose(self, int32_t label):
+        """Turn to the problem of class `label` against the rest."""
+        cdef int64_t i
+        for i in range(self.n):
+            self._y[i] = 1.0 if self.codes[i] == label else -1.0
+
+    def look(self, const double[::1] f):
+        """Losses and duals at the scores f; returns (sum of the losses, rows with a loss)."""
+        cdef double total = 0, part, u
+        cdef int64_t start, i, count = 0
+        if f.shape[0] != self.n:
+            raise ValueError("f has the wrong length")
+        with nogil:
+            for start in range(0, self.n, 256):
+                part = 0
+                for i in range(start, min(start + BLOCK, self.n)):
+                    u = 1.0 - self._y[i] * f[i]
+                    self._u[i] = u
+                    self.flags[i] = (u > 0) & (self.cost[i] > 0)
+                    count += self.flags[i]
+                    u = u if self.flags[i] else 0.0
+                    self._dual[i] = 2.0 * (self.cost[i] * u)
+                    self._signed[i] = self._dual[i] * self._y[i]
+                    part += self.cost[i] * u * u
+                total += part
+        return total, count
+
+    def changes(self, before):
+        """Rows that are active and were not, from the front of `rows`, those that were and are
+        not at its end, with 2 C_i in `weights`; returns the two counts."""
+        cdef const char[::1] was = before.view(np.int8)
+        cdef int64_t i, at, entered = 0, left = 0
+        if was.shape[0] != self.n:
+            raise ValueError("before has the wrong length")
+        with nogil:
+            for i in range(self.n):
+                if self.flags[i] != was[i]:
+                    if self.flags[i]:
+                        at = entered
+                        entered += 1
+                    else:
+                        left += 1
+                        at = self.n - left
+                    self._rows[at] = <int32_t>i
+                    self._weights[at] = 2.0 * self.cost[i]
+        return entered, left
+
+    def balance(self, double s):
+        """Scale down the heavier side where sum_i y_i dual_i = s is not 0.
+
+        Returns (share, value, rest): the heavier side's duals were multiplied by 1 - share; value
+        = sum_i dual_i - dual_i^2 / (4 C_i) and rest = sum_i y_i dual_i after that.
+        """
+        cdef double total = 0, heavy = 0, share = 0, value = 0, rest = s
+        cdef double part, part_s, a
+        cdef int64_t start, i
+        with nogil:
+            if s != 0:
+                for start in range(0, self.n, 256):
+                    part = part_s = 0
+                    for i in range(start, min(start + BLOCK, self.n)):
+                        part += self._dual[i]
+                        self._part[i] = self._signed[i] if self._y[i] * s > 0 else 0.0
+                        part_s += self._part[i]
+                    total += part
+                    heavy += part_s
+                if fabs(s) > 1e-15 * total:
+                    share = s / heavy
+                    rest = 0
+            for start in range(0, self.n, 256):
+                part = part_s = 0
+                for i in range(start, min(start + BLOCK, self.n)):
+                    a = self._dual[i]
+                    if share != 0 and self._y[i] * s > 0:
+                        a *= 1.0 - share
+                    self._feasible[i] = a
+                    part_s += a * self._y[i]
+                    if a > 0:
+                        part += a - 0.25 * (a * a / self.cost[i])
+                value += part
+                if share != 0:
+                    rest += part_s
+        return share, value, rest
+
+    def move(self, const double[::1] change):
+        """Take note of the scores' change by a full step; whether all rows keep their side."""
+        cdef int64_t i
+        cdef bint same = True
+        if change.shape[0] != self.n:
+            raise ValueError("change has the wrong length")
+        with nogil:
+            for i in range(self.n):
+                self._h[i] = self._y[i] * change[i]
+                same &= ((self._u[i] > self._h[i]) & (self.cost[i] > 0)) == self.flags[i]
+        return same
+
+    def line_minimum(self, double linear, double square):
+        """Size of the step noted by `move` at which the objective is least.
+
+        The penalty's derivative is linear + size * square. The objective's is increasing and
+        piecewise linear: Newton steps inside a shrinking bracket come to its zero exactly.
+        """
+        cdef double size = 1, low = 0, high = HUGE_VAL, slope, curvature, part, part_c, short, c
+        cdef double move
+        cdef int64_t start, i
+        cdef int turn
+        with nogil:
+            for turn in range(50):
+                slope = linear + size * square
+                curvature = square
+                for start in range(0, self.n, 256):
+                    part = part_c = 0
+                    for i in range(start, min(start + BLOCK, self.n)):
+                        short = self._u[i] - size * self._h[i]
+                        c = 2.0 * self.cost[i] * self._h[i] if short > 0 else 0.0
+                        part += c * short
+                        part_c += c * self._h[i]
+                    slope -= part
+                    curvature += part_c
+                if slope > 0:
+                    high = size
+                else:
+                    low = size
+                move = -slope / curvature if curvature > 0 else -0.5 * size
+                size += move
+                if fabs(move) <= 1e-12 * size:
+                    break
+                if not (low < size < high):
+                    size = 0.5 * (low + high) if high < HUGE_VAL else 2.0 * low
+        return size
