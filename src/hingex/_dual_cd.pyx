@@ -100,6 +100,7 @@ cdef enum:
     LONGEST_RUN = 32    # rows, and no more than RUN_VALUES nonzeros
     RUN_VALUES = 1024
     FEWEST_RUNS = 64    # in an epoch, for the order to be random enough
+    SPARSE = 8          # lanes of which one moves, for single lanes to be worth their strides
     SINGLE_EPOCHS = 32  # at most so many with single-precision weights: rounding adds up
     APART = 8           # epochs of one lane before the next, when they are visited one at a time
 
@@ -220,6 +221,25 @@ cdef void _tally(Problem *p, int64_t block, int64_t s, int64_t end) noexcept nog
                     p.lane[k].inside[side] += a
 
 
+cdef inline void _add_row(const hx_rows *X, weight *steps, uint64_t moved, const real *v,
+                          const index *idx, int64_t length, int64_t lanes, weight *W,
+                          int64_t K) noexcept nogil:
+    """Add steps[k] times a row to the weights of the lanes that moved; steps are 0 again then."""
+    cdef int64_t k
+    if moved == 0:
+        return
+    if SPARSE * HX_POPCOUNT(moved) >= lanes:
+        hx_lanes_axpy(X, steps, v, idx, length, lanes, W, K)
+        for k in range(lanes):
+            steps[k] = 0
+        return
+    while moved:
+        k = HX_LOWEST(moved)
+        moved &= moved - 1
+        hx_lane_axpy(X, steps[k], v, idx, length, W + k, K)
+        steps[k] = 0
+
+
 cdef void _start(Problem *p, int64_t block, int64_t s, int64_t end, real *tag_v,
                  index *tag_i) noexcept nogil:
     """w and the running sums from the duals."""
@@ -227,7 +247,8 @@ cdef void _start(Problem *p, int64_t block, int64_t s, int64_t end, real *tag_v,
     cdef const real *v = NULL
     cdef const index *idx = NULL
     cdef int64_t i, k, length, K = p.lanes, k0 = block * p.per_block
-    cdef int64_t lanes = min(p.per_block, K - k0), moved
+    cdef int64_t lanes = min(p.per_block, K - k0)
+    cdef uint64_t moved
     cdef double steps[BLOCK]
     cdef double a, y, C = p.cost_all
     cdef double upper = 0, diag = hx_loss_dual_diagonal(p.loss, C)
@@ -238,17 +259,10 @@ cdef void _start(Problem *p, int64_t block, int64_t s, int64_t end, real *tag_v,
             a = p.alpha[i * K + k0 + k]
             y = _sign(p, i, k0 + k)
             steps[k] = y * a
-            moved += a != 0
+            moved |= (<uint64_t>(a != 0)) << k
             _add_dual(&p.lane[k0 + k], y, a, diag)
-        if moved == 0:
-            continue
         length = hx_row(X, i, &v, &idx)
-        if 4 * moved >= lanes:
-            hx_lanes_axpy(X, &steps[0], v, idx, length, lanes, p.W + k0, K)
-            continue
-        for k in range(lanes):
-            if steps[k] != 0:
-                hx_lane_axpy(X, steps[k], v, idx, length, p.W + k0 + k, K)
+        _add_row(X, &steps[0], moved, v, idx, length, lanes, p.W + k0, K)
 
 
 # One coordinate: the gradient, whether to shrink, the step. Returns y * (change of alpha).
@@ -415,18 +429,7 @@ cdef void _sweep_lanes(Problem *p, weight *W, int64_t block, int64_t s, int64_t 
                     b[k] = lane[k].offset + p.rho * lane[k].s
                 if shrink:
                     mask[i] &= ~((<uint64_t>1) << k)
-            if moved == 0:
-                continue
-            if 4 * HX_POPCOUNT(moved) >= lanes:
-                hx_lanes_axpy(X, &steps[0], v, idx, length, lanes, W, K)
-                for k in range(lanes):
-                    steps[k] = 0
-            else:
-                while moved:
-                    k = HX_LOWEST(moved)
-                    moved &= moved - 1
-                    hx_lane_axpy(X, steps[k], v, idx, length, W + k, K)
-                    steps[k] = 0
+            _add_row(X, &steps[0], moved, v, idx, length, lanes, W, K)
 
 
 cdef void _repair(Problem *p, int64_t block, int64_t s, int64_t end, real *tag_v,
@@ -439,30 +442,35 @@ cdef void _repair(Problem *p, int64_t block, int64_t s, int64_t end, real *tag_v
     cdef double C = p.cost_all
     cdef double upper = hx_loss_dual_upper(p.loss, C)
     cdef double diag = hx_loss_dual_diagonal(p.loss, C)
-    cdef int64_t i, length, k
-    cdef uint64_t bits
+    cdef int64_t i, length, k, lanes = min(p.per_block, K - k0)
+    cdef uint64_t bits, moved
     cdef double y, change
+    cdef double steps[BLOCK]
     cdef double *alpha
     cdef Lane *ln
+    for k in range(BLOCK):
+        steps[k] = 0
     for i in range(s, end):
-        length = -1
+        moved = 0
         _bounds(p, i, &C, &upper, &diag)
         bits = p.pick[block]
         while bits:
-            k = k0 + HX_LOWEST(bits)
+            k = HX_LOWEST(bits)
             bits &= bits - 1
-            ln = p.lane + k
-            alpha = p.alpha + i * K + k
-            y = _sign(p, i, k)
+            ln = p.lane + k0 + k
+            alpha = p.alpha + i * K + k0 + k
+            y = _sign(p, i, k0 + k)
             if ln.shrink == 0 or y != ln.side or alpha[0] <= 0:
                 continue
             if alpha[0] >= upper and ln.bound_too == 0:
                 continue
-            if length < 0:
-                length = hx_row(X, i, &v, &idx)
             change = -alpha[0] * ln.shrink
             alpha[0] += change
-            hx_lane_axpy(X, y * change, v, idx, length, p.W + k, K)
+            steps[k] = y * change
+            moved |= (<uint64_t>1) << k
+        if moved:
+            length = hx_row(X, i, &v, &idx)
+            _add_row(X, &steps[0], moved, v, idx, length, lanes, p.W + k0, K)
 
 
 cdef void _examine(Problem *p, int64_t block, int64_t s, int64_t end, real *tag_v,
@@ -731,6 +739,7 @@ cdef class DualCD:
     cdef uint64_t seed
     cdef int threads
     cdef bint apart             # lanes are visited one at a time
+    cdef bint half_summed       # W has been written to
     cdef float[:, ::1] single_room
     cdef unsigned char[::1] visit_room
     cdef double[:, ::1] w_room
@@ -825,7 +834,9 @@ cdef class DualCD:
         cdef int64_t k
         for k in range(p.lanes):
             p.lane[k].s = p.lane[k].asum = p.lane[k].adiag = 0
-        memset(p.W, 0, p.X.d * p.lanes * sizeof(double))
+        if self.half_summed:    # a deadline came; otherwise W is still zero
+            memset(p.W, 0, p.X.d * p.lanes * sizeof(double))
+        self.half_summed = True
         if not self._passes(START):
             return False
         p.single = NULL
