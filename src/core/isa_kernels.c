@@ -89,7 +89,8 @@ typedef __m256d four;
 
 static inline four sum_row(const double *p, int64_t len)
 {
-    static const int64_t edge[32] = {-1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1};
+    static const int64_t edge[32] = {-1, -1, -1, -1, -1, -1, -1, -1,
+                                     -1, -1, -1, -1, -1, -1, -1, -1};
     __m256d a = _mm256_setzero_pd(), b = a, c = a, d = a;
     for (; len > 16; len -= 16, p += 16) {
         a = _mm256_add_pd(a, _mm256_loadu_pd(p));
@@ -186,17 +187,19 @@ DEFINE_CSR_SCORES(double, int64_t, f64_i64)
 
 /* ---- one-vs-rest lanes ------------------------------------------------------------------ */
 
+/* lanes_scores visits rows in order, so it knows the weights needed soon. Ahead by 16 nonzeros was
+ * 10% faster than by 8 or 32, and without prefetch it took twice as long (45 classes, d 30837). */
+#define LANES_AHEAD 16
+
 /* Products are added one by one in the order of the row, without fused operations, as hx_lane_dot
  * does. The number of vectors is a constant so that the sums stay in registers; a plain loop over
  * the lanes, left to the compiler, keeps them in memory and takes up to three times as long. */
-#define LANES_AHEAD 8 /* nonzeros */
-
 #define LANES_PREFETCH(VECTORS)                                                                   \
     {                                                                                             \
         const int64_t next = j + LANES_AHEAD < known ? j + LANES_AHEAD : known - 1;               \
         const double *ahead = W + (ptrdiff_t)idx[next] * ld + k;                                  \
         for (int t = 0; t < 4 * (VECTORS); t += 8) HX_PREFETCH(ahead + t);                        \
-        HX_PREFETCH(ahead + 4 * (VECTORS) - 1);                                                   \
+        HX_PREFETCH(ahead + last + 3);                                                            \
     }
 
 #ifdef __AVX2__
