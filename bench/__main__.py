@@ -1,35 +1,75 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Command line of the benchmarks: `python -m bench linear [options]`."""
+"""Command line of the benchmarks: `python -m bench {linear,threads,micro}`."""
 
 import argparse
+import json
 from pathlib import Path
 
-from . import data, linear
+from . import data, linear, micro, plot, summary, threads
+
+LOSSES = ("hinge", "squared_hinge")
+TASKS = ("binary", "ovr")
+OUT = Path(__file__).parent / "out" / "records.jsonl"
 
 
 def main():
     parser = argparse.ArgumentParser(prog="python -m bench")
     area = parser.add_subparsers(dest="area", required=True)
-    p = area.add_parser("linear", help="linear SVMs beside scikit-learn's LinearSVC")
-    p.add_argument("--sets", nargs="+", default=list(data.SHAPES), choices=list(data.SHAPES))
-    p.add_argument("--loss", nargs="+", default=["hinge", "squared_hinge"])
-    p.add_argument("--tasks", nargs="+", default=["binary", "ovr"])
+    p = area.add_parser("linear", help="linear SVMs: hingex beside other libraries")
+    _common(p)
     p.add_argument("--threads", type=int, default=1)
-    p.add_argument("--repeats", type=int, default=3)
-    p.add_argument("--budget", type=float, default=10.0,
-                   help="seconds per setting after which no repeat and no tighter one is tried")
-    p.add_argument("--quick", action="store_true",
-                   help="other libraries only at their default tolerance")
-    p.add_argument("--out", type=Path, default=Path("bench/out/linear.jsonl"))
+    p.add_argument("--budget", type=float, default=30.0,
+                   help="seconds after which a fit is killed; a tenth of it ends the repeats")
+    p.add_argument("--libraries", nargs="+", default=list(linear.ADAPTERS),
+                   choices=linear.ADAPTERS, metavar="NAME", help=" ".join(linear.ADAPTERS))
+    p.add_argument("--plot", type=Path, help="PNG of time against suboptimality")
+    p.add_argument("--clock", choices=("wall", "cpu"), default="wall",
+                   help="of the ratios; cpu for one thread on a busy machine")
+    p.add_argument("--report", type=Path,
+                   help="run nothing: tables, and the plot, of these records")
+    p = area.add_parser("threads", help="hingex with two threads against one")
+    _common(p)
+    p = area.add_parser("micro", help="parsing, prediction, import, small fits, memory")
+    p.add_argument("--repeats", type=int, default=5)
+    p.add_argument("--out", type=Path, default=OUT)
     args = parser.parse_args()
-    args.out.parent.mkdir(parents=True, exist_ok=True)
+
     if data.folder() is None:
         print("HINGEX_DATA is not a folder: synthetic data of the same shapes are used")
-    print("seconds (median wall) to 1e-2 / 1e-3 / 1e-4 / 1e-6 relative suboptimality")
-    records = linear.run(args.sets, args.loss, args.tasks, args.threads, args.repeats,
-                         args.budget, args.quick, args.out)
+    if args.area == "micro":
+        micro.run(args.repeats, args.out)
+    elif args.area == "threads":
+        threads.run(args.sets, args.loss, args.tasks, args.repeats, args.out)
+    elif args.report is None:
+        linear.run(args.sets, args.loss, args.tasks, args.threads, args.repeats, args.budget,
+                   args.libraries, args.out)
+    source = getattr(args, "report", None) or args.out
+    records = [json.loads(line) for line in source.read_text().splitlines()]
+    if args.area == "linear":
+        chosen = [r for r in records if r.get("area") == "linear" and _chosen(args, r)]
+        if args.report is not None:
+            for group in summary.groups(chosen).values():
+                print(summary.task_table(group))
+        print(summary.ratio_tables(chosen, args.clock))
+        if args.plot is not None:
+            plot.draw(chosen, args.plot)
     print()
-    print(linear.markdown(records))
+    print(summary.target_table(records, getattr(args, "clock", "wall")))
+
+
+def _common(p):
+    p.add_argument("--sets", nargs="+", default=list(data.BINARY), choices=list(data.SHAPES),
+                   metavar="SET", help=" ".join(data.SHAPES))
+    p.add_argument("--loss", nargs="+", default=LOSSES, choices=LOSSES)
+    p.add_argument("--tasks", nargs="+", default=TASKS, choices=TASKS)
+    p.add_argument("--repeats", type=int, default=5)
+    p.add_argument("--out", type=Path, default=OUT,
+                   help="records are appended to this file, as JSON lines")
+
+
+def _chosen(args, record):
+    return (record["set"] in args.sets and record["loss"] in args.loss
+            and record["task"] in args.tasks and record["threads"] == args.threads)
 
 
 if __name__ == "__main__":

@@ -27,7 +27,12 @@ SHAPES = {
     "lambdarank": (3005, 301, 95, 5),
     "yeast": (1500, 103, 103, 2),
     "ocr_letters": (52152, 128, 28, 26),
+    "clusters1000": (30000, 100000, 70, 1000),
 }
+BINARY = ("20news", "20news_bigrams", "wordnet_gloss", "debian_sections", "sms_spam")
+OVR = ("20news", "wordnet_gloss", "debian_sections")
+LARGEST = ("20news_bigrams", "debian_sections", "20news")  # by nonzeros
+CLUSTERS = "clusters1000"  # always synthetic
 
 
 def folder():
@@ -37,11 +42,11 @@ def folder():
 
 
 def load(name, split="train"):
-    """(X as CSR, integer class codes, whether the data are real)."""
+    """(X as float32 CSR with int32 indices, class codes 0..K-1, whether the data are real)."""
     path = folder()
-    if path is None:
+    if path is None or name == CLUSTERS:
         X, y = _synthetic(name, split)
-        return X, y, False
+        return _plain(X), y, False
     if name == "ocr_letters":
         z = np.load(path / name / "letters.npz")
         X = sp.csr_matrix(z["X"].astype(np.float32))
@@ -52,7 +57,23 @@ def load(name, split="train"):
         y = z["y"]
     if y.ndim == 2:  # multilabel: its first label
         y = y[:, 0]
-    return X, np.unique(y, return_inverse=True)[1], True
+    return _plain(X), np.unique(y, return_inverse=True)[1], True
+
+
+def load_task(name, task, split="train"):
+    """As `load`; the task "binary" has the upper half of the classes against the lower."""
+    X, y, real = load(name, split)
+    classes = int(y.max()) + 1
+    if task == "binary" and classes > 2:
+        y = (y >= classes // 2).astype(y.dtype)
+    return X, y, real
+
+
+def _plain(X):
+    X = sp.csr_matrix(X, dtype=np.float32)
+    X.sum_duplicates()  # sorts, too
+    X.indptr, X.indices = X.indptr.astype(np.int32), X.indices.astype(np.int32)
+    return X
 
 
 def _synthetic(name, split):
@@ -72,9 +93,3 @@ def _synthetic(name, split):
     X.data /= np.repeat(np.sqrt(np.asarray(X.multiply(X).sum(axis=1)).ravel()),
                         np.diff(X.indptr)).astype(np.float32)
     return X, y
-
-
-def binary_halves(y):
-    """Two classes from many: the upper half of the classes against the lower."""
-    classes = int(y.max()) + 1
-    return (y >= classes // 2).astype(np.int64) if classes > 2 else y

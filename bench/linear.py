@@ -1,129 +1,104 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Linear SVMs: hingex beside scikit-learn's LinearSVC, to the same objective.
+"""Linear SVMs: hingex and the libraries that a user could take instead, to the same objective.
 
-Every library solves every task over a schedule of tolerances, in a process of its own with the
-same thread variables; loading is not timed, conversions that an API makes of a CSR matrix are.
-The objective is recomputed in float64; suboptimality is relative to the lowest objective that
-any run reached, which the hingex run at the tightest tolerance certifies.
+Every library solves every task over its schedule of tolerances or epochs, in a process of its
+own with as many CPUs and threads as the others, one after the other. Timed is `fit`, with the
+conversions that a library's interface forces on the owner of a float32 CSR matrix; loading is
+not. Objectives are recomputed in float64, and suboptimality is relative to an optimum that its
+dual objective certifies. A fit that takes longer than the budget is killed.
 """
 
 import json
-import os
-import subprocess
-import sys
-from pathlib import Path
+import signal
+import time
 
-from . import data
+from . import child, data, summary
 
-ADAPTERS = ("hingex_svc", "sklearn_svc")
-LEVELS = (1e-2, 1e-3, 1e-4, 1e-6)
-SAME = 1e-6  # objectives this close, relatively, are the same
+ADAPTERS = (
+    "hingex_svc", "sklearn_svc", "sklearn_sgd", "liblinear_official", "liblinear_multicore",
+    "libpecos", "snapml", "cyanure", "vowpalwabbit",
+)  # fmt: skip
+REFERENCE_TOL = 1e-8
+REFERENCE_SECONDS = 900
 
 
-def run(sets, losses, tasks, threads, repeats, budget, quick, out):
-    """Run the tasks in turn; returns the records, and appends them to `out` as JSON lines."""
-    env = os.environ | {
-        name: str(threads)
-        for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
-    }
-    records = []
+def run(sets, losses, tasks, threads, repeats, budget, libraries, out):
+    """Run the tasks in turn, print them, and append their records to `out` as JSON lines."""
+    run_id = time.strftime("%Y-%m-%dT%H:%M:%S")
+    missing = set()
     for name in sets:
-        classes = data.SHAPES[name][3]
         for task in tasks:
-            if task == "ovr" and classes == 2:
+            if task == "ovr" and data.SHAPES[name][3] == 2:
                 continue
             for loss in losses:
+                spec = {"set": name, "task": task, "loss": loss, "C": 1.0, "threads": threads,
+                        "repeats": repeats, "budget": budget}  # fmt: skip
+                optimum = reference(spec, out.parent / "optima.json")
+                spec["optimum"] = optimum["objective"]
+                spec["certified"] = optimum["objective"] / optimum["dual"] - 1
                 group = []
-                for adapter in ADAPTERS:
-                    spec = {"adapter": adapter, "set": name, "task": task, "loss": loss, "C": 1.0,
-                            "threads": threads, "repeats": repeats, "budget": budget,
-                            "quick": quick}
-                    group += _worker(spec, env, budget)
-                records += group
-                with out.open("a") as file:
-                    file.writelines(json.dumps(record) + "\n" for record in group)
-                _print_task(group)
+                for library in libraries:
+                    if library not in missing:
+                        group += _library(spec | {"adapter": library}, missing)
+                for record in group:
+                    record |= {"area": "linear", "run": run_id, "optimum": spec["optimum"],
+                               "certified": spec["certified"]}  # fmt: skip
+                append(out, group)
+                print(summary.task_table(group), flush=True)
+
+
+def append(out, records):
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with out.open("a") as file:
+        file.writelines(json.dumps(record) + "\n" for record in records)
+
+
+def reference(spec, cache):
+    """Optimum and certificate of a task, from the cache if they are there."""
+    real = data.folder() is not None and spec["set"] != data.CLUSTERS
+    key = "/".join((spec["set"], spec["task"], spec["loss"], "real" if real else "synthetic"))
+    known = json.loads(cache.read_text()) if cache.exists() else {}
+    if key not in known:
+        job = spec | {"reference": REFERENCE_TOL, "budget": REFERENCE_SECONDS}
+        records, code = child.run("bench.worker", job, spec["threads"])
+        if code or not records:
+            raise RuntimeError(f"no optimum for {key}: the process ended with {code}")
+        known = json.loads(cache.read_text()) if cache.exists() else {}
+        known[key] = records[0]
+        cache.parent.mkdir(parents=True, exist_ok=True)
+        cache.write_text(json.dumps(known, indent=1))
+    return known[key]
+
+
+def _library(spec, missing):
+    """The records of one library; its last one says so when a fit was killed."""
+    records = []
+    for default in (True, False):
+        found, code = child.run("bench.worker", spec | {"default": default}, spec["threads"])
+        if found and "skipped" in found[0]:
+            missing.add(spec["adapter"])
+            print(f"skipped {spec['adapter']}: {found[0]['skipped']}", flush=True)
+            return []
+        if found and "unfit" in found[0]:
+            print(f"skipped on {spec['set']}: {found[0]['unfit']}", flush=True)
+            return []
+        if not found:
+            if code:
+                print(f"{spec['adapter']} on {spec['set']}: ended with {code} before any fit")
+            return []
+        ready, *found = found
+        records += found
+        if code == 0:
+            break
+        how = "killed" if code == -getattr(signal, "SIGALRM", 0) else "crashed"
+        print(f"{ready['ready']} on {spec['set']} {spec['task']} {spec['loss']}: {how} ("
+              + (f"a fit took more than {spec['budget']:g} s)" if how == "killed" else f"{code})"),
+              flush=True)  # fmt: skip
+        if records or not default:  # otherwise the default fit was too slow: again without it
+            if how == "killed":
+                records.append({
+                    **{k: spec[k] for k in ("set", "task", "loss", "C", "threads", "budget")},
+                    "kind": "killed", "library": ready["ready"], "version": ready["version"],
+                })  # fmt: skip
+            break
     return records
-
-
-def _worker(spec, env, budget):
-    """Records of one worker; those printed before it ran out of time when it does."""
-    command = [sys.executable, "-m", "bench.worker", json.dumps(spec)]
-    process = subprocess.Popen(command, env=env, stdout=subprocess.PIPE, text=True,
-                               cwd=Path(__file__).parents[1])
-    try:
-        text, _ = process.communicate(timeout=12 * budget + 120)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        text, _ = process.communicate()
-    if process.returncode not in (0, -9):
-        raise RuntimeError(f"worker failed: {spec}")
-    return [json.loads(line) for line in text.splitlines() if line.startswith("{")]
-
-
-def time_to(records, objective):
-    """Least wall time of a run whose objective is at most `objective`; None when none is."""
-    return min((r["wall"] for r in records if r["objective"] <= objective), default=None)
-
-
-def summarise(group):
-    """Figures of one task: seconds to each level, and to LinearSVC's own default result."""
-    best = min(r["objective"] for r in group)
-    by_library = {}
-    for record in group:
-        by_library.setdefault(record["library"], []).append(record)
-    row = {"set": group[0]["set"], "task": group[0]["task"], "loss": group[0]["loss"]}
-    for library, records in by_library.items():
-        for level in LEVELS:
-            row[library, level] = time_to(records, best * (1 + level))
-        default = [r for r in records if r["is_default"]] or records[-1:]
-        row[library, "default"] = default[0]["wall"]
-        row[library, "suboptimality"] = default[0]["objective"] / best - 1
-    if {"hingex", "LinearSVC"} <= by_library.keys():
-        # The same objective, wherever LinearSVC's default stopped, to a part in a million.
-        target = max(row["LinearSVC", "suboptimality"], SAME)
-        same = time_to(by_library["hingex"], best * (1 + target))
-        row["same"] = row["LinearSVC", "default"] / same if same else None
-    return row
-
-
-def _print_task(group):
-    row = summarise(group)
-    times = "   ".join(
-        f"{library} " + " / ".join(_seconds(row.get((library, level))) for level in LEVELS)
-        for library in ("hingex", "LinearSVC")
-    )
-    ratio = row.get("same")
-    print(f"{row['set']:16s} {row['task']:6s} {row['loss']:13s} {times}   LinearSVC's default "
-          f"{_seconds(row.get(('LinearSVC', 'default')))} at "
-          f"{row.get(('LinearSVC', 'suboptimality'), float('nan')):.0e}, hingex to the same "
-          f"{f'{ratio:.1f}x faster' if ratio else 'never'}", flush=True)
-
-
-def _seconds(t):
-    return "never" if t is None else f"{t:.3f}"
-
-
-def markdown(records):
-    """The table of RESULTS.md."""
-    groups = {}
-    for r in records:
-        groups.setdefault((r["set"], r["task"], r["loss"]), []).append(r)
-    lines = [
-        "| set | task | loss | hingex to 1e-2 / 1e-3 / 1e-4 / 1e-6 | LinearSVC to the same | "
-        "LinearSVC at its default: seconds, suboptimality | hingex faster to that objective |",
-        "|---|---|---|---|---|---|---|",
-    ]
-    for group in groups.values():
-        row = summarise(group)
-        times = {
-            library: " / ".join(_seconds(row.get((library, level))) for level in LEVELS)
-            for library in ("hingex", "LinearSVC")
-        }
-        ratio = f"{row['same']:.1f}x" if row.get("same") else "-"
-        lines.append(
-            f"| {row['set']} | {row['task']} | {row['loss']} | {times['hingex']} | "
-            f"{times['LinearSVC']} | {_seconds(row['LinearSVC', 'default'])}, "
-            f"{row['LinearSVC', 'suboptimality']:.0e} | {ratio} |"
-        )
-    return "\n".join(lines)

@@ -570,7 +570,7 @@ def test_kernel_checks_its_arrays():
     cd = kernels("dual_cd").DualCD
     with pytest.raises(ValueError, match="do not fit"):
         cd(_validate.as_rows(X), y.astype(np.int32), np.empty(3, np.float32), None, 1.0, 0,
-           np.zeros((24, 1)), np.zeros((4, 1)), 1, 0.0, 1.0, 0, 1)
+           np.zeros((24, 1)), np.zeros((4, 1)), 1, False, 0.0, 1.0, 0, 1)
 
 
 # ---- bits
@@ -597,7 +597,9 @@ def bits(fit):
 @pytest.mark.parametrize("loss", LOSSES)
 @pytest.mark.parametrize("classes", [3, 70])
 @pytest.mark.parametrize("layout", ["csr", "csr f32 i64", "dense"])
-def test_same_bits_for_any_number_of_threads(loss, classes, layout):
+@pytest.mark.parametrize("single_from", [0, 10**9])
+def test_same_bits_for_any_number_of_threads(loss, classes, layout, single_from, monkeypatch):
+    monkeypatch.setattr(dual_cd, "SINGLE_FROM", single_from)
     X, y = big_problem(classes, n=300 if classes == 70 else 1500)
     if layout == "dense":
         X = X.toarray()
@@ -609,6 +611,22 @@ def test_same_bits_for_any_number_of_threads(loss, classes, layout):
         assert bits(solve(X, y, loss=loss, tol=1e-2, C=0.1, threads=threads)) == bits(first)
     other = solve(X, y, loss=loss, tol=1e-2, C=0.1, seed=1)
     assert bits(other) != bits(first)
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize("intercept", ["none", "regularized", "unregularized"])
+@pytest.mark.parametrize("classes", [3, 7, 21, 70])
+def test_single_precision_weights_are_only_a_start(loss, intercept, classes, monkeypatch):
+    X, y = big_problem(classes, n=300)
+    options = {"loss": loss, "C": 0.5, "intercept": intercept}
+    fits = []
+    for single_from in (0, 10**9):
+        monkeypatch.setattr(dual_cd, "SINGLE_FROM", single_from)
+        for tol in (1e-2, 1e-7):
+            fits.append(solve(X, y, tol=tol, max_iter=10_000, **options))
+            verify(fits[-1], X, y, **options)
+    assert bits(fits[0]) != bits(fits[2])
+    assert_allclose(fits[1].primal, fits[3].primal, rtol=1e-6)
 
 
 @pytest.mark.usefixtures("always_threads")

@@ -41,6 +41,7 @@ from ..stop import HISTORY_DTYPE, Monitor, State
 LOSS_CODES = {"hinge": 0, "squared_hinge": 1}  # as in src/core/loss/losses.def
 
 BLOCK = 64  # classes a block can hold: the bits of a row's mask
+SINGLE_FROM = 100_000  # weights: fewer lie in the second-level cache in double precision too
 THREADS_FROM = 1e6  # multiply-adds an epoch: below, waking threads costs more than it saves
 WARM_EPOCHS = 2  # before the intercept starts to move by proximal steps
 SMALL = 0.05  # curvature of those steps, in mean squared row norms
@@ -49,7 +50,7 @@ SMALL = 0.05  # curvature of those steps, in mean squared row norms
 SMALL_LEAST = 0.5
 # Problems this small (multiply-adds of all epochs) are solved to rounding error: it takes less
 # than some milliseconds, and then weights equal repeated rows to the last digits.
-POLISH_WORK = 2e5
+POLISH_WORK = 4e4
 POLISH_VIOLATION = 1e-11
 
 
@@ -138,6 +139,7 @@ def solve(
         alpha,
         weights,
         blocks,
+        start is None and d * lanes >= SINGLE_FROM,
         size,
         small,
         seed,
@@ -196,6 +198,7 @@ def solve(
             track.report(cd.logged)
             epoch = cd.epoch
         intercepts = np.empty(lanes)
+        cd.finish()
         cd.intercepts(intercepts)
     finally:
         monitor.close()

@@ -2,7 +2,6 @@
  *
  * Compiled once per instruction set with -DHX_ISA=<name>; see dispatch.h.
  */
-#include "dispatch.h"
 #include "vec.h"
 
 #ifdef __AVX2__
@@ -180,126 +179,127 @@ static inline void total_rows(const four *rows, double *out)
         }                                                                                         \
     }
 
-DEFINE_CSR_SCORES(float, int32_t, f32_i32)
-DEFINE_CSR_SCORES(float, int64_t, f32_i64)
-DEFINE_CSR_SCORES(double, int32_t, f64_i32)
-DEFINE_CSR_SCORES(double, int64_t, f64_i64)
+#define X(T, I, SUF) DEFINE_CSR_SCORES(T, I, SUF)
+HX_ROW_TYPES
+#undef X
 
 /* ---- one-vs-rest lanes ------------------------------------------------------------------ */
-
-/* lanes_scores visits rows in order, so it knows the weights needed soon. Ahead by 16 nonzeros was
- * 10% faster than by 8 or 32, and without prefetch it took twice as long (45 classes, d 30837). */
-#define LANES_AHEAD 16
 
 /* Products are added one by one in the order of the row, without fused operations, as hx_lane_dot
  * does. The number of vectors is a constant so that the sums stay in registers; a plain loop over
  * the lanes, left to the compiler, keeps them in memory and takes up to three times as long. */
-#define LANES_PREFETCH(VECTORS)                                                                   \
-    {                                                                                             \
-        const int64_t next = j + LANES_AHEAD < known ? j + LANES_AHEAD : known - 1;               \
-        const double *ahead = W + (ptrdiff_t)idx[next] * ld + k;                                  \
-        for (int t = 0; t < 4 * (VECTORS); t += 8) HX_PREFETCH(ahead + t);                        \
-        HX_PREFETCH(ahead + last + 3);                                                            \
-    }
+#ifdef __GNUC__
+typedef double vec_w64 __attribute__((vector_size(32), aligned(8), may_alias));
+typedef float vec_w32 __attribute__((vector_size(32), aligned(4), may_alias));
 
 #ifdef __AVX2__
-#define LANES_DOT_CASE(VECTORS)                                                                   \
+#define MOST_VECTORS 12
+#else
+#define MOST_VECTORS 6
+#endif
+
+/* lanes_scores visits rows in order, so it knows which weights are needed soon. Ahead by 16 nonzeros
+ * was faster by a tenth than by 8 or 32; no prefetch took twice as long (45 classes, d 30837). */
+#define LANES_AHEAD 16
+
+#define LANES_PREFETCH(VECTORS, W_T)                                                              \
+    {                                                                                             \
+        const int64_t next = j + LANES_AHEAD < known ? j + LANES_AHEAD : known - 1;               \
+        const W_T *ahead = W + (ptrdiff_t)idx[next] * ld + k;                                     \
+        for (int64_t t = 0; t < wide * (VECTORS); t += 64 / sizeof(W_T)) HX_PREFETCH(ahead + t);  \
+        HX_PREFETCH(ahead + last + wide - 1);                                                     \
+    }
+
+#define LANES_DOT_CASE(VECTORS, W_T, VEC)                                                         \
     case VECTORS: {                                                                               \
-        __m256d sum[VECTORS];                                                                     \
-        _Pragma("GCC unroll 12") for (int q = 0; q < (VECTORS); q++) sum[q] = _mm256_setzero_pd();\
+        VEC sum[VECTORS];                                                                         \
+        _Pragma("GCC unroll 12") for (int q = 0; q < (VECTORS); q++) sum[q] = (VEC){0};           \
         for (int64_t j = 0; j < len; j++) {                                                       \
-            const __m256d x = _mm256_set1_pd((double)v[j * vs]);                                  \
-            const double *w = W + (ptrdiff_t)(idx ? (int64_t)idx[j] : j) * ld + k;                \
-            if (known) LANES_PREFETCH(VECTORS)                                                    \
-            _Pragma("GCC unroll 12") for (int q = 0; q < (VECTORS); q++) sum[q] = _mm256_add_pd(  \
-                sum[q], _mm256_mul_pd(x, _mm256_loadu_pd(w + (q < (VECTORS) - 1 ? 4 * q : last))));\
+            const W_T x = (W_T)v[j * vs];                                                         \
+            const W_T *w = W + (ptrdiff_t)(idx ? (int64_t)idx[j] : j) * ld + k;                   \
+            if (known) LANES_PREFETCH(VECTORS, W_T)                                               \
+            _Pragma("GCC unroll 12") for (int q = 0; q < (VECTORS); q++)                          \
+                sum[q] += x * *(const VEC *)(w + (q < (VECTORS) - 1 ? wide * q : last));          \
         }                                                                                         \
         _Pragma("GCC unroll 12") for (int q = 0; q < (VECTORS); q++)                              \
-            _mm256_storeu_pd(out + k + (q < (VECTORS) - 1 ? 4 * q : last), sum[q]);               \
+            *(VEC *)(out + k + (q < (VECTORS) - 1 ? wide * q : last)) = sum[q];                   \
         break;                                                                                    \
     }
-#else
-#define LANES_DOT_CASE(VECTORS)                                                                   \
-    case VECTORS: {                                                                               \
-        double sum[4 * (VECTORS)] = {0};                                                          \
-        for (int64_t j = 0; j < len; j++) {                                                       \
-            const double x = (double)v[j * vs];                                                   \
-            const double *w = W + (ptrdiff_t)(idx ? (int64_t)idx[j] : j) * ld + k;                \
-            if (known) LANES_PREFETCH(VECTORS)                                                    \
-            for (int t = 0; t < 4 * (VECTORS) - 4; t++) sum[t] += x * w[t];                       \
-            for (int t = 0; t < 4; t++) sum[4 * (VECTORS) - 4 + t] += x * w[last + t];            \
-        }                                                                                         \
-        for (int t = 0; t < 4 * (VECTORS) - 4; t++) out[k + t] = sum[t];                          \
-        for (int t = 0; t < 4; t++) out[k + last + t] = sum[4 * (VECTORS) - 4 + t];               \
-        break;                                                                                    \
-    }
-#endif
 
 /* Every pass reads the row again, so there are as few as the registers allow, of equal width. The
  * last pass, and a pass's last vector, may overlap lanes already done: same bits for them. */
-#define DEFINE_LANES(T, I, SUF)                                                                   \
-    static inline __attribute__((always_inline)) void lanes_dot_body_##SUF(                       \
-        const T *restrict v, ptrdiff_t vs, const I *restrict idx, int64_t len, int64_t known,     \
-        const double *restrict W, ptrdiff_t ld, int64_t lanes, double *restrict out)              \
-    {                                                                                             \
-        if (lanes < 4) {                                                                          \
-            for (int64_t k = 0; k < lanes; k++) {                                                 \
-                double sum = 0;                                                                   \
-                for (int64_t j = 0; j < len; j++)                                                 \
-                    sum += (double)v[j * vs] * W[(ptrdiff_t)(idx ? (int64_t)idx[j] : j) * ld + k];\
-                out[k] = sum;                                                                     \
-            }                                                                                     \
-            return;                                                                               \
-        }                                                                                         \
-        const int64_t vectors = (lanes + 3) / 4, passes = (vectors + 11) / 12;                    \
-        const int64_t width = (vectors + passes - 1) / passes;                                    \
-        for (int64_t p = 0; p < passes; p++) {                                                    \
-            const int64_t latest = lanes > 4 * width ? lanes - 4 * width : 0;                     \
-            const int64_t k = p * 4 * width < latest ? p * 4 * width : latest;                    \
-            const int64_t last = lanes - k < 4 * width ? lanes - k - 4 : 4 * width - 4;           \
-            switch (width) {                                                                      \
-                LANES_DOT_CASE(1)                                                                 \
-                LANES_DOT_CASE(2)                                                                 \
-                LANES_DOT_CASE(3)                                                                 \
-                LANES_DOT_CASE(4)                                                                 \
-                LANES_DOT_CASE(5)                                                                 \
-                LANES_DOT_CASE(6)                                                                 \
-                LANES_DOT_CASE(7)                                                                 \
-                LANES_DOT_CASE(8)                                                                 \
-                LANES_DOT_CASE(9)                                                                 \
-                LANES_DOT_CASE(10)                                                                \
-                LANES_DOT_CASE(11)                                                                \
-                LANES_DOT_CASE(12)                                                                \
-            }                                                                                     \
+#define LANES_DOT_BY_VECTORS(W_T, VEC)                                                            \
+    const int64_t wide = sizeof(VEC) / sizeof(W_T), vectors = (lanes + wide - 1) / wide;          \
+    const int64_t passes = (vectors + MOST_VECTORS - 1) / MOST_VECTORS;                           \
+    const int64_t width = (vectors + passes - 1) / passes;                                        \
+    const int64_t latest = lanes > wide * width ? lanes - wide * width : 0;                       \
+    for (int64_t p = 0; p < passes && lanes >= wide; p++) {                                       \
+        const int64_t k = p * wide * width < latest ? p * wide * width : latest;                  \
+        const int64_t last = (lanes - k < wide * width ? lanes - k : wide * width) - wide;        \
+        switch (width) {                                                                          \
+            LANES_DOT_CASE(1, W_T, VEC)                                                           \
+            LANES_DOT_CASE(2, W_T, VEC)                                                           \
+            LANES_DOT_CASE(3, W_T, VEC)                                                           \
+            LANES_DOT_CASE(4, W_T, VEC)                                                           \
+            LANES_DOT_CASE(5, W_T, VEC)                                                           \
+            LANES_DOT_CASE(6, W_T, VEC)                                                           \
+            LANES_DOT_CASE(7, W_T, VEC)                                                           \
+            LANES_DOT_CASE(8, W_T, VEC)                                                           \
+            LANES_DOT_CASE(9, W_T, VEC)                                                           \
+            LANES_DOT_CASE(10, W_T, VEC)                                                          \
+            LANES_DOT_CASE(11, W_T, VEC)                                                          \
+            LANES_DOT_CASE(12, W_T, VEC)                                                          \
         }                                                                                         \
     }                                                                                             \
-    static void lanes_dot_##SUF(const T *restrict v, ptrdiff_t vs, const I *restrict idx,         \
-                                int64_t len, const double *restrict W, ptrdiff_t ld,              \
-                                int64_t lanes, double *restrict out)                              \
+    if (lanes >= wide) return;
+#else
+#define LANES_DOT_BY_VECTORS(W_T, VEC)
+#endif
+
+#define DEFINE_LANES(T, I, SUF, W_T, WS)                                                          \
+    static HX_INLINE void lanes_##SUF##_##WS(const T *restrict v, ptrdiff_t vs,                   \
+                                             const I *restrict idx, int64_t len, int64_t known,   \
+                                             const W_T *restrict W, ptrdiff_t ld, int64_t lanes,  \
+                                             W_T *restrict out)                                   \
     {                                                                                             \
-        lanes_dot_body_##SUF(v, vs, idx, len, 0, W, ld, lanes, out);                              \
+        LANES_DOT_BY_VECTORS(W_T, vec_##WS)                                                       \
+        for (int64_t k = 0; k < lanes; k++) {                                                     \
+            W_T sum = 0;                                                                          \
+            for (int64_t j = 0; j < len; j++)                                                     \
+                sum += (W_T)v[j * vs] * W[(ptrdiff_t)(idx ? (int64_t)idx[j] : j) * ld + k];       \
+            out[k] = sum;                                                                         \
+        }                                                                                         \
     }                                                                                             \
-    static void lanes_scores_##SUF(const T *restrict v, const I *restrict idx, int64_t len,       \
-                                   int64_t known, const double *restrict W, ptrdiff_t ld,         \
-                                   int64_t lanes, double *restrict out)                           \
+    static void lanes_dot_##SUF##_##WS(const T *restrict v, ptrdiff_t vs, const I *restrict idx,  \
+                                       int64_t len, const W_T *restrict W, ptrdiff_t ld,          \
+                                       int64_t lanes, W_T *restrict out)                          \
     {                                                                                             \
-        lanes_dot_body_##SUF(v, 1, idx, len, known, W, ld, lanes, out);                           \
+        lanes_##SUF##_##WS(v, vs, idx, len, 0, W, ld, lanes, out);                                \
     }                                                                                             \
-    static void lanes_axpy_##SUF(const T *restrict v, ptrdiff_t vs, const I *restrict idx,        \
-                                 int64_t len, const double *restrict delta, int64_t lanes,        \
-                                 double *restrict W, ptrdiff_t ld)                                \
+    static void lanes_axpy_##SUF##_##WS(const T *restrict v, ptrdiff_t vs, const I *restrict idx, \
+                                        int64_t len, const W_T *restrict delta, int64_t lanes,    \
+                                        W_T *restrict W, ptrdiff_t ld)                            \
     {                                                                                             \
         for (int64_t j = 0; j < len; j++) {                                                       \
-            const double x = (double)v[j * vs];                                                   \
-            double *restrict w = W + (ptrdiff_t)(idx ? (int64_t)idx[j] : j) * ld;                 \
+            const W_T x = (W_T)v[j * vs];                                                         \
+            W_T *restrict w = W + (ptrdiff_t)(idx ? (int64_t)idx[j] : j) * ld;                    \
             for (int64_t k = 0; k < lanes; k++) w[k] += x * delta[k];                             \
         }                                                                                         \
     }
 
-DEFINE_LANES(float, int32_t, f32_i32)
-DEFINE_LANES(float, int64_t, f32_i64)
-DEFINE_LANES(double, int32_t, f64_i32)
-DEFINE_LANES(double, int64_t, f64_i64)
+#define X(T, I, SUF, W_T, WS) DEFINE_LANES(T, I, SUF, W_T, WS)
+HX_LANES_TYPES
+#undef X
+
+#define X(T, I, SUF)                                                                              \
+    static void lanes_scores_##SUF(const T *restrict v, const I *restrict idx, int64_t len,       \
+                                   int64_t known, const double *restrict W, ptrdiff_t ld,         \
+                                   int64_t lanes, double *restrict out)                           \
+    {                                                                                             \
+        lanes_##SUF##_w64(v, 1, idx, len, known, W, ld, lanes, out);                              \
+    }
+HX_ROW_TYPES
+#undef X
 
 /* ---- Gram matrix ------------------------------------------------------------------------- */
 
@@ -366,21 +366,13 @@ const hx_isa HX_CAT(hx_isa_, HX_ISA) = {
     .dot_f64 = dot_f64,
     .axpy_f32 = axpy_f32,
     .axpy_f64 = axpy_f64,
-    .lanes_dot_f32_i32 = lanes_dot_f32_i32,
-    .lanes_dot_f32_i64 = lanes_dot_f32_i64,
-    .lanes_dot_f64_i32 = lanes_dot_f64_i32,
-    .lanes_dot_f64_i64 = lanes_dot_f64_i64,
-    .lanes_axpy_f32_i32 = lanes_axpy_f32_i32,
-    .lanes_scores_f32_i32 = lanes_scores_f32_i32,
-    .csr_scores_f32_i32 = csr_scores_f32_i32,
-    .lanes_axpy_f32_i64 = lanes_axpy_f32_i64,
-    .lanes_scores_f32_i64 = lanes_scores_f32_i64,
-    .csr_scores_f32_i64 = csr_scores_f32_i64,
-    .lanes_axpy_f64_i32 = lanes_axpy_f64_i32,
-    .lanes_scores_f64_i32 = lanes_scores_f64_i32,
-    .csr_scores_f64_i32 = csr_scores_f64_i32,
-    .lanes_axpy_f64_i64 = lanes_axpy_f64_i64,
-    .lanes_scores_f64_i64 = lanes_scores_f64_i64,
-    .csr_scores_f64_i64 = csr_scores_f64_i64,
+#define X(T, I, SUF, W_T, WS)                                                                     \
+    .lanes_dot_##SUF##_##WS = lanes_dot_##SUF##_##WS,                                             \
+    .lanes_axpy_##SUF##_##WS = lanes_axpy_##SUF##_##WS,
+    HX_LANES_TYPES
+#undef X
+#define X(T, I, SUF) .lanes_scores_##SUF = lanes_scores_##SUF, .csr_scores_##SUF = csr_scores_##SUF,
+    HX_ROW_TYPES
+#undef X
     .gram = gram,
 };

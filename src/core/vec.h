@@ -36,8 +36,10 @@ static inline int64_t hx_row_len(const hx_rows *X, int64_t i)
 
 #if defined(__GNUC__)
 #define HX_PREFETCH(p) __builtin_prefetch(p)
+#define HX_INLINE inline __attribute__((always_inline))
 #else
 #define HX_PREFETCH(p) ((void)(p))
+#define HX_INLINE inline
 #endif
 
 /* Whether all of idx[0..count) lie in 0..d-1. No branches: the highest bit of f | (top - f) is set
@@ -109,35 +111,7 @@ HX_DEFINE_FIT(int64_t, uint64_t)
         }                                                                                         \
     }                                                                                             \
                                                                                                   \
-    /* One lane of W: the same products in the same order as lanes_dot, hence the same bits. */   \
-    static inline double hx_lane_dot_##SUF(const hx_rows *X, const T *v, const I *idx,            \
-                                           int64_t len, const double *w, ptrdiff_t ld)            \
-    {                                                                                             \
-        double a = 0;                                                                             \
-        if (idx)                                                                                  \
-            for (int64_t j = 0; j < len; j++) a += (double)v[j] * w[(ptrdiff_t)idx[j] * ld];      \
-        else                                                                                      \
-            for (int64_t j = 0; j < len; j++) a += (double)v[j * X->cs] * w[j * ld];              \
-        return a;                                                                                 \
-    }                                                                                             \
-                                                                                                  \
-    static inline void hx_lane_axpy_##SUF(const hx_rows *X, double alpha, const T *v,             \
-                                          const I *idx, int64_t len, double *w, ptrdiff_t ld)     \
-    {                                                                                             \
-        if (idx)                                                                                  \
-            for (int64_t j = 0; j < len; j++) w[(ptrdiff_t)idx[j] * ld] += (double)v[j] * alpha;  \
-        else                                                                                      \
-            for (int64_t j = 0; j < len; j++) w[j * ld] += (double)v[j * X->cs] * alpha;          \
-    }                                                                                             \
-                                                                                                  \
-    static inline void hx_lanes_dot_##SUF(const hx_rows *X, const T *v, const I *idx,             \
-                                          int64_t len, const double *W, ptrdiff_t ld,             \
-                                          int64_t lanes, double *out)                             \
-    {                                                                                             \
-        X->isa->lanes_dot_##SUF(v, idx ? 1 : X->cs, idx, len, W, ld, lanes, out);                 \
-    }                                                                                             \
-                                                                                                  \
-    /* The same with prefetches: idx[0..known) may be read, across the row's end. */              \
+    /* hx_lanes_dot with prefetches: idx[0..known) may be read, across the row's end. */          \
     static inline void hx_lanes_scores_##SUF(const hx_rows *X, const T *v, const I *idx,          \
                                              int64_t len, int64_t known, const double *W,         \
                                              ptrdiff_t ld, int64_t lanes, double *out)            \
@@ -145,7 +119,7 @@ HX_DEFINE_FIT(int64_t, uint64_t)
         if (idx)                                                                                  \
             X->isa->lanes_scores_##SUF(v, idx, len, known, W, ld, lanes, out);                    \
         else                                                                                      \
-            hx_lanes_dot_##SUF(X, v, idx, len, W, ld, lanes, out);                                \
+            X->isa->lanes_dot_##SUF##_w64(v, X->cs, NULL, len, W, ld, lanes, out);                \
     }                                                                                             \
                                                                                                   \
     /* out[i - begin] = x_i . w for CSR rows begin..end-1, and room for three more numbers;       \
@@ -155,13 +129,6 @@ HX_DEFINE_FIT(int64_t, uint64_t)
                                            double *out)                                           \
     {                                                                                             \
         X->isa->csr_scores_##SUF(X, begin, end, w, out);                                          \
-    }                                                                                             \
-                                                                                                  \
-    static inline void hx_lanes_axpy_##SUF(const hx_rows *X, const double *delta, const T *v,     \
-                                           const I *idx, int64_t len, int64_t lanes, double *W,   \
-                                           ptrdiff_t ld)                                          \
-    {                                                                                             \
-        X->isa->lanes_axpy_##SUF(v, idx ? 1 : X->cs, idx, len, delta, lanes, W, ld);              \
     }                                                                                             \
                                                                                                   \
     static inline double hx_sqnorm_##SUF(const hx_rows *X, const T *v, const I *idx, int64_t len) \
@@ -190,10 +157,46 @@ HX_DEFINE_FIT(int64_t, uint64_t)
             for (int64_t j = 0; j < most; j += 64 / (int64_t)sizeof(I)) HX_PREFETCH(idx + j);     \
     }
 
+/* One lane of W, the same products in the same order as lanes_dot, hence the same bits; and all. */
+#define HX_DEFINE_LANE_OPS(T, I, SUF, W_T, WS)                                                    \
+    static inline W_T hx_lane_dot_##SUF##_##WS(const hx_rows *X, const T *v, const I *idx,        \
+                                               int64_t len, const W_T *w, ptrdiff_t ld)           \
+    {                                                                                             \
+        W_T a = 0;                                                                                \
+        if (idx)                                                                                  \
+            for (int64_t j = 0; j < len; j++) a += (W_T)v[j] * w[(ptrdiff_t)idx[j] * ld];         \
+        else                                                                                      \
+            for (int64_t j = 0; j < len; j++) a += (W_T)v[j * X->cs] * w[j * ld];                 \
+        return a;                                                                                 \
+    }                                                                                             \
+    static inline void hx_lane_axpy_##SUF##_##WS(const hx_rows *X, W_T alpha, const T *v,         \
+                                                 const I *idx, int64_t len, W_T *w, ptrdiff_t ld) \
+    {                                                                                             \
+        if (idx)                                                                                  \
+            for (int64_t j = 0; j < len; j++) w[(ptrdiff_t)idx[j] * ld] += (W_T)v[j] * alpha;     \
+        else                                                                                      \
+            for (int64_t j = 0; j < len; j++) w[j * ld] += (W_T)v[j * X->cs] * alpha;             \
+    }                                                                                             \
+    static inline void hx_lanes_dot_##SUF##_##WS(const hx_rows *X, const T *v, const I *idx,      \
+                                                 int64_t len, const W_T *W, ptrdiff_t ld,         \
+                                                 int64_t lanes, W_T *out)                         \
+    {                                                                                             \
+        X->isa->lanes_dot_##SUF##_##WS(v, idx ? 1 : X->cs, idx, len, W, ld, lanes, out);          \
+    }                                                                                             \
+    static inline void hx_lanes_axpy_##SUF##_##WS(const hx_rows *X, const W_T *delta, const T *v, \
+                                                  const I *idx, int64_t len, int64_t lanes,       \
+                                                  W_T *W, ptrdiff_t ld)                           \
+    {                                                                                             \
+        X->isa->lanes_axpy_##SUF##_##WS(v, idx ? 1 : X->cs, idx, len, delta, lanes, W, ld);       \
+    }
+
 HX_DEFINE_ROW_OPS(float, int32_t, f32, f32_i32)
 HX_DEFINE_ROW_OPS(float, int64_t, f32, f32_i64)
 HX_DEFINE_ROW_OPS(double, int32_t, f64, f64_i32)
 HX_DEFINE_ROW_OPS(double, int64_t, f64, f64_i64)
+#define X(T, I, SUF, W_T, WS) HX_DEFINE_LANE_OPS(T, I, SUF, W_T, WS)
+HX_LANES_TYPES
+#undef X
 
 /* Pick by the type of the value pointer v and the index pointer i. */
 #define HX_PICK(NAME, v, i)                                                                       \
@@ -208,11 +211,25 @@ HX_DEFINE_ROW_OPS(double, int64_t, f64, f64_i64)
         (X, i, pv, pi)
 #define hx_dot(X, v, idx, len, w) HX_PICK(hx_dot, v, idx)(X, v, idx, len, w)
 #define hx_axpy(X, a, v, idx, len, w) HX_PICK(hx_axpy, v, idx)(X, a, v, idx, len, w)
-#define hx_lane_dot(X, v, idx, len, w, ld) HX_PICK(hx_lane_dot, v, idx)(X, v, idx, len, w, ld)
+/* The same, and by the type of the weights. */
+#define HX_PICK_W(NAME, v, i, w)                                                                  \
+    _Generic((w),                                                                                 \
+        const double *: HX_PICK_WS(NAME, v, i, w64),                                              \
+        double *: HX_PICK_WS(NAME, v, i, w64),                                                    \
+        default: HX_PICK_WS(NAME, v, i, w32))
+#define HX_PICK_WS(NAME, v, i, WS)                                                                \
+    _Generic((v),                                                                                 \
+        const float *: _Generic((i), const int32_t *: NAME##_f32_i32_##WS,                        \
+                                default: NAME##_f32_i64_##WS),                                    \
+        default: _Generic((i), const int32_t *: NAME##_f64_i32_##WS,                              \
+                          default: NAME##_f64_i64_##WS))
+#define hx_lane_dot(X, v, idx, len, w, ld) HX_PICK_W(hx_lane_dot, v, idx, w)(X, v, idx, len, w, ld)
 #define hx_lane_axpy(X, a, v, idx, len, w, ld)                                                    \
-    HX_PICK(hx_lane_axpy, v, idx)(X, a, v, idx, len, w, ld)
+    HX_PICK_W(hx_lane_axpy, v, idx, w)(X, a, v, idx, len, w, ld)
 #define hx_lanes_dot(X, v, idx, len, W, ld, lanes, out)                                           \
-    HX_PICK(hx_lanes_dot, v, idx)(X, v, idx, len, W, ld, lanes, out)
+    HX_PICK_W(hx_lanes_dot, v, idx, W)(X, v, idx, len, W, ld, lanes, out)
+#define hx_lanes_axpy(X, delta, v, idx, len, lanes, W, ld)                                        \
+    HX_PICK_W(hx_lanes_axpy, v, idx, W)(X, delta, v, idx, len, lanes, W, ld)
 #define hx_lanes_scores(X, v, idx, len, known, W, ld, lanes, out)                                 \
     HX_PICK(hx_lanes_scores, v, idx)(X, v, idx, len, known, W, ld, lanes, out)
 #define hx_indices_fit(idx, count, d)                                                             \
@@ -220,8 +237,6 @@ HX_DEFINE_ROW_OPS(double, int64_t, f64, f64_i64)
         (idx, count, d)
 #define hx_csr_scores(X, v, idx, begin, end, w, out)                                              \
     HX_PICK(hx_csr_scores, v, idx)(X, v, idx, begin, end, w, out)
-#define hx_lanes_axpy(X, delta, v, idx, len, lanes, W, ld)                                        \
-    HX_PICK(hx_lanes_axpy, v, idx)(X, delta, v, idx, len, lanes, W, ld)
 #define hx_sqnorm(X, v, idx, len) HX_PICK(hx_sqnorm, v, idx)(X, v, idx, len)
 #define hx_prefetch_row(X, i, v, idx) HX_PICK(hx_prefetch_row, v, idx)(X, i)
 

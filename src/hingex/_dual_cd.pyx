@@ -29,8 +29,10 @@ long; runs of 32 rows cost hardly an epoch more. Long rows are runs of their own
 feature-major (d, K),
 so that in one-vs-rest a row of X is read once for all lanes, and each of its nonzeros touches K
 neighbouring weights; once shrinking has left few lanes to a row, lanes are visited one at a time,
-each with its weights copied to a vector of its own. A lane's bits do not depend on the other
-lanes of its block, so not on the number of threads either, which only decides how lanes are cut
+each with its weights copied to a vector of its own. W is larger than the second-level cache, and
+moving it is what the first epochs take their time for: their weights are single precision, which
+halves it. What is certified, and every later epoch, uses W summed up anew from the duals in double
+precision. A lane's bits do not depend on the other lanes of its block, so not on the number of threads either, which only decides how lanes are cut
 into blocks.
 
 The kernel is a state with the steps of the algorithm; `hingex.solvers.dual_cd` decides which
@@ -40,6 +42,7 @@ looks for Ctrl-C and the deadline; the state is consistent whenever a step ends 
 from cpython.exc cimport PyErr_CheckSignals
 from cython.parallel cimport prange
 from libc.math cimport HUGE_VAL, fabs
+from libc.string cimport memset
 from libc.stdint cimport int32_t, int64_t, uint32_t, uint64_t
 
 from time import perf_counter
@@ -69,13 +72,26 @@ cdef extern from *:
     #if defined(__GNUC__)
     #define HX_POPCOUNT(x) __builtin_popcountll(x)
     #define HX_LOWEST(x) __builtin_ctzll(x)
+    #define HX_PEEK(word) __atomic_load_n(word, __ATOMIC_RELAXED)
+    #define HX_CLEAR(word, bits) ((void)__atomic_fetch_and(word, ~(bits), __ATOMIC_RELAXED))
+    #define HX_TAKE(counter) __atomic_fetch_add(counter, 1, __ATOMIC_RELAXED)
     #else
+    #define HX_PEEK(word) (*(word))
+    #define HX_CLEAR(word, bits) (*(word) &= ~(bits))
+    #define HX_TAKE(counter) ((*(counter))++)
     static int HX_POPCOUNT(unsigned long long x) { int c = 0; for (; x; x &= x - 1) c++; return c; }
     static int HX_LOWEST(unsigned long long x) { int c = 0; while (!(x >> c & 1)) c++; return c; }
     #endif
     """
+    uint64_t HX_PEEK(const uint64_t *word) nogil
+    void HX_CLEAR(uint64_t *word, uint64_t bits) nogil
+    int64_t HX_TAKE(int64_t *counter) nogil     # counter++
     int HX_POPCOUNT(uint64_t x) nogil
     int HX_LOWEST(uint64_t x) nogil
+
+ctypedef fused weight:
+    double
+    float
 
 cdef enum:
     BLOCK = 64          # lanes a block can have: the bits of a mask
@@ -84,6 +100,7 @@ cdef enum:
     LONGEST_RUN = 32    # rows, and no more than RUN_VALUES nonzeros
     RUN_VALUES = 1024
     FEWEST_RUNS = 64    # in an epoch, for the order to be random enough
+    SINGLE_EPOCHS = 32  # at most so many with single-precision weights: rounding adds up
     APART = 8           # epochs of one lane before the next, when they are visited one at a time
 
 cdef enum Pass:
@@ -119,6 +136,7 @@ cdef struct Problem:
     double cost_all
     double *alpha               # (n, lanes)
     double *W                   # (d, lanes), features first
+    float *single               # the same in single precision, in use instead if not NULL
     Lane *lane
     double *bins                # (lanes, EDGES + 2, MOMENTS)
     uint64_t *mask              # (blocks, n) active lanes of each row; NULL for a single lane
@@ -147,8 +165,7 @@ cdef struct Plan:
 
 cdef struct Visit:
     Problem one                 # a lane as a problem of its own: w contiguous, rows in a list
-    int64_t lane, end           # the lane at hand, the end of the block
-    int64_t pos, epoch
+    int64_t lane, pos, epoch
     bint inside
 
 
@@ -210,17 +227,28 @@ cdef void _start(Problem *p, int64_t block, int64_t s, int64_t end, real *tag_v,
     cdef const real *v = NULL
     cdef const index *idx = NULL
     cdef int64_t i, k, length, K = p.lanes, k0 = block * p.per_block
+    cdef int64_t lanes = min(p.per_block, K - k0), moved
+    cdef double steps[BLOCK]
     cdef double a, y, C = p.cost_all
     cdef double upper = 0, diag = hx_loss_dual_diagonal(p.loss, C)
     for i in range(s, end):
-        length = hx_row(X, i, &v, &idx)
+        moved = 0
         _bounds(p, i, &C, &upper, &diag)
-        for k in range(k0, min(K, k0 + p.per_block)):
-            a = p.alpha[i * K + k]
-            if a != 0:
-                y = _sign(p, i, k)
-                _add_dual(&p.lane[k], y, a, diag)
-                hx_lane_axpy(X, y * a, v, idx, length, p.W + k, K)
+        for k in range(lanes):
+            a = p.alpha[i * K + k0 + k]
+            y = _sign(p, i, k0 + k)
+            steps[k] = y * a
+            moved += a != 0
+            _add_dual(&p.lane[k0 + k], y, a, diag)
+        if moved == 0:
+            continue
+        length = hx_row(X, i, &v, &idx)
+        if 4 * moved >= lanes:
+            hx_lanes_axpy(X, &steps[0], v, idx, length, lanes, p.W + k0, K)
+            continue
+        for k in range(lanes):
+            if steps[k] != 0:
+                hx_lane_axpy(X, steps[k], v, idx, length, p.W + k0 + k, K)
 
 
 # One coordinate: the gradient, whether to shrink, the step. Returns y * (change of alpha).
@@ -318,8 +346,8 @@ cdef int64_t _sweep_one(Problem *p, int64_t s, real *tag_v, index *tag_i) noexce
     return s
 
 
-cdef void _sweep_lanes(Problem *p, int64_t block, int64_t s, int64_t end, real *tag_v,
-                       index *tag_i) noexcept nogil:
+cdef void _sweep_lanes(Problem *p, weight *W, int64_t block, int64_t s, int64_t end,
+                       real *tag_v, index *tag_i) noexcept nogil:
     """Visit the rows of turns s..end-1 for the lanes of one block."""
     cdef const hx_rows *X = p.X
     cdef const real *v = NULL
@@ -328,18 +356,24 @@ cdef void _sweep_lanes(Problem *p, int64_t block, int64_t s, int64_t end, real *
     cdef int64_t lanes = min(p.per_block, K - k0)
     cdef uint64_t *mask = p.mask + block * X.n
     cdef uint64_t todo, bits, moved
-    cdef double *W = p.W + k0
     cdef Lane *lane = p.lane + k0
-    cdef double scores[BLOCK]
-    cdef double steps[BLOCK]
+    cdef weight scores[BLOCK]
+    cdef weight steps[BLOCK]
+    cdef double b[BLOCK]
+    cdef double edge[BLOCK]
+    cdef double f
     cdef double *alpha
     cdef double C = p.cost_all
     cdef double upper = hx_loss_dual_upper(p.loss, C)
     cdef double diag = hx_loss_dual_diagonal(p.loss, C)
     cdef int64_t i, length, k, positive, pos, stop
     cdef bint shrink
+    W += k0
     for k in range(BLOCK):
-        steps[k] = 0
+        steps[k] = scores[k] = 0
+    for k in range(lanes):
+        b[k] = lane[k].offset + p.rho * lane[k].s
+        edge[k] = -1 - lane[k].pg_hi
     for s in range(s, end):
         _run_at(p, s, &pos, &stop)
         for pos in range(pos, stop):
@@ -359,15 +393,25 @@ cdef void _sweep_lanes(Problem *p, int64_t block, int64_t s, int64_t end, real *
                     k = HX_LOWEST(bits)
                     bits &= bits - 1
                     scores[k] = hx_lane_dot(X, v, idx, length, W + k, K)
+            # Most rows are on the far side of most lanes, where there is nothing to do: alpha = 0,
+            # the gradient is positive, and not so large that the row is to be shrunk.
+            bits = 0
+            for k in range(lanes):
+                f = scores[k] + b[k]
+                bits |= <uint64_t>((alpha[k] != 0) | (f >= -1) | (f < edge[k])) << k
+            if 0 <= positive < lanes:
+                bits |= (<uint64_t>1) << positive
+            bits &= todo
             moved = 0
-            bits = todo
             while bits:
                 k = HX_LOWEST(bits)
                 bits &= bits - 1
-                steps[k] = _step(&lane[k], alpha + k, 1.0 if k == positive else -1.0, scores[k],
-                                 p.sqnorm[i], C, upper, diag, p.rho, p.loss, &shrink)
+                steps[k] = <weight>_step(
+                    &lane[k], alpha + k, 1.0 if k == positive else -1.0, scores[k], p.sqnorm[i],
+                    C, upper, diag, p.rho, p.loss, &shrink)
                 if steps[k] != 0:
                     moved |= (<uint64_t>1) << k
+                    b[k] = lane[k].offset + p.rho * lane[k].s
                 if shrink:
                     mask[i] &= ~((<uint64_t>1) << k)
             if moved == 0:
@@ -532,7 +576,10 @@ cdef int64_t _run(Problem *p, Pass which, int64_t block, int64_t s, int64_t end,
     if which == SWEEP:
         if p.mask == NULL:
             return _sweep_one(p, s, tag_v, tag_i)
-        _sweep_lanes(p, block, s, end, tag_v, tag_i)
+        if p.single != NULL:
+            _sweep_lanes(p, p.single, block, s, end, tag_v, tag_i)
+        else:
+            _sweep_lanes(p, p.W, block, s, end, tag_v, tag_i)
     elif which == TALLY:
         _tally(p, block, s, end)
     elif which == REPAIR:
@@ -593,7 +640,7 @@ cdef void _enter(const Problem *p, Visit *v) noexcept nogil:
     for i in range((p.X.n + 63) // 64):
         q.awake[i] = 0
     for i in range(p.X.n):
-        q.awake[i // 64] |= ((mask[i] >> shift) & 1) << (i % 64)
+        q.awake[i // 64] |= ((HX_PEEK(mask + i) >> shift) & 1) << (i % 64)
     q.alpha = p.alpha + k
     q.stride, q.positive = K, k
     q.lane = p.lane + k
@@ -604,25 +651,29 @@ cdef void _enter(const Problem *p, Visit *v) noexcept nogil:
 cdef void _leave(const Problem *p, Visit *v) noexcept nogil:
     """Write the lane's weights back, and which rows were shrunk."""
     cdef Problem *q = &v.one
-    cdef int64_t i, k = v.lane, K = p.lanes, shift = k % p.per_block
+    cdef int64_t i, k = v.lane, K = p.lanes
+    cdef uint64_t bit = (<uint64_t>1) << (k % p.per_block)
     cdef uint64_t *mask = p.mask + k // p.per_block * p.X.n
     for i in range(p.X.d):
         p.W[i * K + k] = q.W[i]
-    for i in range(p.X.n):
-        mask[i] &= ~((~(q.awake[i // 64] >> (i % 64)) & 1) << shift)
+    for i in range(p.X.n):      # other threads are at other bits of the same words
+        if (q.awake[i // 64] >> (i % 64)) & 1 == 0 and HX_PEEK(mask + i) & bit:
+            HX_CLEAR(mask + i, bit)
     v.inside = False
 
 
-cdef void _go_on(const Problem *p, Visit *v, const Plan *plan) noexcept nogil:
-    """About one slice of a block's visits: lane by lane, plan.epochs epochs each."""
+cdef void _go_on(const Problem *p, Visit *v, const Plan *plan, int64_t *lane) noexcept nogil:
+    """About one slice of a thread's visits: lane by lane, plan.epochs epochs each."""
     cdef Problem *q = &v.one
     cdef double per_run, work = 0
     cdef int64_t before
     cdef hx_rng rng
-    while v.lane < v.end and work < p.slice:
+    while work < SLICE:
         if not v.inside:
+            v.lane = HX_TAKE(lane)
+            if v.lane >= p.lanes:
+                return
             if not _is_live(p, v.lane) or p.lane[v.lane].ready:
-                v.lane += 1
                 continue
             _enter(p, v)
             work += p.X.d + p.X.n
@@ -641,7 +692,6 @@ cdef void _go_on(const Problem *p, Visit *v, const Plan *plan) noexcept nogil:
             _close_epoch(p, q.lane, plan, v.lane)
             if v.epoch == plan.epochs or q.lane.ready or q.lane.widen:
                 _leave(p, v)
-                v.lane += 1
 
 
 cdef class DualCD:
@@ -664,6 +714,8 @@ cdef class DualCD:
         Zero, or a start with 0 <= alpha <= upper (see `start`).
     blocks : int
         Blocks of lanes, each at most BLOCK wide; threads share them out.
+    single : bool
+        Whether the first epochs use single-precision weights: several lanes, W = 0.
     size : float
         Squared value of the constant feature: 0 no intercept, infinity an unregularized one.
     small : float
@@ -677,6 +729,7 @@ cdef class DualCD:
     cdef uint64_t seed
     cdef int threads
     cdef bint apart             # lanes are visited one at a time
+    cdef float[:, ::1] single_room
     cdef unsigned char[::1] visit_room
     cdef double[:, ::1] w_room
     cdef int32_t[:, ::1] rows_room
@@ -688,8 +741,8 @@ cdef class DualCD:
 
     def __cinit__(self, Rows X, const int32_t[::1] codes, const float[::1] sqnorm,
                   const double[::1] cost, double cost_all, int loss, double[:, ::1] alpha,
-                  double[:, ::1] W, int64_t blocks, double size, double small, uint64_t seed,
-                  int threads, double deadline=HUGE_VAL):
+                  double[:, ::1] W, int64_t blocks, bint single, double size, double small,
+                  uint64_t seed, int threads, double deadline=HUGE_VAL):
         cdef Problem *p = &self.p
         cdef int64_t i, k, b, n = X.c.n, K = alpha.shape[1]
         cdef unsigned char[::1] lanes
@@ -711,6 +764,9 @@ cdef class DualCD:
         p.rho = 1 / (p.inv_size + 1 / small) if size > 0 else 0
         p.shift = p.rho / small
         p.alpha, p.W = &alpha[0, 0], &W[0, 0]
+        if single and K > 1:
+            self.single_room = np.zeros((X.c.d, K), dtype=np.float32)
+            p.single = &self.single_room[0, 0]
         p.lanes = K
         p.stride = p.positive = 1
         p.per_block = (K + blocks - 1) // blocks
@@ -759,11 +815,26 @@ cdef class DualCD:
         for k in range(p.lanes):
             if intercepts is not None:
                 p.lane[k].offset = p.shift * intercepts[k]
+        return self._sum_up()
+
+    cdef bint _sum_up(self) except -1:
+        """W and the running sums from alpha, in double precision from now on."""
+        cdef Problem *p = &self.p
+        cdef int64_t k
+        for k in range(p.lanes):
             p.lane[k].s = p.lane[k].asum = p.lane[k].adiag = 0
+        memset(p.W, 0, p.X.d * p.lanes * sizeof(double))
         if not self._passes(START):
             return False
+        p.single = NULL
+        self.single_room = None
         self._norms()
         return True
+
+    def finish(self):
+        """Let W hold the weights, after an interrupt: at once, so in the precision they have."""
+        if self.p.single != NULL:
+            np.asarray(self.keep[4])[...] = self.single_room
 
     def advance(self, int64_t until, int64_t earliest, int64_t warm, const double[::1] targets,
                 double violation, double[:, ::1] estimates, double[:, ::1] log):
@@ -794,6 +865,9 @@ cdef class DualCD:
             p.lane[k].ready = self.epoch > 0 and _is_ready(&p.lane[k], &plan, k)
         self.logged = 0
         while done < log.shape[0] and self.epoch < until:
+            if p.single != NULL and (self.apart or self.epoch >= SINGLE_EPOCHS) and (
+                    not self._sum_up()):
+                return False
             plan.epoch = self.epoch
             plan.move_offset = self.epoch >= warm
             plan.epochs = min(APART, until - self.epoch) if self.apart else 1
@@ -846,39 +920,40 @@ cdef class DualCD:
         return True
 
     cdef bint _visits(self, Plan *plan) except -1:
-        """Some epochs of every lane that is not ready, one lane at a time in each block."""
+        """Some epochs of every lane that is not ready, one lane at a time in each thread."""
         cdef Problem *p = &self.p
         cdef Visit *visit = <Visit *>&self.visit_room[0]
-        cdef int64_t b, blocks = p.blocks, open_blocks = 1
-        cdef int threads = self.threads
-        for b in range(blocks):
-            visit[b].one = p[0]
-            visit[b].one.lanes, visit[b].one.blocks, visit[b].one.mask = 1, 1, NULL
-            visit[b].one.W, visit[b].one.awake = &self.w_room[b, 0], &self.awake_room[b, 0]
-            visit[b].one.rows, visit[b].one.turn = &self.rows_room[b, 0], &self.turn_room[b, 0]
-            visit[b].inside = False
-            visit[b].lane = b * p.per_block
-            visit[b].end = min(p.lanes, (b + 1) * p.per_block)
+        cdef int64_t lane = 0
+        cdef int t, threads = self._visitors()
+        cdef bint inside = False
+        for t in range(threads):
+            visit[t].one = p[0]
+            visit[t].one.lanes, visit[t].one.blocks, visit[t].one.mask = 1, 1, NULL
+            visit[t].one.W, visit[t].one.awake = &self.w_room[t, 0], &self.awake_room[t, 0]
+            visit[t].one.rows, visit[t].one.turn = &self.rows_room[t, 0], &self.turn_room[t, 0]
+            visit[t].inside = False
         try:
-            while open_blocks:
+            while lane < p.lanes or inside:
                 with nogil:
-                    if threads > 1 and blocks > 1:
-                        for b in prange(blocks, num_threads=threads, schedule="dynamic",
+                    if threads > 1:
+                        for t in prange(threads, num_threads=threads, schedule="static",
                                         chunksize=1):
-                            _go_on(p, visit + b, plan)
+                            _go_on(p, visit + t, plan, &lane)
                     else:
-                        for b in range(blocks):
-                            _go_on(p, visit + b, plan)
+                        _go_on(p, visit, plan, &lane)
                 if not self._may_go_on():
                     return False
-                open_blocks = 0
-                for b in range(blocks):
-                    open_blocks += visit[b].lane < visit[b].end
+                inside = False
+                for t in range(threads):
+                    inside |= visit[t].inside
         finally:
-            for b in range(blocks):
-                if visit[b].inside:
-                    _leave(p, visit + b)
+            for t in range(threads):
+                if visit[t].inside:
+                    _leave(p, visit + t)
         return True
+
+    cdef int _visitors(self) noexcept:
+        return <int>max(1, min(self.threads, self.p.lanes))
 
     cdef void _list_rows(self):
         """List the rows with an active lane; decide whether lanes are better visited one by one.
@@ -888,7 +963,7 @@ cdef class DualCD:
         the second-level cache, costs less, copying included.
         """
         cdef Problem *p = &self.p
-        cdef int64_t i, b, active = 0, pairs = 0, live = 0
+        cdef int64_t i, b, active = 0, pairs = 0, live = 0, threads
         cdef uint64_t left, some
         if p.mask == NULL:
             _list_awake(p)
@@ -905,13 +980,14 @@ cdef class DualCD:
             for b in range(p.blocks):
                 live += HX_POPCOUNT(p.live[b])
         p.active = active
-        if not self.apart and 4 * pairs < active * p.lanes and (
+        if not self.apart and pairs < active * max(p.lanes / 8.0, min(p.lanes / 4.0, 2)) and (
                 APART * pairs * (<double>p.X.nnz / p.X.n) > 4 * <double>live * (p.X.d + p.X.n)):
-            self.visit_room = np.empty(p.blocks * sizeof(Visit), dtype=np.uint8)
-            self.w_room = np.empty((p.blocks, p.X.d))
-            self.rows_room = np.empty((p.blocks, p.X.n), dtype=np.int32)
-            self.turn_room = np.empty((p.blocks, self._most_runs()), dtype=np.int32)
-            self.awake_room = np.empty((p.blocks, (p.X.n + 63) // 64), dtype=np.uint64)
+            threads = self._visitors()
+            self.visit_room = np.empty(threads * sizeof(Visit), dtype=np.uint8)
+            self.w_room = np.empty((threads, p.X.d))
+            self.rows_room = np.empty((threads, p.X.n), dtype=np.int32)
+            self.turn_room = np.empty((threads, self._most_runs()), dtype=np.int32)
+            self.awake_room = np.empty((threads, (p.X.n + 63) // 64), dtype=np.uint64)
             self.apart = True
 
     cdef void _unshrink(self, int64_t k) noexcept:
@@ -946,6 +1022,8 @@ cdef class DualCD:
         for k in range(p.lanes):
             if lanes[k]:
                 p.pick[k // p.per_block] |= (<uint64_t>1) << (k % p.per_block)
+        if p.single != NULL and not self._sum_up():
+            return False
         if p.has_intercept and not self._repair():
             return False
         for k in range(p.lanes):

@@ -1,0 +1,155 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The benchmarks run, and what they make of their records is right."""
+
+import importlib
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+
+ROOT = Path(__file__).parents[1]
+
+if not (ROOT / "bench").is_dir():
+    pytest.skip("the folder bench/ is not there", allow_module_level=True)
+
+
+@pytest.fixture
+def bench(monkeypatch):
+    """Import a module of bench, which is not installed."""
+    monkeypatch.syspath_prepend(ROOT)
+    # The source folder hingex/ of the root must not hide the installed package.
+    monkeypatch.setattr(sys, "path", [*sys.path[1:], str(ROOT)])
+    return lambda name: importlib.import_module(f"bench.{name}")
+
+
+def fit(library, wall, suboptimality, **more):
+    return {
+        "area": "linear", "run": "1", "set": "sms_spam", "task": "binary", "loss": "hinge",
+        "threads": 1, "kind": "fit", "library": library, "wall": wall, "cpu": 2 * wall,
+        "objective": 100 * (1 + suboptimality), "optimum": 100.0, "certified": 1e-9,
+        "budget": 10.0, **more,
+    }  # fmt: skip
+
+
+GROUP = [
+    fit("hingex", 0.5, 5e-4), fit("hingex", 1.0, 1e-7),
+    fit("LinearSVC", 2.0, 9e-4), fit("LinearSVC", 1.5, 5e-2), fit("LinearSVC", 4.0, 1e-5),
+    fit("libpecos", 1.0, 2e-3), fit("libpecos", 3.0, 0.0),
+]  # fmt: skip
+
+
+def test_time_to_a_level(bench):
+    summary = bench("summary")
+    theirs = [r for r in GROUP if r["library"] == "LinearSVC"]
+    assert summary.time_to(theirs, 100.1) == (2.0, True)
+    assert summary.time_to(theirs, 100.1, "cpu") == (4.0, True)
+    assert summary.time_to(theirs, 110.0) == (1.5, True)
+    assert summary.time_to(theirs, 100 * (1 + 1e-6)) == (4.0, False)
+    killed = {"library": "LinearSVC", "kind": "killed", "budget": 10.0}
+    assert summary.time_to([*theirs, killed], 100 * (1 + 1e-6)) == (10.0, False)
+
+
+def test_ratios(bench):
+    summary = bench("summary")
+    assert summary.ratio(GROUP, "LinearSVC", 1e-3) == (4.0, True)
+    assert summary.ratio(GROUP, "LinearSVC", 1e-6) == (4.0, False)  # never: at least this
+    assert summary.ratio(GROUP, summary.FASTEST, 1e-2) == (2.0, True)
+    assert summary.ratio(GROUP, summary.FASTEST, 1e-6) == (3.0, True)
+    assert summary.ratio(GROUP, "snapml", 1e-3) is None
+    assert summary.ratio([*GROUP, fit("LinearSVC", 9.0, 0.0, cpu=1.5)], "LinearSVC", 1e-3, "cpu") \
+        == (1.5, True)
+    slow = [fit("hingex", 1.0, 0.1), fit("LinearSVC", 1.0, 0.0)]
+    assert summary.ratio(slow, "LinearSVC", 1e-3) == (0.0, True)
+    assert summary.geometric_mean([2.0, 8.0]) == pytest.approx(4.0)
+    assert summary.geometric_mean([2.0, 0.0]) == 0.0
+
+
+def test_the_last_run_counts(bench):
+    summary = bench("summary")
+    again = [fit("hingex", 0.25, 0.0, run="2"), fit("LinearSVC", 1.0, 0.0, run="2")]
+    (group,) = summary.groups([*GROUP, *again]).values()
+    assert group == again
+
+
+def test_a_lower_objective_than_the_optimum_is_told(bench):
+    summary = bench("summary")
+    assert "WARNING" not in summary.task_table([*GROUP, fit("snapml", 1.0, -5e-9)])
+    table = summary.task_table([*GROUP, fit("snapml", 1.0, -1e-5)])
+    assert "WARNING: snapml" in table
+
+
+def test_targets(bench):
+    summary, data = bench("summary"), bench("data")
+    records = [
+        fit(library, wall, 0.0, set=name, loss=loss)
+        for name in data.BINARY
+        for loss in ("hinge", "squared_hinge")
+        for library, wall in (("hingex", 1.0), ("LinearSVC", 2.5), ("snapml", 1.4))
+    ]
+    found = {(what, wanted): met for what, wanted, _, met in summary.targets(records)}
+    first = "binary to 1e-3, {}, threads: 1, against {}, {}"
+    assert found[first.format("hinge", "LinearSVC", "each"), ">= 3x"] is False
+    assert found[first.format("squared_hinge", "LinearSVC", "each"), ">= 2x"] is True
+    assert found[first.format("hinge", "fastest peer", "mean"), ">= 1.3x"] is True
+    assert found["binary to 1e-6, hinge, threads: 1, against fastest peer, mean", ">= 1.5x"] is (
+        False
+    )
+    assert found["svmlight parsing, 1 thread, MB/s", ">= 200"] is None
+    # What is not measured on all sets is not met.
+    some = [r for r in records if r["set"] != "20news"]
+    found = {(what, wanted): met for what, wanted, _, met in summary.targets(some)}
+    assert found[first.format("squared_hinge", "LinearSVC", "each"), ">= 2x"] is None
+
+
+@pytest.mark.parametrize("loss", ["hinge", "squared_hinge"])
+def test_objectives_against_their_definitions(bench, loss):
+    worker = bench("worker")
+    rng = np.random.default_rng(0)
+    X = sp.random(40, 7, 0.5, format="csr", random_state=0, dtype=np.float32)
+    y = rng.integers(0, 3, 40)
+    coef, intercept = rng.normal(size=(3, 7)), rng.normal(size=3)
+    primal = 0.0
+    for k in range(3):
+        slack = np.maximum(0, 1 - np.where(y == k, 1, -1) * (X @ coef[k] + intercept[k]))
+        primal += (coef[k] @ coef[k] + intercept[k] ** 2) / 2
+        primal += 2.0 * (slack if loss == "hinge" else slack**2).sum()
+    assert worker.objective(X, y, coef, intercept, loss, 2.0) == pytest.approx(primal)
+    # Any feasible dual is below any primal value.
+    signed = np.where(y[:, None] == np.arange(3), 1, -1) * rng.uniform(0, 0.1, (40, 3))
+    assert worker.dual_objective(X, signed, loss, 2.0) < primal
+    if loss == "hinge":
+        with pytest.raises(ValueError, match="infeasible"):
+            worker.dual_objective(X, 30 * signed, loss, 2.0)
+
+
+def test_runs(tmp_path):
+    pytest.importorskip("sklearn")
+    out, env = tmp_path / "records.jsonl", dict(os.environ)
+    env.pop("PYTHONSAFEPATH", None)  # `-m bench` is found in the working folder
+
+    def run(*more):
+        return subprocess.run(
+            [sys.executable, "-m", "bench", "linear", "--sets", "sms_spam", "--tasks", "binary",
+             "--loss", "hinge", *more],
+            cwd=ROOT, env=env, check=True, capture_output=True, text=True,
+        ).stdout  # fmt: skip
+
+    text = run("--libraries", "hingex_svc", "sklearn_svc", "--repeats", "1", "--budget", "5",
+               "--out", str(out))  # fmt: skip
+    assert "| hingex |" in text
+    assert "| LinearSVC |" in text
+    assert "WARNING" not in text
+    records = [json.loads(line) for line in out.read_text().splitlines()]
+    assert {r["library"] for r in records} == {"hingex", "LinearSVC"}
+    for library in ("hingex", "LinearSVC"):
+        fits = [r for r in records if r["library"] == library and r["kind"] == "fit"]
+        assert min(r["objective"] / r["optimum"] - 1 for r in fits) < 1e-5
+    pytest.importorskip("matplotlib")
+    picture = tmp_path / "picture.png"
+    assert run("--report", str(out), "--plot", str(picture)) in text
+    assert picture.stat().st_size > 10_000
