@@ -198,8 +198,9 @@ typedef float vec_w32 __attribute__((vector_size(32), aligned(4), may_alias));
 #define MOST_VECTORS 6
 #endif
 
-/* lanes_scores visits rows in order, so it knows which weights are needed soon. Ahead by 16 nonzeros
- * was faster by a tenth than by 8 or 32; no prefetch took twice as long (45 classes, d 30837). */
+/* lanes_scores visits rows in order, so it knows which weights are needed soon. Ahead by 16
+ * nonzeros was faster by a tenth than by 8 or 32; no prefetch took twice as long (45 classes, d
+ * 30837). */
 #define LANES_AHEAD 16
 
 #define LANES_PREFETCH(VECTORS, W_T)                                                              \
