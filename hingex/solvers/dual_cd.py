@@ -50,8 +50,9 @@ SMALL = 0.05  # curvature of those steps, in mean squared row norms
 SMALL_LEAST = 0.5
 # Problems this small (multiply-adds of all epochs) are solved to rounding error: it takes less
 # than some milliseconds, and then weights equal repeated rows to the last digits.
-POLISH_WORK = 4e4
+POLISH_WORK = 2e6
 POLISH_VIOLATION = 1e-11
+POLISH_LEAST = 100  # epochs: with fewer there is little hope
 
 
 def solve(
@@ -150,6 +151,8 @@ def solve(
     track = _Track(lanes, tol, monitor, begin)
     epoch = 0
     polish_epochs = int(POLISH_WORK / (float(rows.nnz + 16 * n) * lanes))
+    if polish_epochs < POLISH_LEAST:
+        polish_epochs = 0
     try:
         status = "max_iter"
         if start is not None and not cd.start(start[1] if size > 0 else None):

@@ -17,13 +17,6 @@
 
 #define HX_PANEL 8
 
-/* Types of values and indices. */
-#define HX_ROW_TYPES                                                                              \
-    X(float, int32_t, f32_i32)                                                                    \
-    X(float, int64_t, f32_i64)                                                                    \
-    X(double, int32_t, f64_i32)                                                                   \
-    X(double, int64_t, f64_i64)
-
 /* Types of values, indices and weights that the lanes kernels exist for. */
 #define HX_LANES_TYPES                                                                            \
     X(float, int32_t, f32_i32, double, w64)                                                       \
@@ -36,6 +29,8 @@
     X(double, int64_t, f64_i64, float, w32)
 
 struct hx_rows;
+#define HX_CSR_SCORES(NAME)                                                                       \
+    void (*NAME)(const struct hx_rows *X, int64_t begin, int64_t end, const double *w, double *out)
 
 typedef struct {
     const char *name;
@@ -43,25 +38,24 @@ typedef struct {
     double (*dot_f64)(const double *x, const double *w, int64_t n);
     void (*axpy_f32)(double a, const float *x, double *w, int64_t n);
     void (*axpy_f64)(double a, const double *x, double *w, int64_t n);
-    /* One row: len values v[0], v[vs], ...; idx == NULL means features 0..len-1 (dense). */
+    /* One row: len values v[0], v[vs], ...; idx == NULL means features 0..len-1 (dense). "scores"
+     * is "dot" for CSR rows, with weights fetched early: idx[0..known) may be read, len of them
+     * belong to this row and the others to the next ones. */
 #define X(T, I, SUF, W_T, WS)                                                                     \
     void (*lanes_dot_##SUF##_##WS)(const T *v, ptrdiff_t vs, const I *idx, int64_t len,           \
                                    const W_T *W, ptrdiff_t ld, int64_t lanes, W_T *out);          \
+    void (*lanes_scores_##SUF##_##WS)(const T *v, const I *idx, int64_t len, int64_t known,       \
+                                      const W_T *W, ptrdiff_t ld, int64_t lanes, W_T *out);       \
     void (*lanes_axpy_##SUF##_##WS)(const T *v, ptrdiff_t vs, const I *idx, int64_t len,          \
                                     const W_T *delta, int64_t lanes, W_T *W, ptrdiff_t ld);
     HX_LANES_TYPES
 #undef X
-    /* lanes_scores: one CSR row, the bits of lanes_dot, weights fetched early: idx[0..known) may be
-     * read, len of them are of this row and the others of the next ones.
-     * csr_scores: out[i - begin] = x_i . w for the CSR rows begin..end-1. `out` has room for three
-     * more numbers. */
-#define X(T, I, SUF)                                                                              \
-    void (*lanes_scores_##SUF)(const T *v, const I *idx, int64_t len, int64_t known,              \
-                               const double *W, ptrdiff_t ld, int64_t lanes, double *out);        \
-    void (*csr_scores_##SUF)(const struct hx_rows *X, int64_t begin, int64_t end,                 \
-                             const double *w, double *out);
-    HX_ROW_TYPES
-#undef X
+    /* out[i - begin] = x_i . w for the rows begin..end-1 of a CSR matrix of these types. `out` has
+     * room for three more numbers. */
+    HX_CSR_SCORES(csr_scores_f32_i32);
+    HX_CSR_SCORES(csr_scores_f32_i64);
+    HX_CSR_SCORES(csr_scores_f64_i32);
+    HX_CSR_SCORES(csr_scores_f64_i64);
     /* G += sign * B^T B in the upper triangle of G (D x D, rows `ld` apart), nothing below it. B
      * has `rows` rows and lies in panels of HX_PANEL columns: element (i, j) at panels[(j / HX_PANEL * capacity + i) * HX_PANEL + j % HX_PANEL], zero for
      * the columns past D. One thread and a fixed order, which no BLAS promises. */

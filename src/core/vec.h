@@ -36,10 +36,8 @@ static inline int64_t hx_row_len(const hx_rows *X, int64_t i)
 
 #if defined(__GNUC__)
 #define HX_PREFETCH(p) __builtin_prefetch(p)
-#define HX_INLINE inline __attribute__((always_inline))
 #else
 #define HX_PREFETCH(p) ((void)(p))
-#define HX_INLINE inline
 #endif
 
 /* Whether all of idx[0..count) lie in 0..d-1. No branches: the highest bit of f | (top - f) is set
@@ -111,17 +109,6 @@ HX_DEFINE_FIT(int64_t, uint64_t)
         }                                                                                         \
     }                                                                                             \
                                                                                                   \
-    /* hx_lanes_dot with prefetches: idx[0..known) may be read, across the row's end. */          \
-    static inline void hx_lanes_scores_##SUF(const hx_rows *X, const T *v, const I *idx,          \
-                                             int64_t len, int64_t known, const double *W,         \
-                                             ptrdiff_t ld, int64_t lanes, double *out)            \
-    {                                                                                             \
-        if (idx)                                                                                  \
-            X->isa->lanes_scores_##SUF(v, idx, len, known, W, ld, lanes, out);                    \
-        else                                                                                      \
-            X->isa->lanes_dot_##SUF##_w64(v, X->cs, NULL, len, W, ld, lanes, out);                \
-    }                                                                                             \
-                                                                                                  \
     /* out[i - begin] = x_i . w for CSR rows begin..end-1, and room for three more numbers;       \
      * v and idx only tell the types. */                                                          \
     static inline void hx_csr_scores_##SUF(const hx_rows *X, const T *v, const I *idx,            \
@@ -183,6 +170,16 @@ HX_DEFINE_FIT(int64_t, uint64_t)
     {                                                                                             \
         X->isa->lanes_dot_##SUF##_##WS(v, idx ? 1 : X->cs, idx, len, W, ld, lanes, out);          \
     }                                                                                             \
+    /* The same with prefetches: idx[0..known) may be read, across the row's end. */              \
+    static inline void hx_lanes_scores_##SUF##_##WS(const hx_rows *X, const T *v, const I *idx,   \
+                                                    int64_t len, int64_t known, const W_T *W,     \
+                                                    ptrdiff_t ld, int64_t lanes, W_T *out)        \
+    {                                                                                             \
+        if (idx)                                                                                  \
+            X->isa->lanes_scores_##SUF##_##WS(v, idx, len, known, W, ld, lanes, out);             \
+        else                                                                                      \
+            hx_lanes_dot_##SUF##_##WS(X, v, idx, len, W, ld, lanes, out);                         \
+    }                                                                                             \
     static inline void hx_lanes_axpy_##SUF##_##WS(const hx_rows *X, const W_T *delta, const T *v, \
                                                   const I *idx, int64_t len, int64_t lanes,       \
                                                   W_T *W, ptrdiff_t ld)                           \
@@ -228,15 +225,15 @@ HX_LANES_TYPES
     HX_PICK_W(hx_lane_axpy, v, idx, w)(X, a, v, idx, len, w, ld)
 #define hx_lanes_dot(X, v, idx, len, W, ld, lanes, out)                                           \
     HX_PICK_W(hx_lanes_dot, v, idx, W)(X, v, idx, len, W, ld, lanes, out)
-#define hx_lanes_axpy(X, delta, v, idx, len, lanes, W, ld)                                        \
-    HX_PICK_W(hx_lanes_axpy, v, idx, W)(X, delta, v, idx, len, lanes, W, ld)
 #define hx_lanes_scores(X, v, idx, len, known, W, ld, lanes, out)                                 \
-    HX_PICK(hx_lanes_scores, v, idx)(X, v, idx, len, known, W, ld, lanes, out)
+    HX_PICK_W(hx_lanes_scores, v, idx, W)(X, v, idx, len, known, W, ld, lanes, out)
 #define hx_indices_fit(idx, count, d)                                                             \
     _Generic((idx), const int32_t *: hx_indices_fit_int32_t, default: hx_indices_fit_int64_t)     \
         (idx, count, d)
 #define hx_csr_scores(X, v, idx, begin, end, w, out)                                              \
     HX_PICK(hx_csr_scores, v, idx)(X, v, idx, begin, end, w, out)
+#define hx_lanes_axpy(X, delta, v, idx, len, lanes, W, ld)                                        \
+    HX_PICK_W(hx_lanes_axpy, v, idx, W)(X, delta, v, idx, len, lanes, W, ld)
 #define hx_sqnorm(X, v, idx, len) HX_PICK(hx_sqnorm, v, idx)(X, v, idx, len)
 #define hx_prefetch_row(X, i, v, idx) HX_PICK(hx_prefetch_row, v, idx)(X, i)
 

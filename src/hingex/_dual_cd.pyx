@@ -51,8 +51,8 @@ import numpy as np
 
 from ._rows cimport Rows
 from ._types cimport (
-    hx_axpy, hx_dot, hx_lane_axpy, hx_lane_dot, hx_lanes_axpy, hx_lanes_dot,
-    hx_row, hx_rows, index, real,
+    hx_axpy, hx_dot, hx_lane_axpy, hx_lane_dot, hx_lanes_axpy, hx_lanes_scores,
+    hx_row, hx_row_start, hx_rows, index, real,
 )
 
 cdef extern from "rng.h" nogil:
@@ -366,7 +366,7 @@ cdef void _sweep_lanes(Problem *p, weight *W, int64_t block, int64_t s, int64_t 
     cdef double C = p.cost_all
     cdef double upper = hx_loss_dual_upper(p.loss, C)
     cdef double diag = hx_loss_dual_diagonal(p.loss, C)
-    cdef int64_t i, length, k, positive, pos, stop
+    cdef int64_t i, length, k, positive, pos, stop, nnz = X.nnz
     cdef bint shrink
     W += k0
     for k in range(BLOCK):
@@ -386,7 +386,8 @@ cdef void _sweep_lanes(Problem *p, weight *W, int64_t block, int64_t s, int64_t 
             positive = p.codes[i] - k0
             alpha = p.alpha + i * K + k0
             if 4 * HX_POPCOUNT(todo) >= lanes:
-                hx_lanes_dot(X, v, idx, length, W, K, lanes, &scores[0])
+                hx_lanes_scores(X, v, idx, length, nnz - hx_row_start(X, i), W, K, lanes,
+                                &scores[0])
             else:
                 bits = todo
                 while bits:
@@ -478,7 +479,7 @@ cdef void _examine(Problem *p, int64_t block, int64_t s, int64_t end, real *tag_
     cdef double diag = hx_loss_dual_diagonal(p.loss, C)
     cdef uint64_t bits, bit
     cdef uint64_t *flags
-    cdef int64_t i, length, k, j, slot
+    cdef int64_t i, length, k, j, slot, nnz = X.nnz
     cdef double y, a, u, t, g, value, place
     cdef double *bin
     cdef bint back, few = 4 * HX_POPCOUNT(p.pick[block]) < lanes
@@ -491,7 +492,8 @@ cdef void _examine(Problem *p, int64_t block, int64_t s, int64_t end, real *tag_
         if K == 1:
             scores[0] = hx_dot(X, v, idx, length, p.W)
         elif not few:
-            hx_lanes_dot(X, v, idx, length, p.W + k0, K, lanes, &scores[0])
+            hx_lanes_scores(X, v, idx, length, nnz - hx_row_start(X, i), p.W + k0, K, lanes,
+                            &scores[0])
         bits = p.pick[block]
         while bits:
             j = HX_LOWEST(bits)
