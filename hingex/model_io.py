@@ -572,7 +572,7 @@ def _check_linear(fitted: dict[str, Any], arrays: dict[str, np.ndarray]) -> None
             raise ValueError(f"{key} is {fitted[key]!r}, not of type {kind.__name__}")
     if "history_" in arrays:
         names = arrays["history_"].dtype.names or ()
-        if arrays["history_"].ndim != 1 or any(n not in names for n in HISTORY_DTYPE.names):
+        if arrays["history_"].ndim != 1 or any(n not in names for n in HISTORY_DTYPE.fields or ()):
             raise ValueError("history_ is not a list of epochs")
     if "dual_coef_" in arrays:
         n = len(arrays["dual_coef_"]) if arrays["dual_coef_"].ndim else 0

@@ -193,14 +193,16 @@ DEFINE_CSR_SCORES(double, int64_t, f64_i64)
 typedef double vec_w64 __attribute__((vector_size(32), aligned(8), may_alias));
 typedef float vec_w32 __attribute__((vector_size(32), aligned(4), may_alias));
 
-#define LANES_AHEAD 8 /* nonzeros whose weights are fetched early */
+/* Nonzeros whose weights are fetched early. With 45 classes and 30837 features, scores take some
+ * percent longer with 8 or 32, and a third longer with none. */
+#define LANES_AHEAD 16
 
 #define LANES_PREFETCH(LANES)                                                                     \
     {                                                                                             \
         const int64_t next = j + LANES_AHEAD < known ? j + LANES_AHEAD : known - 1;               \
         const char *ahead = (const char *)(W + (ptrdiff_t)idx[next] * ld + k);                    \
         for (size_t t = 0; t < (LANES) * sizeof(*W); t += 64) HX_PREFETCH(ahead + t);             \
-        HX_PREFETCH(ahead + (LANES) * sizeof(*W) - 1);                                            \
+        HX_PREFETCH(ahead + (last + wide) * sizeof(*W) - 1);                                      \
     }
 
 #ifdef __AVX2__

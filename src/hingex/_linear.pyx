@@ -10,7 +10,10 @@ from libc.math cimport isfinite
 from libc.stdint cimport int32_t, int64_t
 
 from ._rows cimport Rows
-from ._types cimport hx_csr_scores, hx_dot, hx_indices_fit, hx_lanes_scores, hx_row, hx_row_start, hx_rows, index, real
+from ._types cimport (
+    hx_csr_scores, hx_dot, hx_indices_fit, hx_lanes_scores, hx_row, hx_row_start, hx_rows, index,
+    real,
+)
 
 cdef enum:
     BLOCK = 64          # scores at a time, on the stack

@@ -175,9 +175,9 @@ cdef class Losses:
         cdef double size = 1, low = 0, high = HUGE_VAL, slope, curvature, part, part_c, short, c
         cdef double move
         cdef int64_t start, i
-        cdef int turn
+        cdef int _turn
         with nogil:
-            for turn in range(50):
+            for _turn in range(50):
                 slope = linear + size * square
                 curvature = square
                 for start in range(0, self.n, 256):
