@@ -75,6 +75,7 @@ class Problem:
         self.gap = np.full(self.lanes, 1.0 if self.primal[0] > 0 else 0.0)
         self.history: list[tuple] = []
         self.epoch = 0
+        self.used_up = False  # max_iter ended the work on a class
         if first is not None:
             self._take_over(first)
 
@@ -182,7 +183,7 @@ class Problem:
 
     def run(self, solve_lane: Callable[[int], None]) -> Fit:
         """Solve the lanes one after another; always returns what was reached."""
-        status = "max_iter"
+        status = "stalled"
         try:
             for lane in range(self.lanes):
                 done = self.epoch > 0 and self.gap[lane] <= self.tol
@@ -196,6 +197,8 @@ class Problem:
             self.monitor.close()
         if not self.history:  # solved, or stopped, before the first iteration
             self._record(self.n)
+        if status == "stalled" and self.used_up:
+            status = "max_iter"
         if status != "interrupted" and (self.gap <= self.tol).all():
             status = "converged"
         coef, b = self.weights, np.zeros(self.lanes)

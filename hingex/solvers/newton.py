@@ -57,6 +57,7 @@ def solve(
     seed: int,
     monitor: Monitor,
     start: tuple[np.ndarray, np.ndarray] | None = None,
+    first: Fit | None = None,
 ) -> Fit:
     """Solve one binary problem (two classes) or all one-vs-rest problems, one after another.
 
@@ -71,18 +72,25 @@ def solve(
         Not used: one thread, nothing random.
     start : (alpha, intercepts), optional
         Warm start: duals (n, lanes), of which w = sum_i alpha_i y_i x_i, and intercepts.
+    first : Fit, optional
+        What another solver has reached: classes within tol stay as they are, the others start
+        there, the history and the clock go on.
 
     Returns
     -------
     Fit
         With `dual` = alpha (n, lanes), >= 0. The history has an entry per Newton step of any
-        class, and `n_iter` counts them all. Ctrl-C ends with status "interrupted".
+        class, and `n_iter` counts them all. Ctrl-C ends with status "interrupted", rounding that
+        leaves no progress with "stalled".
     """
     if loss != "squared_hinge":
         raise ValueError(f"the Newton solver is for loss='squared_hinge'; got {loss!r}")
     problem = Problem(
-        rows, codes, n_classes, C, cost, intercept, scaling, tol, max_iter, max_time, monitor
-    )
+        rows, codes, n_classes, C, cost, intercept, scaling, tol, max_iter, max_time, monitor,
+        first,
+    )  # fmt: skip
+    if first is not None and first.dual is not None:
+        start = (first.dual, first.intercept)
     hessian = _Hessian(problem)
 
     def lane(k: int) -> None:
@@ -121,7 +129,10 @@ def _solve_lane(p: Problem, hessian: _Hessian, k: int, wa: np.ndarray) -> None:
         if epoch > 1:
             p.report(int(np.count_nonzero(active)))
         stalled = stalled + 1 if final and gap > 0.5 * best else 0
-        if (gap <= p.tol and (final or not polish)) or stalled >= PATIENCE or epoch > p.max_iter:
+        if (gap <= p.tol and (final or not polish)) or stalled >= PATIENCE:
+            return
+        if epoch > p.max_iter:
+            p.used_up = True
             return
 
         factor = hessian.at(active)
