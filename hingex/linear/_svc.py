@@ -314,15 +314,21 @@ class LinearSVC(Classifier):
 
 def _not_converged(owner: str, fit: Fit, tol: float, max_iter: int) -> str:
     gap = float(np.max(fit.gap))
+    reached, bound = f"at a relative duality gap of {gap:.2e}", "may be far above"
+    if not np.isfinite(gap):
+        reached = "without a finite duality gap"
+    elif gap < 0.5:
+        bound = f"may be up to {100 * gap / (1 - gap):.2g}% above"
+    elif gap < 1:
+        bound = f"may be up to {1 / (1 - gap):.2g} times"
     why = {
-        "max_iter": f"max_iter={max_iter} was reached"
-        if fit.n_iter >= max_iter
-        else f"rounding left no progress after {fit.n_iter} iterations",
+        "max_iter": f"max_iter={max_iter} was reached",
+        "stalled": f"rounding left no progress after {fit.n_iter} iterations",
         "max_time": f"max_time was reached after {fit.n_iter} epochs",
         "callback": f"the callback stopped it after {fit.n_iter} epochs",
     }[fit.status]
     return (
-        f"{owner} stopped at a relative duality gap of {gap:.2e}, above tol={tol:g}, because "
-        f"{why}: the objective may be up to {100 * min(gap, 1.0):.2g}% above the optimum. Raise "
-        "max_iter or max_time, raise tol, scale the features to similar ranges, or lower C."
+        f"{owner} stopped {reached}, above tol={tol:g}, because {why}: the objective {bound} the "
+        "optimum. Raise max_iter or max_time, raise tol, scale the features to similar ranges, "
+        "subtract large means of columns, or lower C."
     )
