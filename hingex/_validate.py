@@ -18,6 +18,7 @@ from ._result import warn
 
 MAX_ROWS = 2**31 - 1
 MAX_COST = 1e200  # weights of losses up to this, and down to its inverse, leave solvers room
+LEAST_SQUARE = 1e-37  # of norms; float32 has fewer digits below 1.2e-38
 _CHUNK = 1 << 16  # labels are looked at in pieces: temporary arrays stay small
 
 
@@ -393,6 +394,23 @@ def check_n_features(estimator: Any, rows: Any) -> None:
     if rows.d != estimator.n_features_in_:
         raise ValueError(f"X has {rows.d} features, but {type(estimator).__name__} is expecting "
                          f"{estimator.n_features_in_} features as input.")
+
+
+def squared_norms(rows: Any) -> tuple[np.ndarray, float]:
+    """Squared norms of the rows, float32 (n,), and their mean.
+
+    Raises ValueError when one is beyond float32, or all are below it though X is not zero.
+    """
+    squares = np.empty(rows.n, dtype=np.float32)
+    mean = rows.sq_norms(squares)
+    largest = squares.max()
+    if not (np.isfinite(mean) and np.isfinite(largest)):
+        raise ValueError(f"row {int(np.argmax(squares))} of X has a norm beyond 1e19, too large to "
+                         "train on; scale the features")
+    if largest < LEAST_SQUARE and rows.arrays[0].any():
+        raise ValueError("all rows of X have norms below 3e-19, too small to train on; scale the "
+                         "features")
+    return squares, mean
 
 
 def fitted_rows(estimator: Any, X: Any) -> Any:

@@ -183,6 +183,11 @@ class LinearSVC(Classifier):
         if not check.boolean("fit_intercept", self.fit_intercept):
             kind = "none"
         scaling = check.positive_float("intercept_scaling", self.intercept_scaling)
+        if kind == "regularized" and scaling < 1e-100:
+            raise ValueError(
+                f"intercept_scaling must be at least 1e-100, as its square counts; got {scaling!r}"
+                ". Set fit_intercept=False to have no intercept"
+            )
         max_iter = check.integer("max_iter", self.max_iter)
         max_time = check.optional_positive_float("max_time", self.max_time)
         threads = n_threads(self.n_jobs)

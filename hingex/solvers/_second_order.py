@@ -20,6 +20,7 @@ import numpy as np
 
 from .._core import kernels
 from .._result import Fit
+from .._validate import squared_norms
 from ..stop import HISTORY_DTYPE, Monitor, State
 
 TINY = 1e-300
@@ -61,7 +62,7 @@ class Problem:
         self.monitor = monitor
         self.free = intercept == "unregularized"
         self.constant = {"none": 0.0, "regularized": scaling, "unregularized": 1.0}[intercept]
-        _check_norms(rows)
+        squared_norms(rows)  # for its errors
         self.gram = kernels("gram").Gram(rows, self.constant, self.deadline)
         self.D = self.gram.D
         self.ridge = np.ones(self.D)
@@ -216,15 +217,6 @@ class Problem:
             converged=status == "converged",
             status=status,
             seconds=perf_counter() - self.begin,
-        )
-
-
-def _check_norms(rows: Any) -> None:
-    sqnorm = np.empty(rows.n, dtype=np.float32)
-    if not math.isfinite(rows.sq_norms(sqnorm)) or not np.isfinite(sqnorm.max()):
-        row = int(np.argmax(sqnorm))
-        raise ValueError(
-            f"row {row} of X has a norm beyond 1e19, too large to train on; scale the features"
         )
 
 
