@@ -37,7 +37,7 @@ class LinearSVC(Classifier):
     ----------
     loss : {"squared_hinge", "hinge"}, default "squared_hinge"
     C : float, default 1.0
-        Weight of the loss against the penalty; positive.
+        Weight of the loss against the penalty; positive and finite.
     tol : float, default 1e-3
         Relative duality gap to reach, for every class.
     fit_intercept : bool, default True
@@ -49,7 +49,8 @@ class LinearSVC(Classifier):
         Factor of C for the rows of a class; "balanced" is n / (K * rows of the class). In
         one-vs-rest it belongs to the row, in all K problems alike, as if it were a sample weight.
     max_iter : int, default 1000
-        Epochs (passes over the rows), or iterations of a second-order solver for a class.
+        Epochs (passes over the rows), or iterations of a second-order solver for a class. Below
+        200 no second solver takes over from the first when that is slow.
     max_time : float or None, default None
         Seconds after which to stop.
     n_jobs : int or None, default None
@@ -103,8 +104,13 @@ class LinearSVC(Classifier):
     Notes
     -----
     Float32 and float64 data, dense in any memory order or CSR with int32 or int64 indices, are
-    used where they lie. Extra memory: coefficients, duals and about ten bytes per row. Ctrl-C
-    ends a fit within a fraction of a second and leaves the model as far as it came.
+    used where they lie. Extra memory: coefficients, duals and some 12 to 24 bytes per row; a
+    second-order solver (see `solver_`) has two d x d matrices and about 140 bytes per row (Newton)
+    or 230 (interior point). Ctrl-C ends a fit within a fraction of a second and leaves the model as
+    far as it came.
+
+    Columns with a large mean cost digits and epochs: subtract it. C = inf, the hard margin, is not
+    available; a large C comes close to it.
 
     References
     ----------

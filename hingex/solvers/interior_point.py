@@ -25,7 +25,7 @@ Stopping: relative duality gap (P - D) / |P| <= tol, of hinge losses at (w, b) a
 feasible. Duals that are about to end at a bound are then set there, as far as the gap allows.
 
 Complexity: an iteration takes O(n d^2) (sum of squared row lengths when sparse) + O(d^3); there
-are 10 to 30 for each class. Memory: O(d^2) and some twenty numbers a row.
+are 10 to 30 for each class. Memory: O(d^2) and about 230 bytes a row.
 
 Sources: Mehrotra, "On the implementation of a primal-dual interior point method", SIAM J. Optim.
 1992; Ferris & Munson, "Interior-point methods for massive support vector machines", SIAM J.

@@ -17,7 +17,8 @@ heavier side is scaled down. Without intercept P - D is 1/2 ||gradient||^2. Smal
 followed to the end, where the active set no longer changes.
 
 Complexity: O(n d^2) for the first iteration (sum of squared row lengths when sparse), less for
-later ones, plus O(d^3), about ten iterations for each class. Memory: O(d^2) and some numbers a row.
+later ones, plus O(d^3), about ten iterations for each class. Memory: O(d^2) and about 140 bytes a
+row.
 
 Sources: Mangasarian, "A finite Newton method for classification", 2002; Keerthi & DeCoste, "A
 modified finite Newton method for fast solution of large scale linear SVMs", JMLR 2005; Chapelle,
