@@ -172,3 +172,16 @@ def test_reason_is_the_solvers_own(monkeypatch, loss):
     assert "rounding left no progress after 50 iterations" in said
     said = _svc._not_converged("LinearSVC", a_fit(0.1, n_iter=20), 1e-3, 30)
     assert "max_iter=30 was reached" in said
+
+
+@pytest.mark.filterwarnings("ignore::hingex.ConvergenceWarning")
+@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize("scale", [1e-18, 1e10, 1e18])
+@pytest.mark.parametrize("C", [1e-100, 1e100, 1e200])
+def test_extreme_values_are_quiet(loss, scale, C):
+    # Overflows end in the gap; NumPy's warnings of them would be errors here.
+    X, y = weighted_problem()
+    for options in ({}, {"intercept": "regularized", "intercept_scaling": 1e90}):
+        model = LinearSVC(loss, C=C, **options).fit(X * scale, y)
+        assert np.isfinite(model.coef_).all()
+        assert np.isfinite(model.intercept_).all()

@@ -231,7 +231,7 @@ class LinearSVC(Classifier):
         self.n_iter_, self.converged_, self.history_ = fit.n_iter, fit.converged, fit.history
         self.primal_objective_, self.dual_objective_ = fit.primal, fit.dual_objective
         self.duality_gap_ = fit.gap
-        with np.errstate(divide="ignore"):
+        with np.errstate(divide="ignore", over="ignore"):
             self.margin_width_ = 2 / np.sqrt(np.einsum("kd,kd->k", fit.coef, fit.coef))
         self.solver_, self.solver_reason_ = solver, reason
         self._last_fit = (fit.dual, fit.intercept) if warm else None

@@ -64,7 +64,8 @@ def solve_linear(
 
     def solve(name: str, **more: Any) -> Fit:
         solver = import_module(f"hingex.solvers.{name}")
-        return solver.solve(rows, codes, n_classes, loss=loss, **options | more)
+        with np.errstate(over="ignore", invalid="ignore"):  # extreme values: the gap will tell
+            return solver.solve(rows, codes, n_classes, loss=loss, **options | more)
 
     fit = solve(name, **{"max_iter": max_iter, "max_time": max_time} | trial)
     if trial and fit.status in ("stalled", "max_iter"):

@@ -103,7 +103,8 @@ def solve(
                 wa[-1] = start[1][k] / problem.constant
         _solve_lane(problem, hessian, k, wa)
 
-    return problem.run(lane)
+    with np.errstate(all="ignore"):  # a step that overflows is refused by its gap
+        return problem.run(lane)
 
 
 def _solve_lane(p: Problem, hessian: _Hessian, k: int, wa: np.ndarray) -> None:
