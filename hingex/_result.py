@@ -95,8 +95,8 @@ class Fit:
         Epochs.
     converged : bool
     status : str
-        "converged", "max_iter", "max_time", "callback", "interrupted" or, for another solver to
-        take over, "stalled".
+        "converged", "max_iter", "max_time", "callback", "interrupted" or, when the solver came
+        no further or too slowly, for another one to take over, "stalled".
     seconds : float
     """
 

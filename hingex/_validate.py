@@ -18,6 +18,7 @@ from ._result import warn
 
 MAX_ROWS = 2**31 - 1
 MAX_COST = 1e200  # weights of losses up to this, and down to its inverse, leave solvers room
+LEAST_SQUARE = 1e-37  # of norms; float32 has fewer digits below 1.2e-38
 _CHUNK = 1 << 16  # labels are looked at in pieces: temporary arrays stay small
 
 
@@ -413,6 +414,23 @@ def check_n_features(estimator: Any, rows: Any) -> None:
                          f"{estimator.n_features_in_} features as input.")
 
 
+def squared_norms(rows: Any) -> tuple[np.ndarray, float]:
+    """Squared norms of the rows, float32 (n,), and their mean.
+
+    Raises ValueError when one is beyond float32, or all are below it though X is not zero.
+    """
+    squares = np.empty(rows.n, dtype=np.float32)
+    mean = rows.sq_norms(squares)
+    largest = squares.max()
+    if not (np.isfinite(mean) and np.isfinite(largest)):
+        raise ValueError(f"row {int(np.argmax(squares))} of X has a norm beyond 1e19, too large to "
+                         "train on; scale the features")
+    if largest < LEAST_SQUARE and rows.arrays[0].any():
+        raise ValueError("all rows of X have norms below 3e-19, too small to train on; scale the "
+                         "features")
+    return squares, mean
+
+
 def fitted_rows(estimator: Any, X: Any, checked: bool = True) -> Any:
     """Row view of X for a prediction by a fitted estimator: names, numbers and width checked.
 
@@ -539,9 +557,13 @@ def _label_list(y: Any) -> np.ndarray:
     except ValueError as error:
         raise ValueError(f"y should be a 1d array of labels, one per row of X ({error})"
                          ) from error
-    if labels.dtype.kind in "SU" and labels.ndim == 1 and isinstance(y, list | tuple) and not all(
-            isinstance(label, str) and not label.endswith("\0") for label in y):
-        # NumPy turns [1, "a"] into strings and drops NULs; look at what was written.
+    written = labels.ndim == 1 and isinstance(y, list | tuple)
+    if written and labels.dtype.kind == "f":
+        _check_exact(y)
+    if written and labels.dtype.kind in "SU" and not all(
+            type(label) in (str, np.str_) and not label.endswith("\0") for label in y):
+        # NumPy turns [1, "a"] into strings, drops NULs, and cuts members of str enumerations;
+        # look at what was written.
         labels = np.empty(len(y), dtype=object)
         labels[:] = y
     return labels
@@ -564,6 +586,15 @@ def _check_integral(y: np.ndarray) -> None:
                              "be strings, integers or floats with integral values")
 
 
+def _check_exact(y: Any) -> None:
+    """Refuse integers that differ from the floats NumPy makes of them."""
+    for row, label in enumerate(y):
+        if isinstance(label, int | np.integer) and int(float(label)) != int(label):
+            raise ValueError(f"y holds {label} at row {row}, which has no exact place beside the "
+                             "other labels in an array of one type: use strings as labels, or "
+                             "smaller integers")
+
+
 def _object_labels(y: np.ndarray) -> np.ndarray:
     """Objects as strings (object array), or as the numbers they are."""
     types = set(map(type, y))
@@ -571,6 +602,10 @@ def _object_labels(y: np.ndarray) -> np.ndarray:
         if any(label.endswith("\0") for label in y):
             raise ValueError("y holds a label that ends with a NUL character, which NumPy's "
                              "strings drop")
+        if types != {str}:  # a member of a str enumeration stands for its value
+            plain = np.empty(len(y), dtype=object)
+            plain[:] = [str.__str__(label) for label in y]
+            return plain
         return y
     for row, label in enumerate(y):
         if label is None or type(label).__name__ in ("NAType", "NaTType") or (
@@ -581,10 +616,14 @@ def _object_labels(y: np.ndarray) -> np.ndarray:
         same = np.array(y.tolist())  # bool, int or float, whichever holds them all
         if same.dtype.kind in "biuf":
             if same.dtype.kind == "f":
+                _check_exact(y)
                 _check_integral(same)
             return same
     if all(issubclass(t, bytes) for t in types):
         return y.astype(bytes)
+    if types == {int}:
+        raise ValueError("y holds integers of more than 64 bits: use strings as labels, or smaller "
+                         "integers")
     names = sorted({t.__name__ for t in types})
     raise ValueError(f"Unknown label type: y holds objects of type {' and '.join(names)}; labels "
                      "must be all strings, all integers or all booleans")
@@ -706,6 +745,8 @@ def _class_factors(class_weight: Any, classes: np.ndarray, totals: np.ndarray) -
     if not isinstance(class_weight, Mapping):
         raise ValueError('class_weight must be None, "balanced" or a dict {label: weight}; got '
                          f"{_show(class_weight)}")
+    class_weight = {str.__str__(key) if isinstance(key, str) else key: weight
+                    for key, weight in class_weight.items()}
     labels = classes.tolist()
     known = set(labels)
     unknown = [key for key in class_weight if key not in known]

@@ -114,7 +114,7 @@ def save(model: Any, path: str | os.PathLike[str]) -> None:
         "arrays": table,
     }
     text, size = _lay_out(header)
-    with _replacing(path) as file:
+    with replacing(path) as file:
         file.write(_preamble(text, size) + text)
         for entry, stored in zip(table, arrays.values(), strict=True):
             file.write(bytes(entry["offset"] - file.tell()))
@@ -195,7 +195,7 @@ def _reading(path: str | os.PathLike[str]) -> Iterator[tuple[BinaryIO, str, int]
 
 
 @contextmanager
-def _replacing(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
+def replacing(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
     """File that takes the place of `path` when the block ends without an exception.
 
     A kill leaves at worst a file ``.hingex-*.tmp`` beside `path`, which may be deleted.
@@ -205,7 +205,7 @@ def _replacing(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
     with suppress(FileNotFoundError):
         found = os.stat(target).st_mode
         if not stat.S_ISREG(found) and not stat.S_ISDIR(found):
-            raise ValueError(f"{target}: not a regular file; a model is written beside its target "
+            raise ValueError(f"{target}: not a regular file; output is written beside its target "
                              "and renamed")
         mode = stat.S_IMODE(found)
     folder = os.path.dirname(target)
@@ -647,7 +647,7 @@ def save_liblinear(model: LinearSVC, path: str | os.PathLike[str]) -> None:
     rows = model.coef_.T
     bias = bool(np.any(model.intercept_))
     solver = "L2R_L1LOSS_SVC_DUAL" if model.loss == "hinge" else "L2R_L2LOSS_SVC_DUAL"
-    with _replacing(path) as file:
+    with replacing(path) as file:
         file.write(
             f"solver_type {solver}\nnr_class {len(labels)}\n"
             f"label {' '.join(map(str, labels))}\nnr_feature {model.n_features_in_}\n"

@@ -79,14 +79,22 @@ class Monitor:
         self.bar: Any = None
         self.waiting: State | None = None  # not drawn yet
         self.next_draw = 0.0
+        self.before = (0, 0.0)  # epochs and seconds of the solvers before this one
 
     @property
     def watching(self) -> bool:
         """Whether anybody looks at every epoch."""
         return self.verbose or self.callback is not None
 
+    def go_on(self, epochs: int, seconds: float) -> None:
+        """Add these to the states of the solver to come, which counts from 0."""
+        self.before = epochs, seconds
+
     def update(self, state: State) -> bool:
         """Tell everyone; True when the callback asks to stop."""
+        epochs, seconds = self.before
+        if epochs:
+            state = state._replace(epoch=state.epoch + epochs, seconds=state.seconds + seconds)
         if self.verbose:
             if self.bar is None:
                 self.bar = _progress_bar(self.label)

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The command line: results, files, exit codes, and what goes to which stream."""
 
+import importlib
 import json
 import os
 import re
@@ -499,15 +500,20 @@ def test_full_and_closed_outputs(files):
 
 
 def hard_data(path):
-    """Noise, which keeps coordinate descent busy for long at a large C."""
+    """Noise, which keeps coordinate descent busy for long at a large C.
+
+    A feature far out makes it too wide for a second-order solver.
+    """
     rng = np.random.default_rng(0)
     X = rng.normal(size=(3000, 1200)) * (rng.random((3000, 1200)) < 0.03)
+    X = np.pad(X, ((0, 0), (0, 2000)))
+    X[0, -1] = 1
     write_svm(path, np.round(X, 4), rng.choice([-1, 1], size=3000))
 
 
 def test_interrupt(tmp_path):
     hard_data(tmp_path / "data")
-    (tmp_path / "model").write_text("the old one")
+    (tmp_path / "model").write_bytes(model_io.MAGIC + b"the old one")
     child = subprocess.Popen(
         [*RUN, "train", str(tmp_path / "data"), str(tmp_path / "model"), "-C", "1e6", "--tol",
          "1e-15", "--max-iter", "1000000000"],
@@ -526,7 +532,7 @@ def test_interrupt(tmp_path):
     assert stdout == b""
     assert stderr.splitlines()[-1] == b"error: interrupted"
     assert b"Traceback" not in stderr
-    assert (tmp_path / "model").read_text() == "the old one"
+    assert (tmp_path / "model").read_bytes() == model_io.MAGIC + b"the old one"
 
 
 def test_plain_lines_and_bar(tmp_path):
@@ -561,3 +567,72 @@ def test_plain_lines_and_bar(tmp_path):
     assert b"%|" in shown
     assert b"gap" in shown
     assert b"warning: " in shown
+
+
+# -- what is read, and what is no model, is never replaced
+
+
+@pytest.fixture
+def copies(files, tmp_path):
+    for name in ("b.train", "b.test", "b.hgx"):
+        (tmp_path / name).write_bytes((files / name).read_bytes())
+    return tmp_path
+
+
+def test_train_keeps_its_data(copies):
+    before = (copies / "b.train").read_bytes()
+    (copies / "link").symlink_to(copies / "b.train")
+    for model in ("b.train", "link"):
+        done = run("train", copies / "b.train", copies / model, code=1)
+        assert "is TRAIN itself and would be replaced" in done.stderr
+    assert (copies / "b.train").read_bytes() == before
+
+
+def test_train_replaces_models_only(copies):
+    for text in (b"1 1:2\n", b"notes"):
+        (copies / "other").write_bytes(text)
+        done = run("train", copies / "b.train", copies / "other", code=1)
+        assert "exists and is no model" in done.stderr
+        assert (copies / "other").read_bytes() == text
+    (copies / "other").write_bytes(b"")
+    for options in ([], ["--liblinear"], ["--liblinear"], []):
+        run("train", copies / "b.train", copies / "other", *options)
+    assert model_io.describe(copies / "other")["format"] == "hingex"
+
+
+@pytest.mark.parametrize(("output", "name"), [("b.hgx", "MODEL"), ("b.test", "DATA")])
+def test_predict_keeps_its_inputs(copies, output, name):
+    before = (copies / output).read_bytes()
+    done = run("predict", copies / "b.hgx", copies / "b.test", "-o", copies / output, code=1)
+    assert f"is {name} itself and would be replaced" in done.stderr
+    assert (copies / output).read_bytes() == before
+
+
+def test_predict_keeps_standard_input(copies):
+    before = (copies / "b.test").read_bytes()
+    with open(copies / "b.test", "rb") as data:
+        done = spawn("predict", copies / "b.hgx", "-", "-o", copies / "b.test", stdin=data)
+    assert done.returncode == 1
+    assert (copies / "b.test").read_bytes() == before
+
+
+def test_predictions_replace_a_file_when_complete(copies, monkeypatch):
+    out = copies / "labels"
+    out.write_text("old\n")
+    arguments = ("predict", copies / "b.hgx", copies / "b.test", "-o", out)
+
+    def fail(*_):
+        yield "1\n"
+        raise OSError(28, "No space left on device")
+
+    predict = importlib.import_module("hingex.cli.predict")
+    with monkeypatch.context() as patch:
+        patch.setattr(predict, "_lines", fail)
+        run(*arguments, code=1)
+    assert out.read_text() == "old\n"
+    run(*arguments)
+    assert len(out.read_text().splitlines()) == 100
+    assert not list(copies.glob(".hingex-*"))
+    assert "is a folder" in run(*arguments[:-1], copies, code=1).stderr
+    if os.path.exists("/dev/null"):
+        run(*arguments[:-1], "/dev/null")

@@ -664,6 +664,8 @@ def test_balanced_is_what_it_says():
     ({"fit_intercept": 1}, TypeError, "fit_intercept must be True or False; got 1"),
     ({"intercept_scaling": 0.0}, ValueError, "intercept_scaling must be a positive number"),
     ({"intercept_scaling": np.inf}, ValueError, "intercept_scaling must be"),
+    ({"intercept": "regularized", "intercept_scaling": 1e-160}, ValueError,
+     "intercept_scaling must be at least 1e-100"),
     ({"max_iter": 0}, ValueError, "max_iter must be a positive integer; got 0"),
     ({"max_iter": 10.0}, TypeError, "max_iter must be a positive integer; got 10.0"),
     ({"max_time": 0}, ValueError, "max_time must be a positive number; got 0"),
@@ -767,3 +769,17 @@ def test_data_frame():
         model.predict(frame[list("edcba")])
     with pytest.warns(UserWarning, match="does not have valid feature names"):
         model.predict(X)
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize("shape", [(30, 40), (200, 3)])
+@pytest.mark.parametrize("scale", [1e-24, 1e-170])
+def test_norms_that_underflow(loss, shape, scale):
+    X = np.random.default_rng(0).standard_normal(shape)
+    y = X[:, 0] > 0
+    for values in (X * scale, csr_array(X * scale)):
+        with pytest.raises(ValueError, match="norms below 3e-19, too small to train"):
+            LinearSVC(loss, C=1e48).fit(values, y)
+    X[1:] *= scale
+    assert np.isfinite(LinearSVC(loss).fit(X, y).coef_).all()  # one row is not too small
+    assert LinearSVC(loss).fit(0 * X, y).converged_

@@ -4,6 +4,7 @@
 import re
 import tracemalloc
 import warnings
+from enum import Enum, StrEnum
 from types import SimpleNamespace
 
 import numpy as np
@@ -13,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 
-from hingex import _result, _validate
+from hingex import LinearSVC, _result, _validate
 from hingex._validate import as_rows, encode_labels, row_weights
 
 
@@ -755,3 +756,37 @@ def test_warnings_point_at_the_caller():
         warnings.simplefilter("always")
         encode_labels([[1], [2]], 2)
     assert caught[0].filename == __file__
+
+
+class Colour(str, Enum):  # noqa: UP042 - what it does differs from StrEnum
+    RED = "red"
+    DARK = "darker than that"
+
+
+class Plain(StrEnum):
+    RED = "red"
+    DARK = "darker than that"
+
+
+@pytest.mark.parametrize("kind", [Colour, Plain])
+@pytest.mark.parametrize("form", [list, tuple, lambda y: np.array(y, dtype=object)])
+def test_members_of_str_enumerations_are_their_values(kind, form):
+    y = form([kind.RED, kind.DARK, kind.DARK, "red"])
+    classes, codes = encode_labels(y, 4)
+    assert classes.tolist() == ["darker than that", "red"]
+    assert codes.tolist() == [1, 0, 0, 1]
+    cost = row_weights(1.0, {kind.DARK: 3.0}, None, classes, codes, 4)
+    assert cost.tolist() == [1, 3, 3, 1]
+    model = LinearSVC().fit([[0.0], [1.0], [2.0], [0.5]], y)
+    assert model.predict([[9.0]])[0] == kind.DARK.value
+    assert model.score([[9.0]], form([kind.DARK])) == 1
+
+
+@pytest.mark.parametrize("form", [list, lambda y: np.array(y, dtype=object)])
+def test_integers_that_floats_would_merge(form):
+    with pytest.raises(ValueError, match="y holds 9223372036854775809 at row 2"):
+        encode_labels(form([2**63, -1, 2**63 + 1]), 3)
+    with pytest.raises(ValueError, match="more than 64 bits"):
+        encode_labels(form([2**70, 1, 2]), 3)
+    assert len(encode_labels(form([2**63 + 1, 2**63, 2**63 + 2]), 3)[0]) == 3
+    assert len(encode_labels(form([2**63, -1.0, 0]), 3)[0]) == 3

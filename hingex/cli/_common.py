@@ -2,6 +2,7 @@
 """What the commands share: options, reading of data, output."""
 
 import math
+import os
 import sys
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -48,6 +49,21 @@ class Progress:
     def say(self, text: str) -> None:
         if not self.quiet:
             click.echo(text, err=True)
+
+
+def check_output(path: str, **inputs: str) -> None:
+    """Refuse to write to a file that is read: inputs maps its name in the usage to its path."""
+    if not os.path.isfile(path):
+        return
+    target = os.stat(path)
+    for name, source in inputs.items():
+        try:
+            same = os.path.samestat(target, os.fstat(0) if source == "-" else os.stat(source))
+        except OSError:  # reading it will tell
+            continue
+        if same:
+            raise ValueError(f"{path} is {name} itself and would be replaced; name another file "
+                             "for the output")
 
 
 def read_data(

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """``hingex predict``."""
 
+import os
 from collections.abc import Iterator
 from typing import Any
 
@@ -8,6 +9,7 @@ import click
 
 from ._common import (
     Progress,
+    check_output,
     data_options,
     json_option,
     label_texts,
@@ -47,10 +49,15 @@ def predict_command(
     """Predict a label for each row of the svmlight file DATA with MODEL.
 
     A label per line. DATA must have labels too, as the format demands; they are not used. With
-    --json the labels (and scores) are in the object, or in OUT if that is given.
+    --json the labels (and scores) are in the object, or in OUT if that is given. An older file OUT
+    is replaced once the new one is complete.
     """
-    from ..model_io import load
+    from ..model_io import load, replacing
 
+    if output is not None:
+        check_output(output, MODEL=model, DATA=data)
+        if os.path.isdir(output):
+            raise ValueError(f"{output} is a folder; name a file for the labels")
     progress = Progress(quiet)
     svm = load(model)
     svm.set_params(n_jobs=n_jobs)
@@ -75,8 +82,10 @@ def predict_command(
         for text in _lines(svm, X, texts, decision):
             click.echo(text, nl=False)
         return
-    with open(output, "w", encoding="utf-8") as file:
-        file.writelines(_lines(svm, X, texts, decision))
+    # Pipes and devices cannot be replaced.
+    plain_file = os.path.isfile(output) or not os.path.exists(output)
+    with replacing(output) if plain_file else open(output, "wb") as file:
+        file.writelines(text.encode() for text in _lines(svm, X, texts, decision))
     progress.say(f"wrote {output}: {X.shape[0]} labels")
     if as_json:
         print_json(result | {"output": output})

@@ -11,6 +11,7 @@ import click
 from ._common import (
     Progress,
     certificate,
+    check_output,
     data_options,
     gap_text,
     json_option,
@@ -20,6 +21,7 @@ from ._common import (
     read_data,
 )
 
+_LIBLINEAR = b"solver_type "  # the start of LIBLINEAR's files
 _POSITIVE = click.FloatRange(min=0, min_open=True)
 
 
@@ -62,7 +64,9 @@ def _class_weight(_: click.Context, __: click.Parameter, values: tuple[str, ...]
 
 
 def _check_target(path: str) -> None:
-    """Fail before the work, not after it."""
+    """Fail before the work, not after it, and keep files that are no models."""
+    from ..model_io import MAGIC
+
     folder = os.path.dirname(os.path.realpath(path))
     if os.path.isdir(path):
         raise ValueError(f"{path} is a folder; name a file for the model")
@@ -70,6 +74,12 @@ def _check_target(path: str) -> None:
         raise ValueError(f"{path}: there is no folder {folder}")
     if not os.access(folder, os.W_OK | os.X_OK):
         raise ValueError(f"{path}: no right to write in {folder}")
+    if os.path.isfile(path) and os.path.getsize(path):
+        with open(path, "rb") as file:
+            start = file.read(len(_LIBLINEAR))
+        if not start.startswith(MAGIC) and start != _LIBLINEAR:
+            raise ValueError(f"{path} exists and is no model: it is not replaced; name another "
+                             "file for the model, or delete this one")
 
 
 @click.command("train")
@@ -125,10 +135,12 @@ def train_command(
 ) -> None:
     """Train a linear SVM on the svmlight file TRAIN and write it to MODEL.
 
-    MODEL is replaced only once the new one is complete. A fit that ends before --tol is reached
+    An older model in MODEL is replaced only once the new one is complete; any other file is kept,
+    and an error. A fit that ends before --tol is reached
     is written too, with a warning and exit code 0.
     """
     progress = Progress(quiet)
+    check_output(model, TRAIN=train)
     _check_target(model)
     X, y = read_data(train, n_features=n_features, zero_based=zero_based, float32=float32,
                      n_jobs=n_jobs, progress=progress)

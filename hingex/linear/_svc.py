@@ -37,7 +37,7 @@ class LinearSVC(Classifier):
     ----------
     loss : {"squared_hinge", "hinge"}, default "squared_hinge"
     C : float, default 1.0
-        Weight of the loss against the penalty; positive.
+        Weight of the loss against the penalty; positive and finite.
     tol : float, default 1e-3
         Relative duality gap to reach, for every class.
     fit_intercept : bool, default True
@@ -49,7 +49,8 @@ class LinearSVC(Classifier):
         Factor of C for the rows of a class; "balanced" is n / (K * rows of the class). In
         one-vs-rest it belongs to the row, in all K problems alike, as if it were a sample weight.
     max_iter : int, default 1000
-        Epochs (passes over the rows), or iterations of a second-order solver for a class.
+        Epochs (passes over the rows), or iterations of a second-order solver for a class. Below
+        200 no second solver takes over from the first when that is slow.
     max_time : float or None, default None
         Seconds after which to stop.
     n_jobs : int or None, default None
@@ -103,8 +104,13 @@ class LinearSVC(Classifier):
     Notes
     -----
     Float32 and float64 data, dense in any memory order or CSR with int32 or int64 indices, are
-    used where they lie. Extra memory: coefficients, duals and about ten bytes per row. Ctrl-C
-    ends a fit within a fraction of a second and leaves the model as far as it came.
+    used where they lie. Extra memory: coefficients, duals and some 12 to 24 bytes per row; a
+    second-order solver (see `solver_`) has two d x d matrices and about 140 bytes per row (Newton)
+    or 230 (interior point). Ctrl-C ends a fit within a fraction of a second and leaves the model as
+    far as it came.
+
+    Columns with a large mean cost digits and epochs: subtract it. C = inf, the hard margin, is not
+    available; a large C comes close to it.
 
     References
     ----------
@@ -183,6 +189,11 @@ class LinearSVC(Classifier):
         if not check.boolean("fit_intercept", self.fit_intercept):
             kind = "none"
         scaling = check.positive_float("intercept_scaling", self.intercept_scaling)
+        if kind == "regularized" and scaling < 1e-100:
+            raise ValueError(
+                f"intercept_scaling must be at least 1e-100, as its square counts; got {scaling!r}"
+                ". Set fit_intercept=False to have no intercept"
+            )
         max_iter = check.integer("max_iter", self.max_iter)
         max_time = check.optional_positive_float("max_time", self.max_time)
         threads = n_threads(self.n_jobs)
@@ -220,7 +231,9 @@ class LinearSVC(Classifier):
         self.n_iter_, self.converged_, self.history_ = fit.n_iter, fit.converged, fit.history
         self.primal_objective_, self.dual_objective_ = fit.primal, fit.dual_objective
         self.duality_gap_ = fit.gap
-        norms = np.sqrt(np.einsum("kd,kd->k", fit.coef, fit.coef)).tolist()
+        with np.errstate(over="ignore"):
+            squares = np.einsum("kd,kd->k", fit.coef, fit.coef)
+        norms = np.sqrt(squares).tolist()
         self.margin_width_ = np.array([2 / norm if norm else np.inf for norm in norms])
         self.solver_, self.solver_reason_ = solver, reason
         self._last_fit = (fit.dual, fit.intercept) if warm else None
@@ -316,15 +329,21 @@ class LinearSVC(Classifier):
 
 def _not_converged(owner: str, fit: Fit, tol: float, max_iter: int) -> str:
     gap = float(np.max(fit.gap))
+    reached, bound = f"at a relative duality gap of {gap:.2e}", "may be far above"
+    if not np.isfinite(gap):
+        reached = "without a finite duality gap"
+    elif gap < 0.5:
+        bound = f"may be up to {100 * gap / (1 - gap):.2g}% above"
+    elif gap < 1:
+        bound = f"may be up to {1 / (1 - gap):.2g} times"
     why = {
-        "max_iter": f"max_iter={max_iter} was reached"
-        if fit.n_iter >= max_iter
-        else f"rounding left no progress after {fit.n_iter} iterations",
+        "max_iter": f"max_iter={max_iter} was reached",
+        "stalled": f"rounding left no progress after {fit.n_iter} iterations",
         "max_time": f"max_time was reached after {fit.n_iter} epochs",
         "callback": f"the callback stopped it after {fit.n_iter} epochs",
     }[fit.status]
     return (
-        f"{owner} stopped at a relative duality gap of {gap:.2e}, above tol={tol:g}, because "
-        f"{why}: the objective may be up to {100 * min(gap, 1.0):.2g}% above the optimum. Raise "
-        "max_iter or max_time, raise tol, scale the features to similar ranges, or lower C."
+        f"{owner} stopped {reached}, above tol={tol:g}, because {why}: the objective {bound} the "
+        "optimum. Raise max_iter or max_time, raise tol, scale the features to similar ranges, "
+        "subtract large means of columns, or lower C."
     )

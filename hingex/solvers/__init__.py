@@ -4,8 +4,9 @@
 `solve_linear` chooses among the solvers of linear SVMs, which all have the signature of
 `dual_cd.solve`: coordinate descent for sparse and high-dimensional data, second-order solvers
 where the rows outnumber the features and a d x d matrix is cheap. Whether coordinate descent
-converges on such data cannot be told from their shape, so for the hinge it is tried first, and
-when its gap falls too slowly the interior point starts from where it came to.
+converges cannot be told from the shape of the data, so elsewhere it is tried first, and when its
+gap falls too slowly, and a d x d matrix can be had, a second-order solver starts from where it
+came to. Should that stall in turn, coordinate descent goes on from its duals.
 """
 
 from __future__ import annotations
@@ -18,14 +19,17 @@ import numpy as np
 
 from .._result import Fit
 
-LARGEST = 1000  # features up to which a second-order solver is considered
+SECOND_ORDER = {"hinge": "interior_point", "squared_hinge": "newton"}
+LARGEST = 1000  # features up to which Newton's method may be the first choice
 ROWS_PER_FEATURE = 2  # rows a feature must have for it
+WIDEST = 3000  # features up to which a second-order solver may take over
 # Work in multiply-adds, measured on text, a9a, letter, phishing, satimage, usps_zip and others.
 NEWTON_STEPS = 6
 NEWTON_FROM = 400  # Newton's steps may cost as much as so many passes over X
 INTERIOR_STEPS = 20
 FEWEST_FOR_TWO = 200  # with a smaller max_iter no second solver is tried
 EPOCHS_PER_PASS = 12  # epochs in the time of a pass over X, once shrinking has set in
+ROUNDING = 1e-9  # a gap at which a second-order solver stalls by rounding: nothing gets further
 
 
 def choose_linear(rows: Any, loss: str) -> tuple[str, str]:
@@ -52,26 +56,49 @@ def solve_linear(
 ) -> tuple[Fit, str, str]:
     """Solve with the solver that suits the data; returns (fit, name, reason)."""
     name, reason = choose_linear(rows, loss)
-    tall = rows.d <= LARGEST and rows.n >= ROWS_PER_FEATURE * rows.d
     trial: dict[str, Any] = {}
-    if name == "dual_cd" and loss == "hinge" and tall:
-        passes = INTERIOR_STEPS * _step_work(rows) / (rows.nnz + 16 * rows.n)
-        if max_iter >= FEWEST_FOR_TWO:
-            trial["max_iter"] = max_iter // 2
-            trial["patience"] = min(EPOCHS_PER_PASS * passes, max_iter // 2)
+    if name == "dual_cd" and rows.d <= WIDEST and max_iter >= FEWEST_FOR_TWO:
+        steps = INTERIOR_STEPS if loss == "hinge" else NEWTON_STEPS
+        passes = steps * _step_work(rows) / (rows.nnz + 16 * rows.n)
+        trial["max_iter"] = max_iter // 2
+        trial["patience"] = min(EPOCHS_PER_PASS * passes, max_iter // 2)
 
     def solve(name: str, **more: Any) -> Fit:
-        return _module(name).solve(rows, codes, n_classes, loss=loss, **options | more)
+        with np.errstate(over="ignore", invalid="ignore"):  # extreme values: the gap will tell
+            return _module(name).solve(rows, codes, n_classes, loss=loss, **options | more)
 
     fit = solve(name, **{"max_iter": max_iter, "max_time": max_time} | trial)
-    if not trial or fit.status not in ("stalled", "max_iter"):
-        return fit, name, reason
-    reason = (
-        f"{rows.n} rows, {rows.d} features, hinge: coordinate descent was at a gap of "
-        f"{fit.gap.max():.1e} after {fit.n_iter} epochs"
-    )
-    second = solve("interior_point", max_iter=max_iter - fit.n_iter, max_time=max_time, first=fit)
-    return second, "interior_point", reason
+    if trial and fit.status in ("stalled", "max_iter"):
+        name = SECOND_ORDER[loss]
+        reason = (
+            f"{rows.n} rows, {rows.d} features, {loss.replace('_', ' ')}: coordinate descent was "
+            f"at a gap of {fit.gap.max():.1e} after {fit.n_iter} epochs"
+        )
+        fit = solve(name, max_iter=max_iter - fit.n_iter, max_time=max_time, first=fit)
+    left = None if max_time is None else max_time - fit.seconds
+    if fit.status == "stalled" and fit.gap.max() > ROUNDING and (left is None or left > 0):
+        reason += f"; {name} stalled at {fit.gap.max():.1e} after {fit.n_iter} epochs and steps"
+        options["monitor"].go_on(fit.n_iter, fit.seconds)
+        start = fit.dual, fit.intercept
+        last = solve("dual_cd", max_iter=max_iter, max_time=left, start=start)
+        return _joined(fit, last), "dual_cd", reason
+    return fit, name, reason
+
+
+def _joined(before: Fit, after: Fit) -> Fit:
+    """What `after`, which started from `before`, has reached; a class it made worse as before."""
+    worse = ~(after.gap <= before.gap)
+    for name in ("coef", "intercept", "primal", "dual_objective", "gap"):
+        getattr(after, name)[worse] = getattr(before, name)[worse]
+    assert before.dual is not None
+    assert after.dual is not None
+    after.dual[:, worse] = before.dual[:, worse]
+    after.history["epoch"] += before.n_iter
+    after.history["seconds"] += before.seconds
+    after.history = np.concatenate([before.history, after.history])
+    after.n_iter += before.n_iter
+    after.seconds += before.seconds
+    return after
 
 
 @cache

@@ -20,6 +20,7 @@ import numpy as np
 
 from .._core import kernels
 from .._result import Fit
+from .._validate import squared_norms
 from ..stop import HISTORY_DTYPE, Monitor, State
 
 TINY = 1e-300
@@ -61,7 +62,7 @@ class Problem:
         self.monitor = monitor
         self.free = intercept == "unregularized"
         self.constant = {"none": 0.0, "regularized": scaling, "unregularized": 1.0}[intercept]
-        _check_norms(rows)
+        squared_norms(rows)  # for its errors
         self.gram = kernels("gram").Gram(rows, self.constant, self.deadline)
         self.D = self.gram.D
         self.ridge = np.ones(self.D)
@@ -75,6 +76,7 @@ class Problem:
         self.gap = [1.0 if total > 0 else 0.0] * self.lanes
         self.history: list[tuple] = []
         self.epoch = 0
+        self.used_up = False  # max_iter ended the work on a class
         if first is not None:
             self._take_over(first)
 
@@ -189,7 +191,7 @@ class Problem:
 
     def run(self, solve_lane: Callable[[int], None]) -> Fit:
         """Solve the lanes one after another; always returns what was reached."""
-        status = "max_iter"
+        status = "stalled"
         try:
             for lane in range(self.lanes):
                 done = self.epoch > 0 and self.gap[lane] <= self.tol
@@ -203,6 +205,8 @@ class Problem:
             self.monitor.close()
         if not self.history:  # solved, or stopped, before the first iteration
             self._record(self.n)
+        if status == "stalled" and self.used_up:
+            status = "max_iter"
         if status != "interrupted" and max(self.gap) <= self.tol:
             status = "converged"
         coef, b = self.weights, np.zeros(self.lanes)
@@ -220,15 +224,6 @@ class Problem:
             converged=status == "converged",
             status=status,
             seconds=perf_counter() - self.begin,
-        )
-
-
-def _check_norms(rows: Any) -> None:
-    sqnorm = np.empty(rows.n, dtype=np.float32)
-    if not math.isfinite(rows.sq_norms(sqnorm)) or not math.isfinite(sqnorm.max()):
-        row = int(np.argmax(sqnorm))
-        raise ValueError(
-            f"row {row} of X has a norm beyond 1e19, too large to train on; scale the features"
         )
 
 

@@ -36,6 +36,7 @@ import numpy as np
 
 from .._core import kernels
 from .._result import Fit
+from .._validate import squared_norms
 from ..stop import HISTORY_DTYPE, Monitor, State
 
 LOSS_CODES = {"hinge": 0, "squared_hinge": 1}  # as in src/core/loss/losses.def
@@ -118,13 +119,7 @@ def solve(
         threads = 1
     blocks = max(-(-lanes // BLOCK), min(threads, lanes))
 
-    sqnorm = np.empty(n, dtype=np.float32)
-    mean_sq = rows.sq_norms(sqnorm)
-    if not math.isfinite(mean_sq) or not np.isfinite(sqnorm.max()):
-        row = int(np.argmax(sqnorm))
-        raise ValueError(
-            f"row {row} of X has a norm beyond 1e19, too large to train on; scale the features"
-        )
+    sqnorm, mean_sq = squared_norms(rows)
     size = {"none": 0.0, "regularized": scaling * scaling, "unregularized": math.inf}[intercept]
     total = C * n if cost is None else float(cost.sum())
     small = max(SMALL * mean_sq, SMALL_LEAST / total)

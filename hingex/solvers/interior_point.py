@@ -17,14 +17,15 @@ Mehrotra's predictor and corrector. Eliminating all that belongs to a row leaves
     R + sum_i theta_i xa_i xa_i^T,   theta_i = C_i / (z_i / a_i + xi_i / (1 - a_i))
 
 to factor in each iteration. Products a_i z_i are measured in margins, whatever C_i, so a row of
-weight 2 goes the way of two rows. The start is on the path, but for the first equation, around a
-least-squares fit of the labels.
+weight 2 goes the way of two rows; only rows far heavier than most (`HEAVY`) aim at products so
+small that they do not outweigh all others. The start is on the path, but for the first equation
+and for those rows, around a least-squares fit of the labels.
 
 Stopping: relative duality gap (P - D) / |P| <= tol, of hinge losses at (w, b) and of duals made
 feasible. Duals that are about to end at a bound are then set there, as far as the gap allows.
 
 Complexity: an iteration takes O(n d^2) (sum of squared row lengths when sparse) + O(d^3); there
-are 10 to 30 for each class. Memory: O(d^2) and some twenty numbers a row.
+are 10 to 30 for each class. Memory: O(d^2) and about 230 bytes a row.
 
 Sources: Mehrotra, "On the implementation of a primal-dual interior point method", SIAM J. Optim.
 1992; Ferris & Munson, "Interior-point methods for massive support vector machines", SIAM J.
@@ -48,6 +49,7 @@ SNAP = (0.3, 0.1, 0.01, 1e-4)  # how far from a bound duals may be set to it
 STUCK, STUCK_STEPS = 0.05, 3  # so many steps so short: once, start anew around the best model
 # Products far below their mean lead to short steps; raising a multiplier only adds a residual.
 LEAST = 0.1  # of the mean
+HEAVY = 100.0  # times the usual cost: rows above go the way of rows so heavy
 
 
 def solve(
@@ -90,8 +92,8 @@ def solve(
     -------
     Fit
         With `dual` = alpha (n, lanes), 0 <= alpha <= C_i. The history has an entry per iteration
-        of any class, and `n_iter` counts them all. Ctrl-C ends with status
-        "interrupted".
+        of any class, and `n_iter` counts them all. Ctrl-C ends with status "interrupted",
+        rounding that leaves no progress with "stalled".
     """
     if loss != "hinge":
         raise ValueError(f"the interior point solver is for loss='hinge'; got {loss!r}")
@@ -139,7 +141,8 @@ def _matrix(p: Problem, theta: np.ndarray) -> np.ndarray:
 
 def _solve_lane(p: Problem, k: int, wa: np.ndarray) -> None:
     y = p.signs(k)
-    path = kernels("interior").Path(p.cost, y, p.scores(wa))
+    share = _shares(p.cost, y)
+    path = kernels("interior").Path(p.cost, share, y, p.scores(wa))
     theta, r = np.empty(p.n), np.empty(p.n)
     best, waiting, short, fresh = np.inf, 0, 0, True
     for epoch in range(1, p.max_iter + 2):
@@ -154,7 +157,10 @@ def _solve_lane(p: Problem, k: int, wa: np.ndarray) -> None:
             p.report(path.free())
         waiting = waiting + 1 if not gap <= 0.9 * best else 0
         best = min(best, gap)
-        if done or waiting >= PATIENCE or epoch > p.max_iter:
+        if done or waiting >= PATIENCE:
+            return
+        if epoch > p.max_iter:
+            p.used_up = True
             return
         mu = path.weights(theta, r)
         factor = Factor(_matrix(p, theta), p.ridge)
@@ -174,7 +180,17 @@ def _solve_lane(p: Problem, k: int, wa: np.ndarray) -> None:
         if short >= STUCK_STEPS and fresh:
             best, waiting, fresh = np.inf, 0, False
             wa = p.weights[k].copy() if p.weights[k].any() else wa
-            path = kernels("interior").Path(p.cost, y, p.scores(wa))
+            path = kernels("interior").Path(p.cost, share, y, p.scores(wa))
+
+
+def _shares(cost: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """Share of mu at which the products of each row are held.
+
+    The light side bounds what the duals of the heavy side can add up to.
+    """
+    sides = [cost[(cost > 0) & (y == sign)] for sign in (-1.0, 1.0)]
+    usual = min(float(np.median(side)) for side in sides if len(side))
+    return np.minimum(1.0, HEAVY * usual / np.maximum(cost, usual))
 
 
 def _snap(p: Problem, k: int, y: np.ndarray) -> bool:

@@ -17,7 +17,8 @@ heavier side is scaled down. Without intercept P - D is 1/2 ||gradient||^2. Smal
 followed to the end, where the active set no longer changes.
 
 Complexity: O(n d^2) for the first iteration (sum of squared row lengths when sparse), less for
-later ones, plus O(d^3), about ten iterations for each class. Memory: O(d^2) and some numbers a row.
+later ones, plus O(d^3), about ten iterations for each class. Memory: O(d^2) and about 140 bytes a
+row.
 
 Sources: Mangasarian, "A finite Newton method for classification", 2002; Keerthi & DeCoste, "A
 modified finite Newton method for fast solution of large scale linear SVMs", JMLR 2005; Chapelle,
@@ -58,6 +59,7 @@ def solve(
     seed: int,
     monitor: Monitor,
     start: tuple[np.ndarray, np.ndarray] | None = None,
+    first: Fit | None = None,
 ) -> Fit:
     """Solve one binary problem (two classes) or all one-vs-rest problems, one after another.
 
@@ -72,18 +74,25 @@ def solve(
         Not used: one thread, nothing random.
     start : (alpha, intercepts), optional
         Warm start: duals (n, lanes), of which w = sum_i alpha_i y_i x_i, and intercepts.
+    first : Fit, optional
+        What another solver has reached: classes within tol stay as they are, the others start
+        there, the history and the clock go on.
 
     Returns
     -------
     Fit
         With `dual` = alpha (n, lanes), >= 0. The history has an entry per Newton step of any
-        class, and `n_iter` counts them all. Ctrl-C ends with status "interrupted".
+        class, and `n_iter` counts them all. Ctrl-C ends with status "interrupted", rounding that
+        leaves no progress with "stalled".
     """
     if loss != "squared_hinge":
         raise ValueError(f"the Newton solver is for loss='squared_hinge'; got {loss!r}")
     problem = Problem(
-        rows, codes, n_classes, C, cost, intercept, scaling, tol, max_iter, max_time, monitor
-    )
+        rows, codes, n_classes, C, cost, intercept, scaling, tol, max_iter, max_time, monitor,
+        first,
+    )  # fmt: skip
+    if first is not None and first.dual is not None:
+        start = (first.dual, first.intercept)
     losses = kernels("newton").Losses(codes, problem.cost)
     hessian = _Hessian(problem, losses)
 
@@ -97,7 +106,8 @@ def solve(
                 wa[-1] = start[1][k] / problem.constant
         _solve_lane(problem, hessian, losses, k, wa)
 
-    return problem.run(lane)
+    with np.errstate(all="ignore"):  # a step that overflows is refused by its gap
+        return problem.run(lane)
 
 
 def _solve_lane(p: Problem, hessian: _Hessian, losses: Any, k: int, wa: np.ndarray) -> None:
@@ -118,7 +128,10 @@ def _solve_lane(p: Problem, hessian: _Hessian, losses: Any, k: int, wa: np.ndarr
         if epoch > 1:
             p.report(count)
         stalled = stalled + 1 if final and gap > 0.5 * best else 0
-        if (gap <= p.tol and (final or not polish)) or stalled >= PATIENCE or epoch > p.max_iter:
+        if (gap <= p.tol and (final or not polish)) or stalled >= PATIENCE:
+            return
+        if epoch > p.max_iter:
+            p.used_up = True
             return
 
         factor = hessian.at(count)

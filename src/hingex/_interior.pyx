@@ -21,20 +21,25 @@ cdef class Path:
     ----------
     cost, y : float64 (n,)
         C_i >= 0, some positive; y_i = +-1.
+    share : float64 (n,)
+        The path goes along products a z = s xi = share * mu: 1, and less for rows whose cost
+        is so much above the others' that their part of the gap would be all of it.
     scores : float64 (n,)
-        Of the model to start from; the rows start on the path for mu = mean |t - 1|.
+        Of the model to start from; rows of share 1 start on the path for mu = mean |t - 1|,
+        others with as large a dual as if their cost were share * cost.
     """
-    cdef const double[::1] cost, y
+    cdef const double[::1] cost, share, y
     cdef double[::1] t, a, s, z, xi, q, rho, da, dz, dxi, dt
     cdef int64_t n
     cdef readonly double total
 
-    def __cinit__(self, const double[::1] cost, const double[::1] y, const double[::1] scores):
+    def __cinit__(self, const double[::1] cost, const double[::1] share, const double[::1] y,
+                  const double[::1] scores):
         cdef int64_t i, n = cost.shape[0]
         cdef double mu = 0, delta, root
-        if y.shape[0] != n or scores.shape[0] != n:
+        if share.shape[0] != n or y.shape[0] != n or scores.shape[0] != n:
             raise ValueError("arrays of Path do not fit each other")
-        self.n, self.cost, self.y = n, cost, y
+        self.n, self.cost, self.share, self.y = n, cost, share, y
         work = np.empty((11, n))
         self.t, self.a, self.s, self.z, self.xi = work[0], work[1], work[2], work[3], work[4]
         self.q, self.rho = work[5], work[6]
@@ -42,17 +47,20 @@ cdef class Path:
         self.total = 0
         with nogil:
             for i in range(n):
-                self.total += 2 * cost[i]
+                self.total += 2 * share[i] * cost[i]
                 self.t[i] = y[i] * scores[i]
-                mu += cost[i] * fabs(self.t[i] - 1)
+                mu += share[i] * cost[i] * fabs(self.t[i] - 1)
             mu = fmax(2 * mu / self.total, 1e-10)
             for i in range(n):
                 delta = (self.t[i] - 1) / mu
                 root = sqrt(delta * delta + 4)
                 self.a[i] = 2 / (2 + delta + root)
                 self.s[i] = 2 / (2 - delta + root)
-                self.z[i] = mu / self.a[i]
-                self.xi[i] = mu / self.s[i]
+                if share[i] < 1:
+                    self.a[i] *= share[i]
+                    self.s[i] = 1 - self.a[i]
+                self.z[i] = share[i] * mu / self.a[i]
+                self.xi[i] = share[i] * mu / self.s[i]
 
     def alpha(self):
         """Duals C_i a_i; rounding can take a beyond 1."""
@@ -115,8 +123,8 @@ cdef class Path:
         cdef int64_t i
         with nogil:
             for i in range(self.n):
-                c1 = (target - self.da[i] * self.dz[i]) / self.a[i] - self.z[i]
-                c2 = (target + self.da[i] * self.dxi[i]) / self.s[i] - self.xi[i]
+                c1 = (self.share[i] * target - self.da[i] * self.dz[i]) / self.a[i] - self.z[i]
+                c2 = (self.share[i] * target + self.da[i] * self.dxi[i]) / self.s[i] - self.xi[i]
                 # In brackets what the second equation lacks.
                 self.rho[i] = (self.z[i] - self.xi[i] - self.t[i] + 1) + c1 - c2
                 r[i] = self.y[i] * self.cost[i] * self.q[i] * self.rho[i]
@@ -148,10 +156,10 @@ cdef class Path:
                 mu += self.cost[i] * (self.a[i] * self.z[i] + self.s[i] * self.xi[i])
             mu *= least / self.total
             for i in range(self.n):
-                if self.a[i] * self.z[i] < mu:
-                    self.z[i] = mu / self.a[i]
-                if self.s[i] * self.xi[i] < mu:
-                    self.xi[i] = mu / self.s[i]
+                if self.a[i] * self.z[i] < self.share[i] * mu:
+                    self.z[i] = self.share[i] * mu / self.a[i]
+                if self.s[i] * self.xi[i] < self.share[i] * mu:
+                    self.xi[i] = self.share[i] * mu / self.s[i]
 
     cdef double _room(self) noexcept:
         """The step at which one of a, s, z, xi of a row comes to 0, at most FARTHEST."""
