@@ -185,3 +185,14 @@ def test_extreme_values_are_quiet(loss, scale, C):
         model = LinearSVC(loss, C=C, **options).fit(X * scale, y)
         assert np.isfinite(model.coef_).all()
         assert np.isfinite(model.intercept_).all()
+
+
+@pytest.mark.filterwarnings("ignore::hingex.ConvergenceWarning")
+def test_mean_product_that_underflows():
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((200, 3))
+    y = X[:, 0] > 0
+    X = np.c_[X, rng.standard_normal((9, 200, 200))[-1]] * 1e-18
+    kind = {"intercept": "regularized", "intercept_scaling": 1e90}
+    model = LinearSVC("hinge", C=1e-100, **kind).fit(X, y)
+    assert np.isfinite(model.coef_).all()

@@ -57,30 +57,36 @@ def solve_linear(
     """Solve with the solver that suits the data; returns (fit, name, reason)."""
     name, reason = choose_linear(rows, loss)
     trial: dict[str, Any] = {}
-    if name == "dual_cd" and rows.d <= WIDEST and max_iter >= FEWEST_FOR_TWO:
+    two = name == "dual_cd" and rows.d <= WIDEST and max_iter >= FEWEST_FOR_TWO
+    if two:
         steps = INTERIOR_STEPS if loss == "hinge" else NEWTON_STEPS
         passes = steps * _step_work(rows) / (rows.nnz + 16 * rows.n)
-        trial["max_iter"] = max_iter // 2
-        trial["patience"] = min(EPOCHS_PER_PASS * passes, max_iter // 2)
+        tall = rows.d <= LARGEST and rows.n >= ROWS_PER_FEATURE * rows.d
+        # Elsewhere, when the second solver costs more than all epochs, these are run first: the
+        # first hundred can look hopeless and the next two converge.
+        if (tall and loss == "hinge") or EPOCHS_PER_PASS * passes < max_iter:
+            trial["max_iter"] = max_iter // 2
+            trial["patience"] = min(EPOCHS_PER_PASS * passes, max_iter // 2)
 
     def solve(name: str, **more: Any) -> Fit:
         with np.errstate(over="ignore", invalid="ignore"):  # extreme values: the gap will tell
             return _module(name).solve(rows, codes, n_classes, loss=loss, **options | more)
 
     fit = solve(name, **{"max_iter": max_iter, "max_time": max_time} | trial)
-    if trial and fit.status in ("stalled", "max_iter"):
+    if two and fit.status in ("stalled", "max_iter"):
         name = SECOND_ORDER[loss]
         reason = (
             f"{rows.n} rows, {rows.d} features, {loss.replace('_', ' ')}: coordinate descent was "
             f"at a gap of {fit.gap.max():.1e} after {fit.n_iter} epochs"
         )
-        fit = solve(name, max_iter=max_iter - fit.n_iter, max_time=max_time, first=fit)
-    left = None if max_time is None else max_time - fit.seconds
-    if fit.status == "stalled" and fit.gap.max() > ROUNDING and (left is None or left > 0):
+        left = max(max_iter - fit.n_iter, max_iter // 2)
+        fit = solve(name, max_iter=left, max_time=max_time, first=fit)
+    time = None if max_time is None else max_time - fit.seconds
+    if fit.status == "stalled" and fit.gap.max() > ROUNDING and (time is None or time > 0):
         reason += f"; {name} stalled at {fit.gap.max():.1e} after {fit.n_iter} epochs and steps"
         options["monitor"].go_on(fit.n_iter, fit.seconds)
         start = fit.dual, fit.intercept
-        last = solve("dual_cd", max_iter=max_iter, max_time=left, start=start)
+        last = solve("dual_cd", max_iter=max_iter, max_time=time, start=start)
         return _joined(fit, last), "dual_cd", reason
     return fit, name, reason
 

@@ -163,6 +163,8 @@ def _solve_lane(p: Problem, k: int, wa: np.ndarray) -> None:
             p.used_up = True
             return
         mu = path.weights(theta, r)
+        if not mu > 0:  # underflow, or worse
+            return
         factor = Factor(_matrix(p, theta), p.ridge)
         if not factor.sound:
             return
