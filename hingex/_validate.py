@@ -9,6 +9,7 @@ read-only and memory-mapped ones included. Everything else is converted once.
 import numbers
 import operator
 from collections.abc import Mapping, Sequence
+from math import isfinite
 from typing import Any
 
 import numpy as np
@@ -414,20 +415,21 @@ def check_n_features(estimator: Any, rows: Any) -> None:
                          f"{estimator.n_features_in_} features as input.")
 
 
-def squared_norms(rows: Any) -> tuple[np.ndarray, float]:
+def squared_norms(rows: Any, largest_cost: float) -> tuple[np.ndarray, float]:
     """Squared norms of the rows, float32 (n,), and their mean.
 
-    Raises ValueError when one is beyond float32, or all are below it though X is not zero.
+    Raises ValueError when one is beyond float32, or all are below it and yet matter, with costs as
+    large as `largest_cost`.
     """
     squares = np.empty(rows.n, dtype=np.float32)
     mean = rows.sq_norms(squares)
-    largest = squares.max()
-    if not (np.isfinite(mean) and np.isfinite(largest)):
+    largest = float(squares.max())
+    if not (isfinite(mean) and isfinite(largest)):
         raise ValueError(f"row {int(np.argmax(squares))} of X has a norm beyond 1e19, too large to "
                          "train on; scale the features")
-    if largest < LEAST_SQUARE and rows.arrays[0].any():
-        raise ValueError("all rows of X have norms below 3e-19, too small to train on; scale the "
-                         "features")
+    if largest < LEAST_SQUARE and mean * largest_cost > 1e-6:
+        raise ValueError(f"all rows of X have norms below 3e-19, too small to train on with C up "
+                         f"to {largest_cost:g}; scale the features")
     return squares, mean
 
 

@@ -11,7 +11,7 @@ import hingex.solvers
 from hingex import ConvergenceWarning, LinearSVC
 from hingex._result import Fit
 from hingex.linear import _svc
-from hingex.solvers import interior_point, newton
+from hingex.solvers import dual_cd, interior_point, newton
 
 LOSSES = ("hinge", "squared_hinge")
 
@@ -87,6 +87,7 @@ def test_coordinate_descent_goes_on_where_the_second_solver_stalls(monkeypatch, 
     y = np.digitize(X[:, 1] + rng.standard_normal(300), [0.0, 1.0][: classes - 1])
     monkeypatch.setattr(hingex.solvers, "EPOCHS_PER_PASS", 0)
     monkeypatch.setattr(hingex.solvers, "NEWTON_FROM", 0)
+    monkeypatch.setattr(dual_cd, "POLISH_WORK", 0)
     # Both give up at once.
     monkeypatch.setattr(interior_point, "PATIENCE", 0)
     monkeypatch.setattr(newton, "PATIENCE", 0)

@@ -62,7 +62,7 @@ class Problem:
         self.monitor = monitor
         self.free = intercept == "unregularized"
         self.constant = {"none": 0.0, "regularized": scaling, "unregularized": 1.0}[intercept]
-        squared_norms(rows)  # for its errors
+        squared_norms(rows, C if cost is None else float(cost.max()))  # for its errors
         self.gram = kernels("gram").Gram(rows, self.constant, self.deadline)
         self.D = self.gram.D
         self.ridge = np.ones(self.D)

@@ -119,7 +119,7 @@ def solve(
         threads = 1
     blocks = max(-(-lanes // BLOCK), min(threads, lanes))
 
-    sqnorm, mean_sq = squared_norms(rows)
+    sqnorm, mean_sq = squared_norms(rows, C if cost is None else float(cost.max()))
     size = {"none": 0.0, "regularized": scaling * scaling, "unregularized": math.inf}[intercept]
     total = C * n if cost is None else float(cost.sum())
     small = max(SMALL * mean_sq, SMALL_LEAST / total)
