@@ -26,14 +26,13 @@ A sweep visits the active rows and solves each one-variable problem exactly (Hsi
 neighbouring active rows, visited in the order in which they lie in memory, so that the processor
 fetches them ahead by itself. One row at a time, a sweep over short rows takes 2 to 4 times as
 long; runs of 32 rows cost hardly an epoch more. Long rows are runs of their own. W is
-feature-major (d, K),
-so that in one-vs-rest a row of X is read once for all lanes, and each of its nonzeros touches K
-neighbouring weights; once shrinking has left few lanes to a row, lanes are visited one at a time,
-each with its weights copied to a vector of its own. W is larger than the second-level cache, and
-moving it is what the first epochs take their time for: their weights are single precision, which
-halves it. What is certified, and every later epoch, uses W summed up anew from the duals in double
-precision. A lane's bits do not depend on the other lanes of its block, so not on the number of threads either, which only decides how lanes are cut
-into blocks.
+feature-major (d, K), so that in one-vs-rest a row of X is read once for all lanes, and each of its
+nonzeros touches K neighbouring weights; once shrinking has left few lanes to a row, lanes are
+visited one at a time, each with its weights copied to a vector of its own. W is larger than the
+second-level cache, and moving it is what the first epochs take their time for: their weights are
+single precision, which halves it. What is certified, and every later epoch, uses W summed up anew
+from the duals in double precision. A lane's bits do not depend on the other lanes of its block, so
+not on the number of threads either, which only decides how lanes are cut into blocks.
 
 The kernel is a state with the steps of the algorithm; `hingex.solvers.dual_cd` decides which
 step comes next and when to stop. Every step works in slices of some 10 ms, between which it
@@ -51,7 +50,7 @@ import numpy as np
 
 from ._rows cimport Rows
 from ._types cimport (
-    hx_axpy, hx_dot, hx_lane_axpy, hx_lane_dot, hx_lanes_axpy, hx_lanes_scores,
+    hx_axpy, hx_csr_scores, hx_dot, hx_lane_axpy, hx_lane_dot, hx_lanes_axpy, hx_lanes_scores,
     hx_row, hx_row_start, hx_rows, index, real,
 )
 
@@ -100,6 +99,7 @@ cdef enum:
     LONGEST_RUN = 32    # rows, and no more than RUN_VALUES nonzeros
     RUN_VALUES = 1024
     FEWEST_RUNS = 64    # in an epoch, for the order to be random enough
+    BATCH = 128         # rows whose scores are made at once
     SPARSE = 8          # lanes of which one moves, for single lanes to be worth their strides
     SINGLE_EPOCHS = 32  # at most so many with single-precision weights: rounding adds up
     APART = 8           # epochs of one lane before the next, when they are visited one at a time
@@ -490,6 +490,8 @@ cdef void _examine(Problem *p, int64_t block, int64_t s, int64_t end, real *tag_
     cdef int64_t i, length, k, j, slot, nnz = X.nnz
     cdef double y, a, u, t, g, value, place
     cdef double *bin
+    cdef double batch[BATCH + 3]
+    cdef int64_t first = 0, known = 0
     cdef bint back, few = 4 * HX_POPCOUNT(p.pick[block]) < lanes
     cdef Lane *ln
     for i in range(s, end):
@@ -497,7 +499,12 @@ cdef void _examine(Problem *p, int64_t block, int64_t s, int64_t end, real *tag_
             continue
         length = hx_row(X, i, &v, &idx)
         _bounds(p, i, &C, &upper, &diag)
-        if K == 1:
+        if K == 1 and X.is_csr:
+            if i >= known:      # the scores of many rows at once take half the time
+                first, known = i, min(end, i + <int64_t>BATCH)
+                hx_csr_scores(X, v, idx, first, known, p.W, &batch[0])
+            scores[0] = batch[i - first]
+        elif K == 1:
             scores[0] = hx_dot(X, v, idx, length, p.W)
         elif not few:
             hx_lanes_scores(X, v, idx, length, nnz - hx_row_start(X, i), p.W + k0, K, lanes,
