@@ -197,3 +197,17 @@ def test_mean_product_that_underflows():
     kind = {"intercept": "regularized", "intercept_scaling": 1e90}
     model = LinearSVC("hinge", C=1e-100, **kind).fit(X, y)
     assert np.isfinite(model.coef_).all()
+
+
+@pytest.mark.parametrize("cost", [0.1, 1e9])
+def test_patience_follows_the_cost_of_the_second_solver(monkeypatch, cost):
+    # Half of the epochs at most; where Newton's steps are dear, all of them.
+    rng = np.random.default_rng(1)
+    X = rng.standard_normal((100, 80))
+    X[:, 0] *= 1e3
+    y = X[:, 1] + rng.standard_normal(100) > 0
+    monkeypatch.setattr(hingex.solvers, "_step_work", lambda rows: cost * rows.nnz)
+    model = LinearSVC(max_iter=400).fit(X, y)
+    assert model.solver_ == "newton"
+    epochs = int(re.search(r"after (\d+) epochs", model.solver_reason_)[1])
+    assert epochs == 400 if cost > 1 else epochs <= 200
