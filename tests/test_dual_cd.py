@@ -518,6 +518,89 @@ def test_norms_beyond_float32_are_refused():
 # ---- start, stop, time
 
 
+# ---- free duals of small problems
+
+
+def kernel(X, y, loss, intercept, cost=None, C=1.0, epochs=24):
+    """A DualCD after some epochs, its arrays, and the signs."""
+    rows = _validate.as_rows(X)
+    classes, codes = np.unique(y, return_inverse=True)
+    lanes = 1 if len(classes) == 2 else len(classes)
+    sqnorm = np.empty(rows.n, dtype=np.float32)
+    mean = rows.sq_norms(sqnorm)
+    alpha, W = np.zeros((rows.n, lanes)), np.zeros((rows.d, lanes))
+    size = {"none": 0.0, "regularized": 1.0, "unregularized": np.inf}[intercept]
+    cd = kernels("dual_cd").DualCD(
+        rows, codes.astype(np.int32), sqnorm, cost, C, LOSSES.index(loss), alpha, W, 1, False,
+        size, 0.05 * mean, 0, 1)
+    cd.advance(epochs, epochs, 2, np.zeros(lanes), np.inf, np.zeros((lanes, 2)), np.empty((64, 6)))
+    return cd, alpha, W, signs(y)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("layout", ["dense", "int32", "int64"])
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("classes", [2, 3])
+@pytest.mark.parametrize("intercept", INTERCEPTS)
+@pytest.mark.parametrize("loss", LOSSES)
+def test_free_duals_are_solved_for_exactly(loss, intercept, classes, weighted, layout, dtype):
+    X, y = random_problem(5, n=30, d=6, classes=classes)
+    X = X.astype(dtype)
+    cost = np.linspace(0, 2, len(X)) if weighted else None
+    given = X if layout == "dense" else csr_array(X)
+    if layout == "int64":
+        given.indices, given.indptr = given.indices.astype("i8"), given.indptr.astype("i8")
+    C = 0.3
+    cd, alpha, W, S = kernel(given, y, loss, intercept, cost, C)
+    cost = np.full(len(X), C) if cost is None else cost
+    X = X.astype(float)
+    solved = 0
+    for k, s in enumerate(S.T):
+        low = dual_value(X, s, cost, alpha[:, k], loss, intercept)
+        done = cd.solve_free(k)
+        b = np.empty(S.shape[1])
+        cd.intercepts(b)
+        upper = cost if loss == "hinge" else np.where(cost > 0, np.inf, 0.0)
+        assert ((alpha[:, k] >= 0) & (alpha[:, k] <= upper)).all()
+        assert_allclose(W[:, k], X.T @ (alpha[:, k] * s), atol=1e-12 * alpha[:, k].sum())
+        if intercept != "unregularized":    # whose duals were not feasible before
+            assert dual_value(X, s, cost, alpha[:, k], loss, intercept) >= low - 1e-12 * abs(low)
+        if not done:
+            continue
+        solved += 1
+        free = (alpha[:, k] > 0) & (alpha[:, k] < upper)
+        assert free.any()
+        curvature = 0 if loss == "hinge" else 1 / (2 * cost[free])
+        margins = s[free] * (X[free] @ W[:, k] + b[k]) + curvature * alpha[free, k]
+        assert_allclose(margins, 1, atol=1e-11)
+        if intercept == "unregularized":
+            assert abs(alpha[:, k] @ s) < 1e-12
+        elif intercept == "regularized":
+            assert alpha[:, k] @ s == pytest.approx(b[k], abs=1e-12)
+    assert solved
+
+
+def test_free_duals_without_a_unique_solution_stay():
+    X, y = random_problem(3, n=20, d=3)
+    X, y = np.repeat(X, 4, axis=0), np.repeat(y, 4)
+    cd, alpha, _, _ = kernel(X, y, "hinge", "none")
+    before = alpha.copy()
+    assert ((alpha > 0) & (alpha < 1)).sum() > 3
+    assert not cd.solve_free(0)
+    assert_array_equal(alpha, before)
+    assert not cd.solve_free(1)     # no such lane
+
+
+@pytest.mark.parametrize("intercept", INTERCEPTS)
+def test_small_problems_take_few_epochs(intercept):
+    """Coordinate descent by itself would take some hundred to come as near."""
+    for seed in range(10):
+        X, y = random_problem(seed, n=20, d=5)
+        fit = solve(X, y, loss="hinge", intercept=intercept, tol=1e-3)
+        verify(fit, X, y, loss="hinge", C=1.0, intercept=intercept, tol=1e-13)
+        assert fit.n_iter <= 129
+
+
 def test_warm_start_takes_up_where_it_was():
     X, y = random_problem(5, n=300, d=10, classes=3)
     for loss in LOSSES:

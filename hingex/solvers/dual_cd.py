@@ -53,6 +53,7 @@ SMALL_LEAST = 0.5
 # than some milliseconds, and then weights equal repeated rows to the last digits.
 POLISH_WORK = 2e6
 POLISH_VIOLATION = 1e-11
+POLISH_FIRST = 32  # epochs before free duals are solved for, and again each time they double
 POLISH_LEAST = 100  # epochs: with fewer there is little hope
 
 
@@ -168,6 +169,9 @@ def solve(
                 status = "max_time"
             stop = track.report(cd.logged)
             chosen = track.due(epoch, polish)
+            if polish and chosen is None and epoch < polish_epochs:
+                for lane in np.flatnonzero(track.live):
+                    cd.solve_free(lane)
             if status == "max_iter" and chosen is not None:
                 if cd.certify(chosen, track.certified):
                     cd.freeze(track.settle(chosen, epoch))
@@ -255,9 +259,9 @@ class _Track:
         return not self.live.any()
 
     def until(self, epoch: int, polish_epochs: int) -> int:
-        """The epoch to come back at in any case: to end the polishing, or at a power of two."""
+        """The epoch to come back at in any case: a power of two, and the end of polishing."""
         if epoch < polish_epochs:
-            return polish_epochs
+            return min(polish_epochs, max(POLISH_FIRST, 1 << epoch.bit_length()))
         return max(16, 1 << epoch.bit_length())
 
     def due(self, epoch: int, polish: bool) -> np.ndarray | None:
@@ -273,10 +277,10 @@ class _Track:
         chosen = lanes.astype(bool)
         primal, dual = self.certified[:, 0], self.certified[:, 1]
         gap = np.maximum(primal - dual, 0.0) / np.maximum(np.abs(primal), 1e-300)
-        self.gap = np.where(chosen, gap, self.gap)
+        self.gap[chosen] = gap[chosen]
         done = chosen & (self.gap <= self.tol)
         factor = self.gap / np.maximum(self.estimates[:, 0], 1e-300)
-        self.factor = np.where(chosen, np.clip(factor, 0.05, 20.0), self.factor)
+        self.factor[chosen] = np.minimum(np.maximum(factor, 0.05), 20.0)[chosen]
         self.live &= ~done
         self.earliest = epoch + 1 + epoch // 16
         if epoch & (epoch - 1) == 0 and self.milestones[-1][0] != epoch:
@@ -326,4 +330,10 @@ class _Track:
 
     @property
     def history(self) -> np.ndarray:
-        return np.concatenate([np.zeros(0, HISTORY_DTYPE), *self.parts])
+        # np.concatenate works out the common type of records, which takes longer than small fits.
+        whole = np.empty(sum(map(len, self.parts)), HISTORY_DTYPE)
+        begin = 0
+        for part in self.parts:
+            whole[begin : begin + len(part)] = part
+            begin += len(part)
+        return whole

@@ -30,7 +30,7 @@
 
 struct hx_rows;
 #define HX_CSR_SCORES(NAME)                                                                       \
-    void (*NAME)(const struct hx_rows *X, int64_t begin, int64_t end, const double *w, double *out)
+    int (*NAME)(const struct hx_rows *X, int64_t begin, int64_t end, const double *w, double *out)
 
 typedef struct {
     const char *name;
@@ -51,7 +51,7 @@ typedef struct {
     HX_LANES_TYPES
 #undef X
     /* out[i - begin] = x_i . w for the rows begin..end-1 of a CSR matrix of these types. `out` has
-     * room for three more numbers. */
+     * room for three more numbers. Returns whether all indices are in 0..d-1; no others are used. */
     HX_CSR_SCORES(csr_scores_f32_i32);
     HX_CSR_SCORES(csr_scores_f32_i64);
     HX_CSR_SCORES(csr_scores_f64_i32);
@@ -70,6 +70,12 @@ static inline void hx_gram(const hx_isa *isa, const double *panels, int64_t capa
                            int64_t D, double sign, double *G, int64_t ld)
 {
     isa->gram(panels, capacity, rows, D, sign, G, ld);
+}
+
+/* w += x, in double precision. */
+static inline void hx_add(const hx_isa *isa, const double *x, double *w, int64_t n)
+{
+    isa->axpy_f64(1.0, x, w, n);
 }
 
 #endif

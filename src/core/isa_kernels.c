@@ -139,8 +139,8 @@ static inline void total_rows(const four *rows, double *out)
 /* Rows of text are short: a loop over each one ends in a mispredicted branch, and waits for its
  * additions. So the products of many rows are made in one loop, then summed 16 at a time. */
 #define DEFINE_CSR_SCORES(T, I, SUF)                                                              \
-    static void csr_scores_##SUF(const hx_rows *X, int64_t begin, int64_t end, const double *w,   \
-                                 double *out)                                                     \
+    static int csr_scores_##SUF(const hx_rows *X, int64_t begin, int64_t end, const double *w,    \
+                                double *out)                                                      \
     {                                                                                             \
         double products[PRODUCTS + 16];                                                           \
         int64_t lengths[PRODUCTS + 4];                                                            \
@@ -154,6 +154,7 @@ static inline void total_rows(const four *rows, double *out)
                 len = lengths[n] = hx_row_start(X, begin + n + 1) - start;                        \
                 if (count + len > PRODUCTS) break;                                                \
             }                                                                                     \
+            if (!hx_indices_fit_##I(idx, n == 0 ? len : count, X->d)) return 0;                   \
             for (int64_t j = 0; j < count; j++) products[j] = (double)v[j] * w[idx[j]];           \
             if (n == 0) { /* a long row: its 16 sums, for sum_row to add up */                    \
                 for (; count < 16; count++) products[count] = 0.0;                                \
@@ -177,6 +178,7 @@ static inline void total_rows(const four *rows, double *out)
             begin += n;                                                                           \
             out += n;                                                                             \
         }                                                                                         \
+        return 1;                                                                                 \
     }
 
 DEFINE_CSR_SCORES(float, int32_t, f32_i32)

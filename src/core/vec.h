@@ -110,12 +110,12 @@ HX_DEFINE_FIT(int64_t, uint64_t)
     }                                                                                             \
                                                                                                   \
     /* out[i - begin] = x_i . w for CSR rows begin..end-1, and room for three more numbers;       \
-     * v and idx only tell the types. */                                                          \
-    static inline void hx_csr_scores_##SUF(const hx_rows *X, const T *v, const I *idx,            \
-                                           int64_t begin, int64_t end, const double *w,           \
-                                           double *out)                                           \
+     * v and idx only tell the types. Returns whether all indices are in 0..d-1. */               \
+    static inline int hx_csr_scores_##SUF(const hx_rows *X, const T *v, const I *idx,             \
+                                          int64_t begin, int64_t end, const double *w,            \
+                                          double *out)                                            \
     {                                                                                             \
-        X->isa->csr_scores_##SUF(X, begin, end, w, out);                                          \
+        return X->isa->csr_scores_##SUF(X, begin, end, w, out);                                   \
     }                                                                                             \
                                                                                                   \
     static inline double hx_sqnorm_##SUF(const hx_rows *X, const T *v, const I *idx, int64_t len) \

@@ -102,11 +102,13 @@ cdef enum:
     BATCH = 128         # rows whose scores are made at once
     SPARSE = 8          # lanes of which one moves, for single lanes to be worth their strides
     SINGLE_EPOCHS = 32  # at most so many with single-precision weights: rounding adds up
+    MOST_FREE = 100     # duals to solve for at once
     APART = 8           # epochs of one lane before the next, when they are visited one at a time
 
 cdef enum Pass:
-    SWEEP, TALLY, REPAIR, EXAMINE, START
+    SWEEP, TALLY, REPAIR, EXAMINE, START, EQUATE, MOVE
 
+cdef double SOLVED = 1e-12  # what equations for free duals may lack
 cdef double SLICE = 1e7     # multiply-adds between two looks at signals and the clock
 
 
@@ -127,6 +129,15 @@ cdef struct Lane:
     double widen                # all active rows are solved: every row must be visited again
     double half, per_half       # half width of the range searched for the intercept, inverse
     double primal, dual, intercept   # what it found
+
+
+cdef struct Free:
+    int64_t lane, count, size   # size counts the intercept too
+    int32_t *rows
+    double *A                   # (size, size), what the conditions change by
+    double *change              # (size,) first what they lack, then the change of y alpha and b
+    double *room                # (d,) zeros
+    double share                # of the change that was made
 
 
 cdef struct Problem:
@@ -154,6 +165,7 @@ cdef struct Problem:
     double rho, shift           # b = offset + rho * s; after an epoch offset = shift * b
     double inv_size             # 1 / size, 0 for an unregularized intercept
     bint has_intercept
+    Free *free
 
 
 cdef struct Plan:
@@ -588,6 +600,62 @@ cdef void _best_intercept(Problem *p, int64_t k) noexcept nogil:
         ln.half = max(4 * fabs(best_b - centre), reach / 16, 1e-9 * (1 + fabs(centre)))
 
 
+cdef void _equate(Problem *p, real *tag_v, index *tag_i) noexcept nogil:
+    """What the free rows lack for y_i f_i - 1 + diag_i alpha_i = 0, as linear equations."""
+    cdef const hx_rows *X = p.X
+    cdef const real *v = NULL
+    cdef const index *idx = NULL
+    cdef Free *free = p.free
+    cdef Lane *ln = p.lane + free.lane
+    cdef int64_t i, r, q, length = 0, K = p.lanes
+    cdef double y, f, C = p.cost_all, upper = 0, diag = hx_loss_dual_diagonal(p.loss, C)
+    for r in range(free.count):
+        i = free.rows[r]
+        _bounds(p, i, &C, &upper, &diag)
+        length = hx_row(X, i, &v, &idx)
+        hx_axpy(X, 1.0, v, idx, length, free.room)
+        for q in range(r + 1):      # row r itself is the last
+            length = hx_row(X, free.rows[q], &v, &idx)
+            free.A[r * free.size + q] = free.A[q * free.size + r] = (
+                hx_dot(X, v, idx, length, free.room))
+        hx_axpy(X, -1.0, v, idx, length, free.room)
+        free.A[r * free.size + r] += diag
+        y = _sign(p, i, free.lane)
+        f = hx_lane_dot(X, v, idx, length, p.W + free.lane, K) + ln.offset + p.rho * ln.s
+        free.change[r] = y - f - diag * y * p.alpha[i * K + free.lane]
+
+
+cdef void _move(Problem *p, real *tag_v, index *tag_i) noexcept nogil:
+    """Change the free duals, until the first comes to its bound, w along with them."""
+    cdef const hx_rows *X = p.X
+    cdef const real *v = NULL
+    cdef const index *idx = NULL
+    cdef Free *free = p.free
+    cdef Lane *ln = p.lane + free.lane
+    cdef int64_t i, r, length, first = -1
+    cdef double y, step, old, C = p.cost_all, upper = hx_loss_dual_upper(p.loss, C), diag = 0
+    cdef double *a
+    free.share = 1
+    for r in range(free.count):
+        i = free.rows[r]
+        _bounds(p, i, &C, &upper, &diag)
+        step = _sign(p, i, free.lane) * free.change[r]
+        old = p.alpha[i * p.lanes + free.lane]
+        if not 0 <= old + free.share * step <= upper:
+            free.share, first = ((0 if step < 0 else upper) - old) / step, r
+    for r in range(free.count):
+        i = free.rows[r]
+        _bounds(p, i, &C, &upper, &diag)
+        y = _sign(p, i, free.lane)
+        a = p.alpha + i * p.lanes + free.lane
+        old, step = a[0], free.share * y * free.change[r]
+        a[0] = min(max(old + step, 0), upper)
+        if r == first:
+            a[0] = 0 if step < 0 else upper
+        length = hx_row(X, i, &v, &idx)
+        hx_lane_axpy(X, y * (a[0] - old), v, idx, length, p.W + free.lane, p.lanes)
+
+
 cdef int64_t _run(Problem *p, Pass which, int64_t block, int64_t s, int64_t end, real *tag_v,
                   index *tag_i) noexcept nogil:
     if which == SWEEP:
@@ -603,6 +671,10 @@ cdef int64_t _run(Problem *p, Pass which, int64_t block, int64_t s, int64_t end,
         _repair(p, block, s, end, tag_v, tag_i)
     elif which == EXAMINE:
         _examine(p, block, s, end, tag_v, tag_i)
+    elif which == EQUATE:
+        _equate(p, tag_v, tag_i)
+    elif which == MOVE:
+        _move(p, tag_v, tag_i)
     else:
         _start(p, block, s, end, tag_v, tag_i)
     return end
@@ -1075,6 +1147,67 @@ cdef class DualCD:
                 _best_intercept(p, k)
             out[k, 0], out[k, 1], out[k, 2] = ln.primal, ln.dual, ln.intercept
         return True
+
+    def solve_free(self, int64_t k):
+        """Solve for the free duals of a lane, 0 < alpha < upper, and the intercept exactly.
+
+        A step of an active-set method: the other duals stay as they are; where a free one comes
+        to a bound, the rest is solved again without it. The dual never falls. Returns whether
+        the free rows' conditions hold now; they are left as they are where they are so many
+        that epochs are faster, or where there is no unique solution.
+        """
+        cdef Problem *p = &self.p
+        cdef Lane *ln = p.lane + k
+        cdef Free free
+        cdef int64_t i, most = min(p.X.n, <int64_t>MOST_FREE)
+        cdef double upper = hx_loss_dual_upper(p.loss, p.cost_all), C = 0, diag = 0, a, b
+        cdef int32_t[::1] rows = np.empty(most + 1, dtype=np.int32)
+        cdef double[::1] room = np.zeros(p.X.d)
+        cdef double[::1] change
+        cdef double[:, ::1] A
+        if p.single != NULL or not 0 <= k < p.lanes:
+            return False
+        if hx_loss_dual_diagonal(p.loss, 1) == 0:
+            most = min(most, p.X.d + 1)     # more rows than that depend on each other
+        free.lane, free.rows, free.room = k, &rows[0], &room[0]
+        while True:
+            free.count = 0
+            for i in range(p.X.n):
+                _bounds(p, i, &C, &upper, &diag)
+                a = p.alpha[i * p.lanes + k]
+                if 0 < a < upper and _counts(p, i) and free.count <= most:
+                    rows[free.count] = <int32_t>i
+                    free.count += 1
+            if free.count == 0 or free.count > most:
+                return False
+            free.size = free.count + p.has_intercept
+            change, A = np.empty(free.size), np.ones((free.size, free.size))
+            free.change, free.A = &change[0], &A[0, 0]
+            p.free = &free
+            _dispatch(p, EQUATE, 0, 0, 0)
+            b = ln.offset + p.rho * ln.s
+            if p.has_intercept:
+                A[free.count, free.count] = -p.inv_size
+                change[free.count] = b * p.inv_size - ln.s
+            try:
+                solution = np.linalg.solve(A, change)
+            except np.linalg.LinAlgError:
+                return False
+            if not np.abs(A @ solution - change).max() <= SOLVED:
+                return False
+            change = solution
+            free.change = &change[0]
+            _dispatch(p, MOVE, 0, 0, 0)
+            b += free.share * (change[free.count] if p.has_intercept else 0)
+            ln.s = ln.asum = ln.adiag = 0
+            for i in range(p.X.n):
+                _bounds(p, i, &C, &upper, &diag)
+                _add_dual(ln, _sign(p, i, k), p.alpha[i * p.lanes + k], diag)
+            if p.has_intercept:
+                ln.offset = b - p.rho * ln.s
+            self._norms()
+            if free.share == 1:
+                return True
 
     def freeze(self, const unsigned char[::1] lanes):
         """Leave these lanes as they are from now on."""

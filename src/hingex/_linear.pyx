@@ -11,12 +11,12 @@ from libc.stdint cimport int32_t, int64_t
 
 from ._rows cimport Rows
 from ._types cimport (
-    hx_csr_scores, hx_dot, hx_indices_fit, hx_lanes_scores, hx_row, hx_row_start, hx_rows, index,
-    real,
+    hx_add, hx_csr_scores, hx_dot, hx_indices_fit, hx_lanes_scores, hx_row, hx_row_start, hx_rows,
+    index, real,
 )
 
 cdef enum:
-    BLOCK = 64          # scores at a time, on the stack
+    BLOCK = 64          # scores of a row at a time, on the stack
     CHUNK = 256         # rows a thread takes at a time
     PIECE = 64          # rows whose indices are checked, then used
 
@@ -34,15 +34,17 @@ cdef struct Model:
 
 cdef void _score_one(const Model *m, int64_t begin, int64_t end, real *tag_v,
                      index *tag_i) noexcept nogil:
-    """One score for each of at most PIECE rows."""
+    """One score for each of at most CHUNK rows."""
     cdef const hx_rows *X = m.X
     cdef const real *v = NULL
     cdef const index *idx = NULL
-    cdef double part[PIECE + 3]
+    cdef double part[CHUNK + 3]
     cdef double nought = 0
     cdef int64_t i, length
     if X.is_csr:
-        hx_csr_scores(X, v, idx, begin, end, m.W, &part[0])
+        if not hx_csr_scores(X, v, idx, begin, end, m.W, &part[0]):
+            m.odd[0] = True
+            return
     else:
         for i in range(begin, end):
             length = hx_row(X, i, &v, &idx)
@@ -60,39 +62,58 @@ cdef void _score_one(const Model *m, int64_t begin, int64_t end, real *tag_v,
             m.codes[i] = part[i - begin] > 0
 
 
-cdef void _score_many(const Model *m, int64_t begin, int64_t end, real *tag_v,
-                      index *tag_i) noexcept nogil:
-    """K scores a row."""
+cdef void _scores_of(const Model *m, int64_t i, int64_t known, double *out, real *tag_v,
+                     index *tag_i) noexcept nogil:
+    """All K scores of a row; `known` indices from the row's first on may be read."""
+    cdef const hx_rows *X = m.X
+    cdef const real *v = NULL
+    cdef const index *idx = NULL
+    cdef int64_t k = 0, K = m.K, lanes, length = hx_row(X, i, &v, &idx)
+    while k < K:
+        lanes = min(BLOCK, K - k)
+        hx_lanes_scores(X, v, idx, length, known, m.W + k, K, lanes, out + k)
+        k += lanes
+    if not isfinite(out[0]):
+        m.odd[0] = True
+    hx_add(X.isa, m.b, out, K)
+
+
+cdef int32_t _choice(const Model *m, int64_t i, int64_t known, real *tag_v,
+                     index *tag_i) noexcept nogil:
+    """The first class of the highest score."""
     cdef const hx_rows *X = m.X
     cdef const real *v = NULL
     cdef const index *idx = NULL
     cdef double part[BLOCK]
-    cdef double best, score
-    cdef int64_t i, k, j, length, lanes, K = m.K, stop = hx_row_start(X, end)
-    cdef int32_t best_k
+    cdef double best = 0
+    cdef int32_t best_k = 0
+    cdef int64_t j, k = 0, K = m.K, lanes, length = hx_row(X, i, &v, &idx)
+    while k < K:
+        lanes = min(BLOCK, K - k)
+        hx_lanes_scores(X, v, idx, length, known, m.W + k, K, lanes, &part[0])
+        if k == 0 and not isfinite(part[0]):
+            m.odd[0] = True
+        hx_add(X.isa, m.b + k, &part[0], lanes)
+        if k == 0:
+            best = part[0]
+        for j in range(lanes):
+            if part[j] > best:
+                best = part[j]
+                best_k = <int32_t>(k + j)
+        k += lanes
+    return best_k
+
+
+cdef void _score_many(const Model *m, int64_t begin, int64_t end, real *tag_v,
+                      index *tag_i) noexcept nogil:
+    """K scores for each of at most PIECE rows."""
+    cdef const hx_rows *X = m.X
+    cdef int64_t i, stop = hx_row_start(X, end)
     for i in range(begin, end):
-        length = hx_row(X, i, &v, &idx)
-        best_k = 0
-        best = 0
-        k = 0
-        while k < K:
-            lanes = min(BLOCK, K - k)
-            hx_lanes_scores(X, v, idx, length, stop - hx_row_start(X, i), m.W + k, K, lanes,
-                            &part[0])
-            if k == 0 and not isfinite(part[0]):
-                m.odd[0] = True
-            if m.scores != NULL:
-                for j in range(lanes):
-                    m.scores[i * K + k + j] = part[j] + m.b[k + j]
-            if m.codes != NULL:
-                for j in range(lanes):
-                    score = part[j] + m.b[k + j]
-                    if k + j == 0 or score > best:
-                        best = score
-                        best_k = <int32_t>(k + j)
-            k += lanes
         if m.codes != NULL:
-            m.codes[i] = best_k
+            m.codes[i] = _choice(m, i, stop - hx_row_start(X, i), tag_v, tag_i)
+        if m.scores != NULL:
+            _scores_of(m, i, stop - hx_row_start(X, i), m.scores + i * m.K, tag_v, tag_i)
 
 
 cdef void _score_rows(const Model *m, int64_t begin, int64_t end, real *tag_v,
@@ -100,15 +121,17 @@ cdef void _score_rows(const Model *m, int64_t begin, int64_t end, real *tag_v,
     cdef const index *idx = <const index *>m.X.idx
     cdef int64_t stop, at
     while begin < end:
-        stop = min(end, begin + <int64_t>PIECE)
-        at = hx_row_start(m.X, begin)
-        # Here the indices come into the cache, where they are read next.
-        if m.X.is_csr and not hx_indices_fit(idx + at, hx_row_start(m.X, stop) - at, m.X.d):
-            m.odd[0] = True
-        elif m.K == 1:
+        if m.K == 1:
+            stop = min(end, begin + <int64_t>CHUNK)
             _score_one(m, begin, stop, tag_v, tag_i)
         else:
-            _score_many(m, begin, stop, tag_v, tag_i)
+            stop = min(end, begin + <int64_t>PIECE)
+            at = hx_row_start(m.X, begin)
+            # Here the indices come into the cache, where they are read next.
+            if m.X.is_csr and not hx_indices_fit(idx + at, hx_row_start(m.X, stop) - at, m.X.d):
+                m.odd[0] = True
+            else:
+                _score_many(m, begin, stop, tag_v, tag_i)
         begin = stop
 
 

@@ -17,6 +17,7 @@ cdef extern from "dispatch.h" nogil:
     enum:
         HX_PANEL
     const hx_isa *hx_isa_get()
+    void hx_add(const hx_isa *isa, const double *x, double *w, int64_t n)
     void hx_gram(const hx_isa *isa, const double *panels, int64_t capacity, int64_t rows,
                  int64_t D, double sign, double *G, int64_t ld)
 
@@ -49,7 +50,7 @@ cdef extern from "vec.h" nogil:
     void hx_lanes_dot(...)          # (X, v, idx, len, W, ld, lanes, out)
     void hx_lanes_scores(...)       # (X, v, idx, len, known, W, ld, lanes, out)
     bint hx_indices_fit(...)        # (idx, count, d)
-    void hx_csr_scores(...)         # (X, v, idx, begin, end, w, out)
+    bint hx_csr_scores(...)         # (X, v, idx, begin, end, w, out)
     void hx_lanes_axpy(...)         # (X, delta, v, idx, len, lanes, W, ld)
     double hx_sqnorm(...)           # (X, v, idx, len)
     void hx_prefetch_row(...)       # (X, i, v, idx)
