@@ -53,6 +53,7 @@ SMALL_LEAST = 0.5
 # than some milliseconds, and then weights equal repeated rows to the last digits.
 POLISH_WORK = 2e6
 POLISH_VIOLATION = 1e-11
+FORCED = 16  # epochs until the first full pass that is made whatever the estimates say
 POLISH_FIRST = 32  # epochs before free duals are solved for, and again each time they double
 POLISH_LEAST = 100  # epochs: with fewer there is little hope
 
@@ -153,10 +154,13 @@ def solve(
         status = "max_iter"
         if start is not None and not cd.start(start[1] if size > 0 else None):
             status = "max_time"
+        elif start is None and size > 0 and lanes > 1:
+            cd.begin_at(_first_intercepts(codes, lanes, cost))
         while status == "max_iter" and epoch < max_iter and not track.all_done:
             polish = epoch < polish_epochs
             in_time = cd.advance(
-                min(max_iter, track.until(epoch, polish_epochs)),
+                track.until(epoch, polish_epochs),
+                max_iter,
                 track.earliest,
                 WARM_EPOCHS,
                 tol / track.factor,
@@ -219,6 +223,16 @@ def solve(
     )
 
 
+def _first_intercepts(codes: np.ndarray, lanes: int, cost: np.ndarray | None) -> np.ndarray:
+    """The best intercepts for w = 0 and the squared hinge: share of a class less that of others.
+
+    Most of one-vs-rest is far on the negative side: near -1 most rows have little to do, while
+    from 0 the first epoch would move the duals of all rows in all lanes.
+    """
+    count = np.bincount(codes, cost, minlength=lanes)
+    return 2.0 * count / count.sum() - 1.0
+
+
 def _feasible_start(
     alpha: np.ndarray, loss: str, C: float, cost: np.ndarray | None
 ) -> np.ndarray:
@@ -237,6 +251,7 @@ class _Track:
 
     def __init__(self, lanes: int, tol: float, monitor: Monitor, begin: float) -> None:
         self.tol = tol
+        self.forced = FORCED  # the epoch of the next full pass, whatever the estimates say
         self.monitor = monitor
         self.begin = begin
         self.live = np.ones(lanes, dtype=bool)
@@ -247,7 +262,7 @@ class _Track:
         self.factor = np.full(lanes, 0.5)
         self.earliest = 0
         # Epoch and gap of the summed objectives (single lanes are noisy) at the last three
-        # powers of two, when all lanes are certified.
+        # forced passes, which certify all lanes.
         self.milestones = [(0, math.inf)] * 3
         self.estimates = np.zeros((lanes, 2))
         # When somebody watches, every epoch comes back here.
@@ -259,16 +274,16 @@ class _Track:
         return not self.live.any()
 
     def until(self, epoch: int, polish_epochs: int) -> int:
-        """The epoch to come back at in any case: a power of two, and the end of polishing."""
+        """The epoch to come back at in any case."""
         if epoch < polish_epochs:
             return min(polish_epochs, max(POLISH_FIRST, 1 << epoch.bit_length()))
-        return max(16, 1 << epoch.bit_length())
+        return self.forced
 
     def due(self, epoch: int, polish: bool) -> np.ndarray | None:
         """Lanes to certify now, as uint8 flags, or None."""
         ready = self.estimates[:, 1] > 0
-        if not polish and epoch >= 16 and epoch & (epoch - 1) == 0:
-            return self.live.astype(np.uint8)  # the factor may be stale
+        if not polish and epoch >= self.forced:
+            return self.live.astype(np.uint8)  # the factor may be stale, and rows wrongly shrunk
         enough = 2 * np.count_nonzero(ready) >= np.count_nonzero(self.live)
         return ready.astype(np.uint8) if enough and epoch >= self.earliest else None
 
@@ -283,7 +298,8 @@ class _Track:
         self.factor[chosen] = np.minimum(np.maximum(factor, 0.05), 20.0)[chosen]
         self.live &= ~done
         self.earliest = epoch + 1 + epoch // 16
-        if epoch & (epoch - 1) == 0 and self.milestones[-1][0] != epoch:
+        if epoch >= self.forced:
+            self.forced = 1 << epoch.bit_length()
             whole = float(primal.sum() - dual.sum()) / max(float(primal.sum()), 1e-300)
             self.milestones = [*self.milestones[1:], (epoch, whole)]
         return done.astype(np.uint8)
@@ -292,9 +308,9 @@ class _Track:
         """Epochs to tol if the gap goes on to fall as of late; 0 while that is not known."""
         (before, high), _, (epoch, low) = self.milestones
         # With many lanes some gaps are large by chance for longer.
-        if epoch != 4 * before or epoch < (64 if len(self.live) == 1 else 128) or low <= self.tol:
+        if not before or epoch < (64 if len(self.live) == 1 else 128) or low <= self.tol:
             return 0.0
-        fall = 0.5 * math.log(high / low) if high > low > 0 else 0.0
+        fall = math.log(high / low) / math.log2(epoch / before) if high > low > 0 else 0.0
         doublings = math.log(low / self.tol) / fall if fall > 0 else math.inf
         return epoch * 2.0**doublings if doublings < 100 else math.inf
 

@@ -103,6 +103,7 @@ cdef enum:
     SPARSE = 8          # lanes of which one moves, for single lanes to be worth their strides
     SINGLE_EPOCHS = 32  # at most so many with single-precision weights: rounding adds up
     MOST_FREE = 100     # duals to solve for at once
+    GROUP = 8           # lanes that share a cache line of W
     APART = 8           # epochs of one lane before the next, when they are visited one at a time
 
 cdef enum Pass:
@@ -178,8 +179,12 @@ cdef struct Plan:
 
 cdef struct Visit:
     Problem one                 # a lane as a problem of its own: w contiguous, rows in a list
-    int64_t lane, pos, epoch
-    bint inside
+    int64_t width, groups       # lanes taken together, at most, and how often there are so many
+    int64_t count, at           # lanes taken now, the one visited
+    int64_t lanes[GROUP]
+    double *W                   # (width, d)
+    int64_t pos, epoch
+    bint inside                 # of lane `at`
 
 
 cdef inline void _bounds(const Problem *p, int64_t i, double *C, double *upper,
@@ -719,17 +724,47 @@ cdef void _close_epoch(const Problem *p, Lane *ln, const Plan *plan, int64_t k) 
         ln.offset = p.shift * b
 
 
-cdef void _enter(const Problem *p, Visit *v) noexcept nogil:
-    """Copy the lane's weights and list its active rows."""
-    cdef Problem *q = &v.one
-    cdef int64_t i, k = v.lane, K = p.lanes, shift = k % p.per_block
-    cdef const uint64_t *mask = p.mask + k // p.per_block * p.X.n
+cdef bint _take_lanes(const Problem *p, Visit *v, int64_t *group) noexcept nogil:
+    """Copy the weights of the next few lanes; False when all have been taken.
+
+    A lane's weights are far apart in W, and those of its neighbours come with them.
+    """
+    cdef int64_t i, k, j, first, per_block = v.groups // p.blocks
+    v.count = v.at = 0
+    while v.count == 0:
+        i = HX_TAKE(group)
+        if i >= v.groups:
+            return False
+        first = i // per_block * p.per_block + i % per_block * v.width
+        for k in range(first, min(first + v.width, (i // per_block + 1) * p.per_block, p.lanes)):
+            if _is_live(p, k) and not p.lane[k].ready:
+                v.lanes[v.count] = k
+                v.count += 1
     for i in range(p.X.d):
-        q.W[i] = p.W[i * K + k]
+        for j in range(v.count):
+            v.W[j * p.X.d + i] = p.W[i * p.lanes + v.lanes[j]]
+    return True
+
+
+cdef void _give_lanes(const Problem *p, Visit *v) noexcept nogil:
+    """Write the weights back."""
+    cdef int64_t i, j
+    for i in range(p.X.d):
+        for j in range(v.count):
+            p.W[i * p.lanes + v.lanes[j]] = v.W[j * p.X.d + i]
+    v.count = 0
+
+
+cdef void _enter(const Problem *p, Visit *v) noexcept nogil:
+    """Make a lane the problem, and list its active rows."""
+    cdef Problem *q = &v.one
+    cdef int64_t i, k = v.lanes[v.at], K = p.lanes, shift = k % p.per_block
+    cdef const uint64_t *mask = p.mask + k // p.per_block * p.X.n
     for i in range((p.X.n + 63) // 64):
         q.awake[i] = 0
     for i in range(p.X.n):
         q.awake[i // 64] |= ((HX_PEEK(mask + i) >> shift) & 1) << (i % 64)
+    q.W = v.W + v.at * p.X.d
     q.alpha = p.alpha + k
     q.stride, q.positive = K, k
     q.lane = p.lane + k
@@ -738,38 +773,36 @@ cdef void _enter(const Problem *p, Visit *v) noexcept nogil:
 
 
 cdef void _leave(const Problem *p, Visit *v) noexcept nogil:
-    """Write the lane's weights back, and which rows were shrunk."""
+    """Write down which rows of the lane were shrunk."""
     cdef Problem *q = &v.one
-    cdef int64_t i, k = v.lane, K = p.lanes
+    cdef int64_t i, k = v.lanes[v.at]
     cdef uint64_t bit = (<uint64_t>1) << (k % p.per_block)
     cdef uint64_t *mask = p.mask + k // p.per_block * p.X.n
-    for i in range(p.X.d):
-        p.W[i * K + k] = q.W[i]
     for i in range(p.X.n):      # other threads are at other bits of the same words
         if (q.awake[i // 64] >> (i % 64)) & 1 == 0 and HX_PEEK(mask + i) & bit:
             HX_CLEAR(mask + i, bit)
     v.inside = False
+    v.at += 1
 
 
-cdef void _go_on(const Problem *p, Visit *v, const Plan *plan, int64_t *lane) noexcept nogil:
+cdef void _go_on(const Problem *p, Visit *v, const Plan *plan, int64_t *group) noexcept nogil:
     """About one slice of a thread's visits: lane by lane, plan.epochs epochs each."""
     cdef Problem *q = &v.one
     cdef double per_run, work = 0
     cdef int64_t before
     cdef hx_rng rng
     while work < SLICE:
-        if not v.inside:
-            v.lane = HX_TAKE(lane)
-            if v.lane >= p.lanes:
+        if v.count == 0:
+            if not _take_lanes(p, v, group):
                 return
-            if not _is_live(p, v.lane) or p.lane[v.lane].ready:
-                continue
+            work += p.X.d * v.count
+        if not v.inside:
             _enter(p, v)
-            work += p.X.d + p.X.n
+            work += p.X.n
         if v.pos == 0:
             _open_epoch(q.lane)
             _list_awake(q)
-            hx_rng_seed(&rng, plan.seed, plan.epoch + v.epoch + ((v.lane + 1) << 40))
+            hx_rng_seed(&rng, plan.seed, plan.epoch + v.epoch + ((v.lanes[v.at] + 1) << 40))
             _shuffle_runs(q, &rng)
         before = v.pos
         v.pos = _dispatch(q, SWEEP, 0, v.pos, q.runs)
@@ -778,9 +811,11 @@ cdef void _go_on(const Problem *p, Visit *v, const Plan *plan, int64_t *lane) no
         if v.pos >= q.runs:
             v.pos = 0
             v.epoch += 1
-            _close_epoch(p, q.lane, plan, v.lane)
+            _close_epoch(p, q.lane, plan, v.lanes[v.at])
             if v.epoch == plan.epochs or q.lane.ready or q.lane.widen:
                 _leave(p, v)
+                if v.at == v.count:
+                    _give_lanes(p, v)
 
 
 cdef class DualCD:
@@ -818,8 +853,7 @@ cdef class DualCD:
     cdef uint64_t seed
     cdef int threads
     cdef bint apart             # lanes are visited one at a time
-    cdef bint half_summed       # W has been written to
-    cdef float[:, ::1] single_room
+    cdef bint half_summed       # W is to be summed up from the duals, or this was not finished
     cdef unsigned char[::1] visit_room
     cdef double[:, ::1] w_room
     cdef int32_t[:, ::1] rows_room
@@ -855,8 +889,7 @@ cdef class DualCD:
         p.shift = p.rho / small
         p.alpha, p.W = &alpha[0, 0], &W[0, 0]
         if single and K > 1:
-            self.single_room = np.zeros((X.c.d, K), dtype=np.float32)
-            p.single = &self.single_room[0, 0]
+            p.single = <float *>p.W     # the same memory, which halves the largest array of all
         p.lanes = K
         p.stride = p.positive = 1
         p.per_block = (K + blocks - 1) // blocks
@@ -900,40 +933,60 @@ cdef class DualCD:
 
     def start(self, const double[::1] intercepts=None):
         """W and the running sums from alpha (and b): a warm start. False if out of time."""
-        cdef Problem *p = &self.p
-        cdef int64_t k
-        for k in range(p.lanes):
-            if intercepts is not None:
-                p.lane[k].offset = p.shift * intercepts[k]
+        if intercepts is not None:
+            self.begin_at(intercepts)
         return self._sum_up()
 
-    cdef bint _sum_up(self) except -1:
-        """W and the running sums from alpha, in double precision from now on."""
+    def begin_at(self, const double[::1] intercepts):
+        """Let the intercepts begin here rather than at 0."""
+        cdef int64_t k
+        if intercepts.shape[0] != self.p.lanes:
+            raise ValueError("intercepts must have an entry per lane")
+        for k in range(self.p.lanes):
+            self.p.lane[k].offset = self.p.shift * intercepts[k]
+
+    cdef bint _sum_up(self, bint patient=False) except -1:
+        """W and the running sums from alpha, in double precision from now on.
+
+        False if out of time, with W half summed; never when `patient`, nor is Ctrl-C heeded then.
+        """
         cdef Problem *p = &self.p
         cdef int64_t k
         for k in range(p.lanes):
             p.lane[k].s = p.lane[k].asum = p.lane[k].adiag = 0
-        if self.half_summed:    # a deadline came; otherwise W is still zero
+        if p.single != NULL or self.half_summed:    # or else W is still zero
             memset(p.W, 0, p.X.d * p.lanes * sizeof(double))
         self.half_summed = True
-        if not self._passes(START):
-            return False
         p.single = NULL
-        self.single_room = None
+        if patient:
+            with nogil:
+                for k in range(p.blocks):
+                    _dispatch(p, START, k, 0, p.X.n)
+        elif not self._passes(START):
+            return False
+        self.half_summed = False
         self._norms()
         return True
 
     def finish(self):
-        """Let W hold the weights, after an interrupt: at once, so in the precision they have."""
-        if self.p.single != NULL:
-            np.asarray(self.keep[4])[...] = self.single_room
+        """Let W hold the weights after an interrupt, in the precision they have."""
+        cdef Problem *p = &self.p
+        cdef int64_t j
+        if self.half_summed:
+            self._sum_up(True)
+        elif p.single != NULL:
+            for j in range(p.X.d * p.lanes - 1, -1, -1):    # backwards, as they share memory
+                p.W[j] = p.single[j]
+            p.single = NULL
 
-    def advance(self, int64_t until, int64_t earliest, int64_t warm, const double[::1] targets,
-                double violation, double[:, ::1] estimates, double[:, ::1] log):
+    def advance(self, int64_t until, int64_t limit, int64_t earliest, int64_t warm,
+                const double[::1] targets, double violation, double[:, ::1] estimates,
+                double[:, ::1] log):
         """Epochs until it is worth to certify; False when the deadline came.
 
-        `logged` entries of `log` are written. Stops at epoch `until`, when `log` is
-        full, or, from epoch `earliest` on, when half of the live lanes (all, once lanes are
+        `logged` entries of `log` are written. Stops at epoch `until` (lanes that are visited one
+        at a time may go on, but not past epoch `limit`), when `log` is full, or, from epoch
+        `earliest` on, when half of the live lanes (all, once lanes are
         visited one at a time) are ready: estimated relative gap at most targets[k], and largest
         violation of the optimality conditions at most `violation`. From epoch `warm` on, the
         intercept moves. With a finite `violation` no row is shrunk: the violation of shrunk rows
@@ -956,13 +1009,14 @@ cdef class DualCD:
         for k in range(p.lanes):
             p.lane[k].ready = self.epoch > 0 and _is_ready(&p.lane[k], &plan, k)
         self.logged = 0
-        while done < log.shape[0] and self.epoch < until:
-            if p.single != NULL and (self.apart or self.epoch >= SINGLE_EPOCHS) and (
-                    not self._sum_up()):
+        while done < log.shape[0] and self.epoch < min(until, limit):
+            if p.single != NULL and (self.apart or self.epoch >= SINGLE_EPOCHS):
+                self.half_summed = True
+            if self.half_summed and not self._sum_up():
                 return False
             plan.epoch = self.epoch
             plan.move_offset = self.epoch >= warm
-            plan.epochs = min(APART, until - self.epoch) if self.apart else 1
+            plan.epochs = min(APART, limit - self.epoch) if self.apart else 1
             if not (self._visits(&plan) if self.apart else self._sweep()):
                 return False
             self.epoch += plan.epochs
@@ -1015,33 +1069,37 @@ cdef class DualCD:
         """Some epochs of every lane that is not ready, one lane at a time in each thread."""
         cdef Problem *p = &self.p
         cdef Visit *visit = <Visit *>&self.visit_room[0]
-        cdef int64_t lane = 0
+        cdef int64_t width = self.w_room.shape[1] // p.X.d, group = 0
+        cdef int64_t groups = p.blocks * ((p.per_block + width - 1) // width)
         cdef int t, threads = self._visitors()
-        cdef bint inside = False
+        cdef bint busy = True
         for t in range(threads):
             visit[t].one = p[0]
             visit[t].one.lanes, visit[t].one.blocks, visit[t].one.mask = 1, 1, NULL
-            visit[t].one.W, visit[t].one.awake = &self.w_room[t, 0], &self.awake_room[t, 0]
+            visit[t].one.awake = &self.awake_room[t, 0]
             visit[t].one.rows, visit[t].one.turn = &self.rows_room[t, 0], &self.turn_room[t, 0]
-            visit[t].inside = False
+            visit[t].W, visit[t].width, visit[t].groups = &self.w_room[t, 0], width, groups
+            visit[t].count, visit[t].inside = 0, False
         try:
-            while lane < p.lanes or inside:
+            while busy:
                 with nogil:
                     if threads > 1:
                         for t in prange(threads, num_threads=threads, schedule="static",
                                         chunksize=1):
-                            _go_on(p, visit + t, plan, &lane)
+                            _go_on(p, visit + t, plan, &group)
                     else:
-                        _go_on(p, visit, plan, &lane)
+                        _go_on(p, visit, plan, &group)
                 if not self._may_go_on():
                     return False
-                inside = False
+                busy = group < groups
                 for t in range(threads):
-                    inside |= visit[t].inside
+                    busy |= visit[t].count > 0
         finally:
             for t in range(threads):
                 if visit[t].inside:
                     _leave(p, visit + t)
+                if visit[t].count > 0:
+                    _give_lanes(p, visit + t)
         return True
 
     cdef int _visitors(self) noexcept:
@@ -1055,7 +1113,7 @@ cdef class DualCD:
         the second-level cache, costs less, copying included.
         """
         cdef Problem *p = &self.p
-        cdef int64_t i, b, active = 0, pairs = 0, live = 0, threads
+        cdef int64_t i, b, active = 0, pairs = 0, live = 0, threads, width
         cdef uint64_t left, some
         if p.mask == NULL:
             _list_awake(p)
@@ -1076,7 +1134,9 @@ cdef class DualCD:
                 APART * pairs * (<double>p.X.nnz / p.X.n) > 4 * <double>live * (p.X.d + p.X.n)):
             threads = self._visitors()
             self.visit_room = np.empty(threads * sizeof(Visit), dtype=np.uint8)
-            self.w_room = np.empty((threads, p.X.d))
+            # So few at once that the threads have about as much to do.
+            width = max(1, min(GROUP, p.lanes // (8 * threads)))
+            self.w_room = np.empty((threads, width * p.X.d))
             self.rows_room = np.empty((threads, p.X.n), dtype=np.int32)
             self.turn_room = np.empty((threads, self._most_runs()), dtype=np.int32)
             self.awake_room = np.empty((threads, (p.X.n + 63) // 64), dtype=np.uint64)
@@ -1114,7 +1174,7 @@ cdef class DualCD:
         for k in range(p.lanes):
             if lanes[k]:
                 p.pick[k // p.per_block] |= (<uint64_t>1) << (k % p.per_block)
-        if p.single != NULL and not self._sum_up():
+        if (p.single != NULL or self.half_summed) and not self._sum_up():
             return False
         if p.has_intercept and not self._repair():
             return False
@@ -1157,7 +1217,7 @@ cdef class DualCD:
         that epochs are faster, or where there is no unique solution.
         """
         cdef Problem *p = &self.p
-        cdef Lane *ln = p.lane + k
+        cdef Lane *ln
         cdef Free free
         cdef int64_t i, most = min(p.X.n, <int64_t>MOST_FREE)
         cdef double upper = hx_loss_dual_upper(p.loss, p.cost_all), C = 0, diag = 0, a, b
@@ -1169,6 +1229,7 @@ cdef class DualCD:
             return False
         if hx_loss_dual_diagonal(p.loss, 1) == 0:
             most = min(most, p.X.d + 1)     # more rows than that depend on each other
+        ln = p.lane + k
         free.lane, free.rows, free.room = k, &rows[0], &room[0]
         while True:
             free.count = 0
