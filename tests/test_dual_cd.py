@@ -533,7 +533,8 @@ def kernel(X, y, loss, intercept, cost=None, C=1.0, epochs=24):
     cd = kernels("dual_cd").DualCD(
         rows, codes.astype(np.int32), sqnorm, cost, C, LOSSES.index(loss), alpha, W, 1, False,
         size, 0.05 * mean, 0, 1)
-    cd.advance(epochs, epochs, epochs, 2, np.zeros(lanes), np.inf, np.zeros((lanes, 2)), np.empty((64, 6)))
+    cd.advance(epochs, epochs, epochs, 2, np.zeros(lanes), np.inf, np.zeros((lanes, 2)),
+               np.empty((64, 6)))
     return cd, alpha, W, signs(y)
 
 

@@ -172,7 +172,7 @@ def solve(
             if not in_time:
                 status = "max_time"
             stop = track.report(cd.logged)
-            chosen = track.due(epoch, polish)
+            chosen = track.due(epoch, polish, cd.ripe)
             if polish and chosen is None and epoch < polish_epochs:
                 for lane in np.flatnonzero(track.live):
                     cd.solve_free(lane)
@@ -279,13 +279,11 @@ class _Track:
             return min(polish_epochs, max(POLISH_FIRST, 1 << epoch.bit_length()))
         return self.forced
 
-    def due(self, epoch: int, polish: bool) -> np.ndarray | None:
+    def due(self, epoch: int, polish: bool, ripe: bool) -> np.ndarray | None:
         """Lanes to certify now, as uint8 flags, or None."""
-        ready = self.estimates[:, 1] > 0
         if not polish and epoch >= self.forced:
             return self.live.astype(np.uint8)  # the factor may be stale, and rows wrongly shrunk
-        enough = 2 * np.count_nonzero(ready) >= np.count_nonzero(self.live)
-        return ready.astype(np.uint8) if enough and epoch >= self.earliest else None
+        return self.estimates[:, 1].astype(np.uint8) if ripe else None
 
     def settle(self, lanes: np.ndarray, epoch: int) -> np.ndarray:
         """Take in what certify found for these lanes; returns those that are done."""

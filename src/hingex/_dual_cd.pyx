@@ -636,7 +636,6 @@ cdef void _move(Problem *p, real *tag_v, index *tag_i) noexcept nogil:
     cdef const real *v = NULL
     cdef const index *idx = NULL
     cdef Free *free = p.free
-    cdef Lane *ln = p.lane + free.lane
     cdef int64_t i, r, length, first = -1
     cdef double y, step, old, C = p.cost_all, upper = hx_loss_dual_upper(p.loss, C), diag = 0
     cdef double *a
@@ -861,6 +860,7 @@ cdef class DualCD:
     cdef uint64_t[:, ::1] awake_room
     cdef readonly int64_t epoch
     cdef readonly int64_t logged    # entries of the log since advance began
+    cdef readonly bint ripe         # advance ended because enough lanes are ready
     cdef readonly double deadline
 
     def __cinit__(self, Rows X, const int32_t[::1] codes, const float[::1] sqnorm,
@@ -986,10 +986,9 @@ cdef class DualCD:
 
         `logged` entries of `log` are written. Stops at epoch `until` (lanes that are visited one
         at a time may go on, but not past epoch `limit`), when `log` is full, or, from epoch
-        `earliest` on, when half of the live lanes (all, once lanes are
-        visited one at a time) are ready: estimated relative gap at most targets[k], and largest
-        violation of the optimality conditions at most `violation`. From epoch `warm` on, the
-        intercept moves. With a finite `violation` no row is shrunk: the violation of shrunk rows
+        `earliest` on, when enough lanes are ready, which sets `ripe`: estimated relative gap at
+        most targets[k], and largest violation of the optimality conditions at most `violation`.
+        From epoch `warm` on, the intercept moves. With a finite `violation` no row is shrunk: the violation of shrunk rows
         is not known.
 
         estimates (lanes, 2), after the last epoch: relative gap; 1 if ready else 0.
@@ -1001,6 +1000,7 @@ cdef class DualCD:
         cdef Lane *ln
         cdef Plan plan
         cdef int64_t k, done = 0, ready, live
+        cdef double share
         if (targets.shape[0] != p.lanes or estimates.shape[0] != p.lanes
                 or estimates.shape[1] != 2 or log.shape[1] != 6):
             raise ValueError("arrays of advance do not fit")
@@ -1009,6 +1009,7 @@ cdef class DualCD:
         for k in range(p.lanes):
             p.lane[k].ready = self.epoch > 0 and _is_ready(&p.lane[k], &plan, k)
         self.logged = 0
+        self.ripe = False
         while done < log.shape[0] and self.epoch < min(until, limit):
             if p.single != NULL and (self.apart or self.epoch >= SINGLE_EPOCHS):
                 self.half_summed = True
@@ -1042,7 +1043,10 @@ cdef class DualCD:
             log[done, 5] = p.active
             done += 1
             self.logged = done
-            if self.epoch >= earliest and (1 if self.apart else 2) * ready >= max(1, live):
+            # The first certificate sums up W, a visit of single lanes skips those that are ready.
+            share = 1 if self.apart else (0.9 if p.single != NULL else 0.5)
+            self.ripe = self.epoch >= earliest and ready >= max(1, share * live)
+            if self.ripe:
                 break
         return True
 
