@@ -988,8 +988,8 @@ cdef class DualCD:
         at a time may go on, but not past epoch `limit`), when `log` is full, or, from epoch
         `earliest` on, when enough lanes are ready, which sets `ripe`: estimated relative gap at
         most targets[k], and largest violation of the optimality conditions at most `violation`.
-        From epoch `warm` on, the intercept moves. With a finite `violation` no row is shrunk: the violation of shrunk rows
-        is not known.
+        From epoch `warm` on, the intercept moves. With a finite `violation` no row is shrunk: the
+        violation of shrunk rows is not known.
 
         estimates (lanes, 2), after the last epoch: relative gap; 1 if ready else 0.
         log (any, 6): epoch, seconds (perf_counter), primal and dual summed over the lanes,
