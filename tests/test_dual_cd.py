@@ -660,6 +660,16 @@ def test_kernel_checks_its_arrays():
 # ---- bits
 
 
+@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize("classes", [2, 5])
+@pytest.mark.parametrize("n", [60, 1500])
+def test_same_bits_whether_watched_or_not(loss, classes, n):
+    X, y = big_problem(classes, n=n, d=n // 10)
+    fits = [solve(X, y, loss=loss, tol=1e-4, callback=c) for c in (None, lambda state: False)]
+    assert bits(fits[0]) == bits(fits[1])
+    assert len(fits[0].history) == len(fits[1].history)
+
+
 @pytest.fixture
 def always_threads(monkeypatch):
     monkeypatch.setattr(dual_cd, "THREADS_FROM", 0)

@@ -57,6 +57,8 @@ POLISH_VIOLATION = 1e-11
 # since when w has moved for an epoch; from there to the end of the epoch it is less by half or
 # more. Measured on text: 0.1 to 1 with the hinge, 0.05 to 0.5 with the squared hinge.
 FIRST_FACTOR = {"hinge": 0.5, "squared_hinge": 0.25}
+SURER_FROM = 10_000_000  # weights: a certificate then takes as long as some six epochs,
+SURER = 3  # so it had better not come too early
 FORCED = 16  # epochs until the first full pass that is made whatever the estimates say
 POLISH_FIRST = 32  # epochs before free duals are solved for, and again each time they double
 POLISH_LEAST = 100  # epochs: with fewer there is little hope
@@ -149,7 +151,8 @@ def solve(
         math.inf if max_time is None else begin + max_time,
     )
 
-    track = _Track(lanes, tol, FIRST_FACTOR[loss], monitor, begin)
+    factor = FIRST_FACTOR[loss] * (SURER if d * lanes >= SURER_FROM else 1)
+    track = _Track(lanes, tol, factor, monitor, begin)
     epoch = 0
     polish_epochs = int(POLISH_WORK / (float(rows.nnz + 16 * n) * lanes))
     if polish_epochs < POLISH_LEAST:
@@ -177,7 +180,8 @@ def solve(
                 status = "max_time"
             stop = track.report(cd.logged)
             chosen = track.due(epoch, polish, cd.ripe)
-            if polish and chosen is None and epoch < polish_epochs:
+            if polish and chosen is None and epoch >= track.exact:
+                track.exact = 2 * epoch
                 for lane in np.flatnonzero(track.live):
                     cd.solve_free(lane)
             if status == "max_iter" and chosen is not None:
@@ -257,6 +261,7 @@ class _Track:
         self, lanes: int, tol: float, factor: float, monitor: Monitor, begin: float
     ) -> None:
         self.tol = tol
+        self.exact = POLISH_FIRST  # the epoch of the next exact solution for the free duals
         self.forced = FORCED  # the epoch of the next full pass, whatever the estimates say
         self.monitor = monitor
         self.begin = begin
@@ -280,7 +285,7 @@ class _Track:
     def until(self, epoch: int, polish_epochs: int) -> int:
         """The epoch to come back at in any case."""
         if epoch < polish_epochs:
-            return min(polish_epochs, max(POLISH_FIRST, 1 << epoch.bit_length()))
+            return min(polish_epochs, self.exact)
         return self.forced
 
     def due(self, epoch: int, polish: bool, ripe: bool) -> np.ndarray | None:

@@ -72,10 +72,12 @@ cdef extern from *:
     #define HX_POPCOUNT(x) __builtin_popcountll(x)
     #define HX_LOWEST(x) __builtin_ctzll(x)
     #define HX_PEEK(word) __atomic_load_n(word, __ATOMIC_RELAXED)
+    #define HX_SET(word, bits) ((void)__atomic_fetch_or(word, bits, __ATOMIC_RELAXED))
     #define HX_CLEAR(word, bits) ((void)__atomic_fetch_and(word, ~(bits), __ATOMIC_RELAXED))
     #define HX_TAKE(counter) __atomic_fetch_add(counter, 1, __ATOMIC_RELAXED)
     #else
     #define HX_PEEK(word) (*(word))
+    #define HX_SET(word, bits) (*(word) |= (bits))
     #define HX_CLEAR(word, bits) (*(word) &= ~(bits))
     #define HX_TAKE(counter) ((*(counter))++)
     static int HX_POPCOUNT(unsigned long long x) { int c = 0; for (; x; x &= x - 1) c++; return c; }
@@ -83,6 +85,7 @@ cdef extern from *:
     #endif
     """
     uint64_t HX_PEEK(const uint64_t *word) nogil
+    void HX_SET(uint64_t *word, uint64_t bits) nogil
     void HX_CLEAR(uint64_t *word, uint64_t bits) nogil
     int64_t HX_TAKE(int64_t *counter) nogil     # counter++
     int HX_POPCOUNT(uint64_t x) nogil
@@ -103,11 +106,12 @@ cdef enum:
     SPARSE = 8          # lanes of which one moves, for single lanes to be worth their strides
     SINGLE_EPOCHS = 32  # at most so many with single-precision weights: rounding adds up
     MOST_FREE = 100     # duals to solve for at once
+    FEW = 4             # at most one in so many lanes is certified lane by lane
     GROUP = 8           # lanes that share a cache line of W
     APART = 8           # epochs of one lane before the next, when they are visited one at a time
 
 cdef enum Pass:
-    SWEEP, TALLY, REPAIR, EXAMINE, START, EQUATE, MOVE
+    SWEEP, TALLY, REPAIR, EXAMINE, EXAMINE_ONE, START, EQUATE, MOVE
 
 cdef double SOLVED = 1e-12  # what equations for free duals may lack
 cdef double SLICE = 1e7     # multiply-adds between two looks at signals and the clock
@@ -149,7 +153,8 @@ cdef struct Problem:
     double cost_all
     double *alpha               # (n, lanes)
     double *W                   # (d, lanes), features first
-    float *single               # the same in single precision, in use instead if not NULL
+    float *single               # in use instead if not NULL: single precision, see _single
+    int64_t share               # lanes of a thread's blocks, which lie together in `single`
     Lane *lane
     double *bins                # (lanes, EDGES + 2, MOMENTS)
     uint64_t *mask              # (blocks, n) active lanes of each row; NULL for a single lane
@@ -167,6 +172,7 @@ cdef struct Problem:
     double inv_size             # 1 / size, 0 for an unregularized intercept
     bint has_intercept
     Free *free
+    double *room                # (threads, d)
 
 
 cdef struct Plan:
@@ -377,9 +383,9 @@ cdef int64_t _sweep_one(Problem *p, int64_t s, real *tag_v, index *tag_i) noexce
     return s
 
 
-cdef void _sweep_lanes(Problem *p, weight *W, int64_t block, int64_t s, int64_t end,
+cdef void _sweep_lanes(Problem *p, weight *W, int64_t ld, int64_t block, int64_t s, int64_t end,
                        real *tag_v, index *tag_i) noexcept nogil:
-    """Visit the rows of turns s..end-1 for the lanes of one block."""
+    """Visit the rows of turns s..end-1 for the lanes of one block; W has its first one first."""
     cdef const hx_rows *X = p.X
     cdef const real *v = NULL
     cdef const index *idx = NULL
@@ -399,7 +405,6 @@ cdef void _sweep_lanes(Problem *p, weight *W, int64_t block, int64_t s, int64_t 
     cdef double diag = hx_loss_dual_diagonal(p.loss, C)
     cdef int64_t i, length, k, positive, pos, stop, nnz = X.nnz
     cdef bint shrink
-    W += k0
     for k in range(BLOCK):
         steps[k] = scores[k] = 0
     for k in range(lanes):
@@ -417,14 +422,14 @@ cdef void _sweep_lanes(Problem *p, weight *W, int64_t block, int64_t s, int64_t 
             positive = p.codes[i] - k0
             alpha = p.alpha + i * K + k0
             if 4 * HX_POPCOUNT(todo) >= lanes:
-                hx_lanes_scores(X, v, idx, length, nnz - hx_row_start(X, i), W, K, lanes,
+                hx_lanes_scores(X, v, idx, length, nnz - hx_row_start(X, i), W, ld, lanes,
                                 &scores[0])
             else:
                 bits = todo
                 while bits:
                     k = HX_LOWEST(bits)
                     bits &= bits - 1
-                    scores[k] = hx_lane_dot(X, v, idx, length, W + k, K)
+                    scores[k] = hx_lane_dot(X, v, idx, length, W + k, ld)
             # Most rows are on the far side of most lanes, where there is nothing to do: alpha = 0,
             # the gradient is positive, and not so large that the row is to be shrunk.
             bits = 0
@@ -446,7 +451,7 @@ cdef void _sweep_lanes(Problem *p, weight *W, int64_t block, int64_t s, int64_t 
                     b[k] = lane[k].offset + p.rho * lane[k].s
                 if shrink:
                     mask[i] &= ~((<uint64_t>1) << k)
-            _add_row(X, &steps[0], moved, v, idx, length, lanes, W, K)
+            _add_row(X, &steps[0], moved, v, idx, length, lanes, W, ld)
 
 
 cdef void _repair(Problem *p, int64_t block, int64_t s, int64_t end, real *tag_v,
@@ -490,78 +495,113 @@ cdef void _repair(Problem *p, int64_t block, int64_t s, int64_t end, real *tag_v
             _add_row(X, &steps[0], moved, v, idx, length, lanes, p.W + k0, K)
 
 
+cdef inline void _take_in(Problem *p, int64_t i, int64_t k, double f, double C, double upper,
+                          double diag) noexcept nogil:
+    """What a row of score f means for a lane: its loss, and whether it must be active again."""
+    cdef Lane *ln = p.lane + k
+    cdef double y = _sign(p, i, k), a = p.alpha[i * p.lanes + k]
+    cdef double t = y * (f + ln.intercept), u = 1 - t, g = t - 1 + diag * a, place
+    cdef double value = C * hx_loss_value(p.loss, t)
+    cdef int64_t slot
+    cdef uint64_t bit
+    cdef uint64_t *flags
+    cdef double *bin
+    cdef bint back
+    _add_dual(ln, y, a, diag)
+    if p.mask != NULL:
+        flags, bit = p.mask + k // p.per_block * p.X.n + i, (<uint64_t>1) << (k % p.per_block)
+    else:
+        flags, bit = p.awake + i // 64, (<uint64_t>1) << (i % 64)
+    if (HX_PEEK(flags) & bit) == 0:
+        back = g < 0 if a <= 0 else (g > 0 if a >= upper else True)
+        if back:
+            HX_SET(flags, bit)
+        else:
+            ln.loss_shrunk += value
+    ln.loss += value
+    # An intercept c beyond the present one makes the slack u - y c: the row counts
+    # for c < u when y = +1, and for c > -u when y = -1, so for no |c| <= half if u is less.
+    if u > -ln.half and p.has_intercept:
+        place = y * u * ln.per_half + (EDGES // 2 + 1)
+        slot = 0 if place < 0 else (EDGES + 1 if place > EDGES + 1 else <int64_t>place)
+        bin = p.bins + (k * (EDGES + 2) + slot) * MOMENTS + (0 if y > 0 else 3)
+        bin[0] += C
+        bin[1] += C * u
+        bin[2] += C * u * u
+
+
 cdef void _examine(Problem *p, int64_t block, int64_t s, int64_t end, real *tag_v,
                    index *tag_i) noexcept nogil:
-    """The full pass of certify: losses of all rows, and rows that must be active again."""
+    """The full pass of certify over the rows, for the picked lanes of a block."""
     cdef const hx_rows *X = p.X
     cdef const real *v = NULL
     cdef const index *idx = NULL
     cdef int64_t K = p.lanes, k0 = block * p.per_block
     cdef int64_t lanes = min(p.per_block, K - k0)
     cdef double scores[BLOCK]
+    cdef double edge[BLOCK]
     cdef double C = p.cost_all
     cdef double upper = hx_loss_dual_upper(p.loss, C)
     cdef double diag = hx_loss_dual_diagonal(p.loss, C)
-    cdef uint64_t bits, bit
-    cdef uint64_t *flags
-    cdef int64_t i, length, k, j, slot, nnz = X.nnz
-    cdef double y, a, u, t, g, value, place
-    cdef double *bin
-    cdef double batch[BATCH + 3]
-    cdef int64_t first = 0, known = 0
-    cdef bint back, few = 4 * HX_POPCOUNT(p.pick[block]) < lanes
-    cdef Lane *ln
+    cdef uint64_t bits
+    cdef const double *alpha
+    cdef int64_t i, j, length, positive, nnz = X.nnz
+    if p.pick[block] == 0:
+        return
+    for j in range(lanes):
+        edge[j] = -1 - p.lane[k0 + j].intercept - (p.lane[k0 + j].half if p.has_intercept else 0)
     for i in range(s, end):
         if not _counts(p, i):
             continue
         length = hx_row(X, i, &v, &idx)
         _bounds(p, i, &C, &upper, &diag)
-        if K == 1 and X.is_csr:
-            if i >= known:      # the scores of many rows at once take half the time
-                first, known = i, min(end, i + <int64_t>BATCH)
-                hx_csr_scores(X, v, idx, first, known, p.W, &batch[0])
-            scores[0] = batch[i - first]
-        elif K == 1:
-            scores[0] = hx_dot(X, v, idx, length, p.W)
-        elif not few:
-            hx_lanes_scores(X, v, idx, length, nnz - hx_row_start(X, i), p.W + k0, K, lanes,
-                            &scores[0])
-        bits = p.pick[block]
+        hx_lanes_scores(X, v, idx, length, nnz - hx_row_start(X, i), p.W + k0, K, lanes,
+                        &scores[0])
+        # Rows far on the negative side of a lane, with alpha = 0, change nothing. NaN does.
+        bits = 0
+        alpha = p.alpha + i * K + k0
+        for j in range(lanes):
+            bits |= <uint64_t>((alpha[j] != 0) | (not scores[j] <= edge[j])) << j
+        positive = p.codes[i] - k0
+        if 0 <= positive < lanes:
+            bits |= (<uint64_t>1) << positive
+        bits &= p.pick[block]
         while bits:
             j = HX_LOWEST(bits)
-            bit = (<uint64_t>1) << j
             bits &= bits - 1
-            k = k0 + j
-            ln = p.lane + k
-            if few:
-                scores[j] = hx_lane_dot(X, v, idx, length, p.W + k, K)
-            y = _sign(p, i, k)
-            a = p.alpha[i * K + k]
-            _add_dual(ln, y, a, diag)
-            t = y * (scores[j] + ln.intercept)
-            value = C * hx_loss_value(p.loss, t)
-            g = t - 1 + diag * a
-            if p.mask != NULL:
-                flags = p.mask + block * X.n + i
-            else:
-                flags, bit = p.awake + i // 64, (<uint64_t>1) << (i % 64)
-            if (flags[0] & bit) == 0:
-                back = g < 0 if a <= 0 else (g > 0 if a >= upper else True)
-                if back:
-                    flags[0] |= bit
-                else:
-                    ln.loss_shrunk += value
-            ln.loss += value
-            u = 1 - t
-            # An intercept c beyond the present one makes the slack u - y c: the row counts
-            # for c < u when y = +1, and for c > -u when y = -1, so for no |c| <= half if u is less.
-            if u > -ln.half and p.has_intercept:
-                place = y * u * ln.per_half + (EDGES // 2 + 1)
-                slot = 0 if place < 0 else (EDGES + 1 if place > EDGES + 1 else <int64_t>place)
-                bin = p.bins + (k * (EDGES + 2) + slot) * MOMENTS + (0 if y > 0 else 3)
-                bin[0] += C
-                bin[1] += C * u
-                bin[2] += C * u * u
+            _take_in(p, i, k0 + j, scores[j], C, upper, diag)
+
+
+cdef void _examine_one(Problem *p, int64_t k, double *w, int64_t s, int64_t end, real *tag_v,
+                       index *tag_i) noexcept nogil:
+    """The same for one lane; with several, w is room for its weights."""
+    cdef const hx_rows *X = p.X
+    cdef const real *v = NULL
+    cdef const index *idx = NULL
+    cdef double C = p.cost_all
+    cdef double upper = hx_loss_dual_upper(p.loss, C)
+    cdef double diag = hx_loss_dual_diagonal(p.loss, C)
+    cdef double batch[BATCH + 3]
+    cdef int64_t i, length, first = 0, known = 0
+    cdef double f
+    if p.lanes > 1:
+        for i in range(X.d):
+            w[i] = p.W[i * p.lanes + k]
+    for i in range(s, end):
+        if not _counts(p, i):
+            continue
+        length = hx_row(X, i, &v, &idx)
+        _bounds(p, i, &C, &upper, &diag)
+        if p.lanes > 1:     # the same bits as for many lanes
+            f = hx_lane_dot(X, v, idx, length, w, 1)
+        elif X.is_csr:
+            if i >= known:  # the scores of many rows at once take half the time
+                first, known = i, min(end, i + <int64_t>BATCH)
+                hx_csr_scores(X, v, idx, first, known, w, &batch[0])
+            f = batch[i - first]
+        else:
+            f = hx_dot(X, v, idx, length, w)
+        _take_in(p, i, k, f, C, upper, diag)
 
 
 cdef double _side_at(const double *m, double c, int loss) noexcept nogil:
@@ -660,21 +700,31 @@ cdef void _move(Problem *p, real *tag_v, index *tag_i) noexcept nogil:
         hx_lane_axpy(X, y * (a[0] - old), v, idx, length, p.W + free.lane, p.lanes)
 
 
+cdef inline float *_single(const Problem *p, int64_t block) noexcept nogil:
+    """First weight of a block. Each thread has (d, share) to itself: no two write to one line."""
+    cdef int64_t lane = block * p.per_block
+    return p.single + lane // p.share * p.share * p.X.d + lane % p.share
+
+
 cdef int64_t _run(Problem *p, Pass which, int64_t block, int64_t s, int64_t end, real *tag_v,
                   index *tag_i) noexcept nogil:
     if which == SWEEP:
         if p.mask == NULL:
             return _sweep_one(p, s, tag_v, tag_i)
         if p.single != NULL:
-            _sweep_lanes(p, p.single, block, s, end, tag_v, tag_i)
+            _sweep_lanes(p, _single(p, block), p.share, block, s, end, tag_v, tag_i)
         else:
-            _sweep_lanes(p, p.W, block, s, end, tag_v, tag_i)
+            _sweep_lanes(p, p.W + block * p.per_block, p.lanes, block, s, end, tag_v, tag_i)
     elif which == TALLY:
         _tally(p, block, s, end)
     elif which == REPAIR:
         _repair(p, block, s, end, tag_v, tag_i)
+    elif which == EXAMINE and p.mask == NULL:
+        _examine_one(p, 0, p.W, s, end, tag_v, tag_i)
     elif which == EXAMINE:
         _examine(p, block, s, end, tag_v, tag_i)
+    elif which == EXAMINE_ONE:
+        _examine_one(p, block, p.room + s * p.X.d, 0, end, tag_v, tag_i)
     elif which == EQUATE:
         _equate(p, tag_v, tag_i)
     elif which == MOVE:
@@ -868,7 +918,7 @@ cdef class DualCD:
                   double[:, ::1] W, int64_t blocks, bint single, double size, double small,
                   uint64_t seed, int threads, double deadline=HUGE_VAL):
         cdef Problem *p = &self.p
-        cdef int64_t i, k, b, n = X.c.n, K = alpha.shape[1]
+        cdef int64_t i, k, b, each, n = X.c.n, K = alpha.shape[1]
         cdef unsigned char[::1] lanes
         cdef uint64_t[::1] flags
         cdef uint64_t[:, ::1] mask
@@ -878,7 +928,7 @@ cdef class DualCD:
                 or W.shape[0] != X.c.d or W.shape[1] != K or blocks < 1 or blocks * BLOCK < K
                 or (cost is not None and cost.shape[0] != n)):
             raise ValueError("arrays of DualCD do not fit each other")
-        self.seed, self.threads, self.deadline = seed, threads, deadline
+        self.seed, self.threads, self.deadline = seed, max(1, threads), deadline
         p.X = &X.c
         p.codes, p.sqnorm = &codes[0], &sqnorm[0]
         p.cost = NULL if cost is None else &cost[0]
@@ -888,15 +938,18 @@ cdef class DualCD:
         p.rho = 1 / (p.inv_size + 1 / small) if size > 0 else 0
         p.shift = p.rho / small
         p.alpha, p.W = &alpha[0, 0], &W[0, 0]
-        if single and K > 1:
-            p.single = <float *>p.W     # the same memory, which halves the largest array of all
         p.lanes = K
         p.stride = p.positive = 1
         p.per_block = (K + blocks - 1) // blocks
-        if K >= 16:     # whole vectors
-            p.per_block = (p.per_block + 3) // 4 * 4
+        if p.per_block >= 32:   # whole cache lines
+            p.per_block = (p.per_block + 7) // 8 * 8
         p.blocks = (K + p.per_block - 1) // p.per_block
-        p.slice = SLICE / ((p.blocks + max(threads, 1) - 1) // max(threads, 1))
+        each = (p.blocks + self.threads - 1) // self.threads
+        p.slice = SLICE / each
+        p.share = min(each * p.per_block, K)
+        # In the memory of W, which halves the largest array of all.
+        if single and K > 1 and (K + p.share - 1) // p.share * p.share <= 2 * K:
+            p.single = <float *>p.W
         p.longest = max(1, min(LONGEST_RUN, RUN_VALUES * n // max(1, X.c.nnz)))
 
         lanes = np.zeros(K * sizeof(Lane), dtype=np.uint8)
@@ -969,15 +1022,9 @@ cdef class DualCD:
         return True
 
     def finish(self):
-        """Let W hold the weights after an interrupt, in the precision they have."""
-        cdef Problem *p = &self.p
-        cdef int64_t j
-        if self.half_summed:
+        """Let W hold the weights, after an interrupt."""
+        if self.p.single != NULL or self.half_summed:
             self._sum_up(True)
-        elif p.single != NULL:
-            for j in range(p.X.d * p.lanes - 1, -1, -1):    # backwards, as they share memory
-                p.W[j] = p.single[j]
-            p.single = NULL
 
     def advance(self, int64_t until, int64_t limit, int64_t earliest, int64_t warm,
                 const double[::1] targets, double violation, double[:, ::1] estimates,
@@ -1169,8 +1216,9 @@ cdef class DualCD:
         """
         cdef Problem *p = &self.p
         cdef Lane *ln
-        cdef int64_t k, j
+        cdef int64_t k, j, chosen = 0
         cdef double b
+        cdef bint few
         if lanes.shape[0] != p.lanes or out.shape[0] != p.lanes or out.shape[1] != 3:
             raise ValueError("lanes and out must have a row per lane")
         for k in range(p.blocks):
@@ -1178,6 +1226,8 @@ cdef class DualCD:
         for k in range(p.lanes):
             if lanes[k]:
                 p.pick[k // p.per_block] |= (<uint64_t>1) << (k % p.per_block)
+                chosen += 1
+        few = p.lanes > 1 and FEW * chosen < p.lanes
         if (p.single != NULL or self.half_summed) and not self._sum_up():
             return False
         if p.has_intercept and not self._repair():
@@ -1193,7 +1243,7 @@ cdef class DualCD:
                     for j in range((EDGES + 2) * MOMENTS):
                         p.bins[k * (EDGES + 2) * MOMENTS + j] = 0
         try:
-            if not self._passes(EXAMINE):
+            if not (self._examine_apart() if few else self._passes(EXAMINE)):
                 return False
         finally:
             self._list_rows()
@@ -1286,6 +1336,7 @@ cdef class DualCD:
                 ln.near_primal, ln.near_dual = ln.primal, ln.dual
                 ln.gap = max(0, ln.primal - ln.dual) / max(fabs(ln.primal), 1e-300)
                 self.p.live[k // self.p.per_block] &= ~((<uint64_t>1) << (k % self.p.per_block))
+        self._list_rows()
 
     def set_deadline(self, double deadline):
         """Time (perf_counter) after which steps return False early."""
@@ -1345,6 +1396,30 @@ cdef class DualCD:
             ln.offset = b - p.rho * target  # the intercept stays where it is
         return self._passes(REPAIR)
 
+    cdef bint _examine_apart(self) except -1:
+        """The full pass one lane at a time, each with its weights copied, threads over lanes."""
+        cdef Problem *p = &self.p
+        cdef int64_t k, t, count = 0, first = 0, now, threads = self.threads
+        cdef int64_t[::1] lanes = np.empty(p.lanes, dtype=np.int64)
+        cdef double[:, ::1] room = np.empty((threads, p.X.d))
+        for k in range(p.lanes):
+            if _is_picked(p, k):
+                lanes[count] = k
+                count += 1
+        p.room = &room[0, 0]
+        while first < count:
+            now = min(threads, count - first)
+            with nogil:
+                if now > 1:
+                    for t in prange(now, num_threads=now, schedule="static", chunksize=1):
+                        _dispatch(p, EXAMINE_ONE, lanes[first + t], t, p.X.n)
+                else:
+                    _dispatch(p, EXAMINE_ONE, lanes[first], 0, p.X.n)
+            first += now
+            if not self._may_go_on():
+                return False
+        return True
+
     cdef void _norms(self) noexcept:
         cdef Problem *p = &self.p
         cdef int64_t j, k
@@ -1363,7 +1438,7 @@ cdef class DualCD:
         cdef int64_t b, s = 0, end, blocks = p.blocks
         cdef int64_t total = p.runs if which == SWEEP else p.X.n
         cdef double step = (<double>p.X.nnz / max(p.X.n, 1) + 16) * min(p.per_block, 16)
-        cdef int threads = max(1, self.threads)
+        cdef int threads = self.threads
         cdef int64_t slice
         if which == SWEEP:
             step *= p.run
@@ -1372,7 +1447,8 @@ cdef class DualCD:
             end = min(total, s + slice)
             with nogil:
                 if threads > 1 and blocks > 1:
-                    for b in prange(blocks, num_threads=threads, schedule="dynamic", chunksize=1):
+                    for b in prange(blocks, num_threads=threads, schedule="static",
+                                    chunksize=(blocks + threads - 1) // threads):
                         _dispatch(p, which, b, s, end)
                 else:
                     for b in range(blocks):
