@@ -2,8 +2,10 @@
 """Dual coordinate descent against independent optima, and its certificate against plain NumPy."""
 
 import os
+import signal
 import subprocess
 import sys
+import time
 from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 
@@ -28,14 +30,14 @@ SETTINGS = settings(max_examples=20, deadline=None, derandomize=True,
 
 def solve(X, y, *, loss="squared_hinge", C=1.0, sample_weight=None, class_weight=None,
           intercept="unregularized", scaling=1.0, tol=1e-9, max_iter=100_000, max_time=None,
-          threads=1, seed=0, start=None, callback=None):
+          threads=1, seed=0, start=None, callback=None, patience=np.inf):
     rows = _validate.as_rows(X)
     classes, codes = _validate.encode_labels(y, rows.n)
     cost = _validate.row_weights(C, class_weight, sample_weight, classes, codes, rows.n)
     return dual_cd.solve(
         rows, codes, len(classes), loss=loss, C=C, cost=cost, intercept=intercept,
         scaling=scaling, tol=tol, max_iter=max_iter, max_time=max_time, threads=threads,
-        seed=seed, monitor=Monitor(callback), start=start)
+        seed=seed, monitor=Monitor(callback), start=start, patience=patience)
 
 
 def signs(y):
@@ -579,6 +581,13 @@ def test_free_duals_are_solved_for_exactly(loss, intercept, classes, weighted, l
         elif intercept == "regularized":
             assert alpha[:, k] @ s == pytest.approx(b[k], abs=1e-12)
     assert solved
+    # The running sums go on from there: without an intercept the dual in the log is exact.
+    if intercept == "none":
+        log = np.empty((64, 6))
+        cd.advance(25, 25, 25, 2, np.zeros(len(S.T)), 0.0, np.zeros((len(S.T), 2)), log)
+        assert cd.logged == 1
+        true = sum(dual_value(X, s, cost, alpha[:, k], loss, intercept) for k, s in enumerate(S.T))
+        assert log[0, 3] == pytest.approx(true, rel=1e-10)
 
 
 def test_free_duals_without_a_unique_solution_stay():
@@ -655,6 +664,62 @@ def test_kernel_checks_its_arrays():
     with pytest.raises(ValueError, match="do not fit"):
         cd(_validate.as_rows(X), y.astype(np.int32), np.empty(3, np.float32), None, 1.0, 0,
            np.zeros((24, 1)), np.zeros((4, 1)), 1, False, 0.0, 1.0, 0, 1)
+
+
+def test_small_problems_are_not_given_up_while_they_are_polished():
+    for seed in range(60):
+        rng = np.random.default_rng(seed)
+        classes = 4 + seed % 9
+        n = int(rng.integers(classes, 25))
+        X = rng.standard_normal((n, 2 + seed % 4))
+        y = np.r_[np.arange(classes), rng.integers(0, classes, n - classes)]
+        X[y == 0] += 8
+        options = {"loss": LOSSES[seed % 2], "C": 3.0, "tol": 1e-6, "max_iter": 3000}
+        fit = solve(X, y, patience=2999, **options)
+        assert fit.status != "stalled" or solve(X, y, **options).status != "converged"
+
+
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="no alarms")
+@pytest.mark.parametrize("classes", [2, 12])
+def test_intercepts_after_an_interrupted_certificate(classes):
+    """Rows sorted by class: a sum of the duals' signs that ends early is far from that of all."""
+    rng = np.random.default_rng(0)
+    n, d = 40_000, 300
+    y = np.sort(rng.integers(0, classes, n))
+    X = rng.standard_normal((n, d)) + 0.05 * y[:, None]
+    cd, alpha, W, S = kernel(X, y, "hinge", "unregularized", C=0.1, epochs=3)
+    lanes = S.shape[1]
+    b, out = np.empty(lanes), np.empty((lanes, 3))
+
+    def interrupt(signum, frame):
+        raise KeyboardInterrupt
+
+    begin = time.perf_counter()
+    cd.certify(np.ones(lanes, np.uint8), out)
+    whole = time.perf_counter() - begin
+    first = np.empty(lanes)
+    cd.intercepts(first)
+    old = signal.signal(signal.SIGALRM, interrupt)
+    interrupted = 0
+    try:
+        for few in (False, True):
+            chosen = np.ones(lanes, np.uint8)
+            chosen[2:] = not few
+            for share in np.linspace(0.1, 0.9, 9):
+                signal.setitimer(signal.ITIMER_REAL, share * whole * (0.5 if few else 1))
+                try:
+                    cd.certify(chosen, out)
+                except KeyboardInterrupt:
+                    interrupted += 1
+                    cd.finish()
+                signal.setitimer(signal.ITIMER_REAL, 0)
+                cd.intercepts(b)
+                assert_allclose(W, X.T @ (alpha * S), atol=1e-9 * alpha.sum())
+                assert (np.abs(b - first) < 0.5 * (1 + np.abs(first))).all()
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, old)
+    assert interrupted
 
 
 # ---- bits

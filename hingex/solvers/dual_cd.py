@@ -16,7 +16,7 @@ steps between the epochs (see `_dual_cd.pyx`), for an unregularized one the meth
 Stopping: the relative duality gap (P - D) / |P| <= tol of every class, with P taken over all
 rows at the best intercept near the multiplier and D at a feasible alpha. During the epochs the
 gap is only estimated from what the sweeps see anyway; the full pass is made when the estimate
-says that it may pass.
+says that it may pass. Small problems are solved to rounding error.
 
 Complexity: O(nnz) per epoch for one class, O(nnz * classes) for one-vs-rest, less whatever
 shrinking leaves out. Memory: weights (d, classes), duals (n, classes) and some ten bytes per row.
@@ -180,8 +180,8 @@ def solve(
                 status = "max_time"
             stop = track.report(cd.logged)
             chosen = track.due(epoch, polish, cd.ripe)
-            if polish and chosen is None and epoch >= track.exact:
-                track.exact = 2 * epoch
+            if status == "max_iter" and chosen is None and polish and epoch >= track.next_exact:
+                track.next_exact = 2 * epoch
                 for lane in np.flatnonzero(track.live):
                     cd.solve_free(lane)
             if status == "max_iter" and chosen is not None:
@@ -261,8 +261,9 @@ class _Track:
         self, lanes: int, tol: float, factor: float, monitor: Monitor, begin: float
     ) -> None:
         self.tol = tol
-        self.exact = POLISH_FIRST  # the epoch of the next exact solution for the free duals
-        self.forced = FORCED  # the epoch of the next full pass, whatever the estimates say
+        self.next_exact = POLISH_FIRST  # the epoch of the next solution for the free duals
+        self.next_forced = FORCED  # the epoch of the next full pass whatever the estimates say
+        self.forced = False  # the pass that was due last was one of these
         self.monitor = monitor
         self.begin = begin
         self.live = np.ones(lanes, dtype=bool)
@@ -271,7 +272,7 @@ class _Track:
         self.factor = np.full(lanes, factor)  # true gap over estimated gap, as last seen
         self.earliest = 0
         # Epoch and gap of the summed objectives (single lanes are noisy) at the last three
-        # forced passes, which certify all lanes.
+        # forced passes, by which all lanes have been certified.
         self.milestones = [(0, math.inf)] * 3
         self.estimates = np.zeros((lanes, 2))
         # When somebody watches, every epoch comes back here.
@@ -285,12 +286,13 @@ class _Track:
     def until(self, epoch: int, polish_epochs: int) -> int:
         """The epoch to come back at in any case."""
         if epoch < polish_epochs:
-            return min(polish_epochs, self.exact)
-        return self.forced
+            return min(polish_epochs, self.next_exact)
+        return self.next_forced
 
     def due(self, epoch: int, polish: bool, ripe: bool) -> np.ndarray | None:
         """Lanes to certify now, as uint8 flags, or None."""
-        if not polish and epoch >= self.forced:
+        self.forced = not polish and epoch >= self.next_forced
+        if self.forced:
             return self.live.astype(np.uint8)  # the factor may be stale, and rows wrongly shrunk
         return self.estimates[:, 1].astype(np.uint8) if ripe else None
 
@@ -305,8 +307,9 @@ class _Track:
         self.factor[chosen] = np.minimum(np.maximum(factor, 0.05), 20.0)[chosen]
         self.live &= ~done
         self.earliest = epoch + 1 + epoch // 16
-        if epoch >= self.forced:
-            self.forced = 1 << epoch.bit_length()
+        if self.forced:
+            self.forced = False
+            self.next_forced = 1 << epoch.bit_length()
             whole = float(primal.sum() - dual.sum()) / max(float(primal.sum()), 1e-300)
             self.milestones = [*self.milestones[1:], (epoch, whole)]
         return done.astype(np.uint8)

@@ -30,13 +30,17 @@ feature-major (d, K), so that in one-vs-rest a row of X is read once for all lan
 nonzeros touches K neighbouring weights; once shrinking has left few lanes to a row, lanes are
 visited one at a time, each with its weights copied to a vector of its own. W is larger than the
 second-level cache, and moving it is what the first epochs take their time for: their weights are
-single precision, which halves it. What is certified, and every later epoch, uses W summed up anew
-from the duals in double precision. A lane's bits do not depend on the other lanes of its block, so
-not on the number of threads either, which only decides how lanes are cut into blocks.
+single precision, which halves it, and lie in the memory that W will have. What is certified, and
+every later epoch, uses W summed up anew from the duals in double precision. A lane's bits do not
+depend on how lanes are cut into blocks, so not on the number of threads either.
+
+Coordinate descent is slow to the last digits, where only the duals inside their bounds still move.
+For small problems `solve_free` solves for these at once, as linear equations.
 
 The kernel is a state with the steps of the algorithm; `hingex.solvers.dual_cd` decides which
-step comes next and when to stop. Every step works in slices of some 10 ms, between which it
-looks for Ctrl-C and the deadline; the state is consistent whenever a step ends early.
+step comes next and when to stop. Every step works in slices of some 10 ms (a lane at least, where
+lanes are certified one by one), between which it looks for Ctrl-C and the deadline; `finish` makes
+the state consistent after Ctrl-C, the next `certify` after a deadline.
 """
 from cpython.exc cimport PyErr_CheckSignals
 from cython.parallel cimport prange
@@ -71,17 +75,28 @@ cdef extern from *:
     #if defined(__GNUC__)
     #define HX_POPCOUNT(x) __builtin_popcountll(x)
     #define HX_LOWEST(x) __builtin_ctzll(x)
+    #else
+    static int HX_POPCOUNT(unsigned long long x) { int c = 0; for (; x; x &= x - 1) c++; return c; }
+    static int HX_LOWEST(unsigned long long x) { int c = 0; while (!(x >> c & 1)) c++; return c; }
+    #endif
+    #if defined(__GNUC__)
     #define HX_PEEK(word) __atomic_load_n(word, __ATOMIC_RELAXED)
     #define HX_SET(word, bits) ((void)__atomic_fetch_or(word, bits, __ATOMIC_RELAXED))
     #define HX_CLEAR(word, bits) ((void)__atomic_fetch_and(word, ~(bits), __ATOMIC_RELAXED))
     #define HX_TAKE(counter) __atomic_fetch_add(counter, 1, __ATOMIC_RELAXED)
+    #elif defined(_MSC_VER) && defined(_WIN64)
+    #include <intrin.h>
+    #define HX_PEEK(word) (*(const volatile unsigned long long *)(word))
+    #define HX_SET(word, bits) ((void)_InterlockedOr64((volatile long long *)(word), (bits)))
+    #define HX_CLEAR(word, bits) ((void)_InterlockedAnd64((volatile long long *)(word), ~(bits)))
+    #define HX_TAKE(counter) _InterlockedExchangeAdd64((volatile long long *)(counter), 1)
+    #elif defined(_OPENMP)
+    #error "OpenMP needs atomic operations: build with -Dopenmp=disabled"
     #else
     #define HX_PEEK(word) (*(word))
     #define HX_SET(word, bits) (*(word) |= (bits))
     #define HX_CLEAR(word, bits) (*(word) &= ~(bits))
     #define HX_TAKE(counter) ((*(counter))++)
-    static int HX_POPCOUNT(unsigned long long x) { int c = 0; for (; x; x &= x - 1) c++; return c; }
-    static int HX_LOWEST(unsigned long long x) { int c = 0; while (!(x >> c & 1)) c++; return c; }
     #endif
     """
     uint64_t HX_PEEK(const uint64_t *word) nogil
@@ -113,7 +128,7 @@ cdef enum:
 cdef enum Pass:
     SWEEP, TALLY, REPAIR, EXAMINE, EXAMINE_ONE, START, EQUATE, MOVE
 
-cdef double SOLVED = 1e-12  # what equations for free duals may lack
+cdef double SOLVED = 5e-12  # what equations for free duals may lack
 cdef double SLICE = 1e7     # multiply-adds between two looks at signals and the clock
 
 
@@ -574,7 +589,7 @@ cdef void _examine(Problem *p, int64_t block, int64_t s, int64_t end, real *tag_
 
 cdef void _examine_one(Problem *p, int64_t k, double *w, int64_t s, int64_t end, real *tag_v,
                        index *tag_i) noexcept nogil:
-    """The same for one lane; with several, w is room for its weights."""
+    """The same for one lane. Where there are more, w is room for its weights."""
     cdef const hx_rows *X = p.X
     cdef const real *v = NULL
     cdef const index *idx = NULL
@@ -724,6 +739,7 @@ cdef int64_t _run(Problem *p, Pass which, int64_t block, int64_t s, int64_t end,
     elif which == EXAMINE:
         _examine(p, block, s, end, tag_v, tag_i)
     elif which == EXAMINE_ONE:
+        # A lane in the place of the block, a thread in that of the first row.
         _examine_one(p, block, p.room + s * p.X.d, 0, end, tag_v, tag_i)
     elif which == EQUATE:
         _equate(p, tag_v, tag_i)
@@ -778,14 +794,14 @@ cdef bint _take_lanes(const Problem *p, Visit *v, int64_t *group) noexcept nogil
 
     A lane's weights are far apart in W, and those of its neighbours come with them.
     """
-    cdef int64_t i, k, j, first, per_block = v.groups // p.blocks
+    cdef int64_t i, k, j, first, each = v.groups // p.blocks
     v.count = v.at = 0
     while v.count == 0:
         i = HX_TAKE(group)
         if i >= v.groups:
             return False
-        first = i // per_block * p.per_block + i % per_block * v.width
-        for k in range(first, min(first + v.width, (i // per_block + 1) * p.per_block, p.lanes)):
+        first = i // each * p.per_block + i % each * v.width
+        for k in range(first, min(first + v.width, (i // each + 1) * p.per_block, p.lanes)):
             if _is_live(p, k) and not p.lane[k].ready:
                 v.lanes[v.count] = k
                 v.count += 1
@@ -903,6 +919,7 @@ cdef class DualCD:
     cdef int threads
     cdef bint apart             # lanes are visited one at a time
     cdef bint half_summed       # W is to be summed up from the duals, or this was not finished
+    cdef bint half_added        # the sums of duals are being made anew
     cdef unsigned char[::1] visit_room
     cdef double[:, ::1] w_room
     cdef int32_t[:, ::1] rows_room
@@ -947,8 +964,9 @@ cdef class DualCD:
         each = (p.blocks + self.threads - 1) // self.threads
         p.slice = SLICE / each
         p.share = min(each * p.per_block, K)
-        # In the memory of W, which halves the largest array of all.
-        if single and K > 1 and (K + p.share - 1) // p.share * p.share <= 2 * K:
+        if single and K > 1:
+            # In the memory of W, which halves the largest array of all. As share <= K, there are
+            # less than 2 K floats a feature, padding included.
             p.single = <float *>p.W
         p.longest = max(1, min(LONGEST_RUN, RUN_VALUES * n // max(1, X.c.nnz)))
 
@@ -1022,9 +1040,11 @@ cdef class DualCD:
         return True
 
     def finish(self):
-        """Let W hold the weights, after an interrupt."""
+        """Let W hold the weights, and the intercepts be known, after an interrupt."""
         if self.p.single != NULL or self.half_summed:
             self._sum_up(True)
+        elif self.half_added:
+            self._add_up(0, self.p.lanes)
 
     def advance(self, int64_t until, int64_t limit, int64_t earliest, int64_t warm,
                 const double[::1] targets, double violation, double[:, ::1] estimates,
@@ -1092,7 +1112,8 @@ cdef class DualCD:
             self.logged = done
             # The first certificate sums up W, a visit of single lanes skips those that are ready.
             share = 1 if self.apart else (0.9 if p.single != NULL else 0.5)
-            self.ripe = self.epoch >= earliest and ready >= max(1, share * live)
+            self.ripe = ready >= max(1, share * live) and (
+                self.epoch >= earliest or (self.apart and ready == live))
             if self.ripe:
                 break
         return True
@@ -1232,6 +1253,7 @@ cdef class DualCD:
             return False
         if p.has_intercept and not self._repair():
             return False
+        self.half_added = True
         for k in range(p.lanes):
             if lanes[k]:
                 ln = p.lane + k
@@ -1247,6 +1269,7 @@ cdef class DualCD:
                 return False
         finally:
             self._list_rows()
+        self.half_added = False
         self._norms()
         for k in range(p.lanes):
             if not lanes[k]:
@@ -1274,12 +1297,12 @@ cdef class DualCD:
         cdef Lane *ln
         cdef Free free
         cdef int64_t i, most = min(p.X.n, <int64_t>MOST_FREE)
-        cdef double upper = hx_loss_dual_upper(p.loss, p.cost_all), C = 0, diag = 0, a, b
+        cdef double upper = hx_loss_dual_upper(p.loss, p.cost_all), C = 0, diag = 0, a, b, total
         cdef int32_t[::1] rows = np.empty(most + 1, dtype=np.int32)
         cdef double[::1] room = np.zeros(p.X.d)
         cdef double[::1] change
         cdef double[:, ::1] A
-        if p.single != NULL or not 0 <= k < p.lanes:
+        if p.single != NULL or self.half_summed or not 0 <= k < p.lanes:
             return False
         if hx_loss_dual_diagonal(p.loss, 1) == 0:
             most = min(most, p.X.d + 1)     # more rows than that depend on each other
@@ -1308,19 +1331,20 @@ cdef class DualCD:
                 solution = np.linalg.solve(A, change)
             except np.linalg.LinAlgError:
                 return False
-            if not np.abs(A @ solution - change).max() <= SOLVED:
+            total = ln.asum if p.has_intercept else 0
+            missing = np.abs(A @ solution - change)
+            missing[free.count:] /= max(1.0, total)
+            if not missing.max() <= SOLVED:
                 return False
             change = solution
             free.change = &change[0]
             _dispatch(p, MOVE, 0, 0, 0)
             b += free.share * (change[free.count] if p.has_intercept else 0)
-            ln.s = ln.asum = ln.adiag = 0
-            for i in range(p.X.n):
-                _bounds(p, i, &C, &upper, &diag)
-                _add_dual(ln, _sign(p, i, k), p.alpha[i * p.lanes + k], diag)
+            self._add_up(k, k + 1)
             if p.has_intercept:
                 ln.offset = b - p.rho * ln.s
             self._norms()
+            p.free = NULL
             if free.share == 1:
                 return True
 
@@ -1396,6 +1420,19 @@ cdef class DualCD:
             ln.offset = b - p.rho * target  # the intercept stays where it is
         return self._passes(REPAIR)
 
+    cdef void _add_up(self, int64_t first, int64_t last) noexcept:
+        """The sums of the duals of lanes first..last-1."""
+        cdef Problem *p = &self.p
+        cdef int64_t i, k
+        cdef double C = p.cost_all, upper = 0, diag = hx_loss_dual_diagonal(p.loss, C)
+        with nogil:
+            for k in range(first, last):
+                p.lane[k].s = p.lane[k].asum = p.lane[k].adiag = 0
+            for i in range(p.X.n):
+                _bounds(p, i, &C, &upper, &diag)
+                for k in range(first, last):
+                    _add_dual(p.lane + k, _sign(p, i, k), p.alpha[i * p.lanes + k], diag)
+
     cdef bint _examine_apart(self) except -1:
         """The full pass one lane at a time, each with its weights copied, threads over lanes."""
         cdef Problem *p = &self.p
@@ -1418,6 +1455,7 @@ cdef class DualCD:
             first += now
             if not self._may_go_on():
                 return False
+        p.room = NULL
         return True
 
     cdef void _norms(self) noexcept:
