@@ -44,17 +44,28 @@ def n_threads(n_jobs: Any = None) -> int:
     ValueError, TypeError
         If `n_jobs` is 0 or not an integer.
     """
-    if n_jobs is not None:
-        if isinstance(n_jobs, bool) or not hasattr(n_jobs, "__index__"):
-            raise TypeError(f"n_jobs must be an integer or None; got {n_jobs!r}")
-        n_jobs = n_jobs.__index__()
-        if n_jobs == 0:
-            raise ValueError("n_jobs must be a positive number, or negative to count back from "
-                             "all CPUs (-1), or None; got 0")
+    wanted = n_parts(n_jobs)
     if _in_forked_child:
         return 1
     if n_jobs is None:
         return max(1, min(available_cpus(), kernels("build").max_threads()))
+    return wanted
+
+
+def n_parts(n_jobs: Any = None) -> int:
+    """How many parts to share a problem out in where the result depends on their number.
+
+    The threads asked for, whether there are so many or not; 1 for None, because the result may
+    not depend on how many CPUs there happen to be.
+    """
+    if n_jobs is None:
+        return 1
+    if isinstance(n_jobs, bool) or not hasattr(n_jobs, "__index__"):
+        raise TypeError(f"n_jobs must be an integer or None; got {n_jobs!r}")
+    n_jobs = n_jobs.__index__()
+    if n_jobs == 0:
+        raise ValueError("n_jobs must be a positive number, or negative to count back from "
+                         "all CPUs (-1), or None; got 0")  # fmt: skip
     return min(n_jobs, MAX_THREADS) if n_jobs > 0 else max(1, available_cpus() + 1 + n_jobs)
 
 

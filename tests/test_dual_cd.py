@@ -30,14 +30,14 @@ SETTINGS = settings(max_examples=20, deadline=None, derandomize=True,
 
 def solve(X, y, *, loss="squared_hinge", C=1.0, sample_weight=None, class_weight=None,
           intercept="unregularized", scaling=1.0, tol=1e-9, max_iter=100_000, max_time=None,
-          threads=1, seed=0, start=None, callback=None, patience=np.inf):
+          threads=1, parts=1, seed=0, start=None, callback=None, patience=np.inf):
     rows = _validate.as_rows(X)
     classes, codes = _validate.encode_labels(y, rows.n)
     cost = _validate.row_weights(C, class_weight, sample_weight, classes, codes, rows.n)
     return dual_cd.solve(
         rows, codes, len(classes), loss=loss, C=C, cost=cost, intercept=intercept,
         scaling=scaling, tol=tol, max_iter=max_iter, max_time=max_time, threads=threads,
-        seed=seed, monitor=Monitor(callback), start=start, patience=patience)
+        parts=parts, seed=seed, monitor=Monitor(callback), start=start, patience=patience)
 
 
 def signs(y):
@@ -726,6 +726,127 @@ def test_intercepts_after_an_interrupted_certificate(classes):
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, old)
     assert interrupted
+
+
+# ---- one problem shared out among threads
+
+
+@pytest.fixture
+def always_shared(monkeypatch):
+    """Problems are shared out however small they are; the solvers made, for a look inside."""
+    solvers = []
+
+    def make(*args):
+        solvers.append(kernels("dual_cd").DualCD(*args))
+        return solvers[-1]
+
+    monkeypatch.setattr(dual_cd, "kernels", lambda name: SimpleNamespace(DualCD=make))
+    monkeypatch.setattr(dual_cd, "THREADS_FROM", 0)
+    monkeypatch.setattr(dual_cd, "PART_LENGTH", 1)
+    return solvers
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize("intercept", INTERCEPTS)
+@pytest.mark.parametrize("layout", ["csr", "csr f32 i64", "dense"])
+def test_shared_out_problem(loss, intercept, layout, always_shared):
+    X, y = big_problem(2, d=1000)
+    if layout == "dense":
+        X = X.toarray()
+    elif layout != "csr":
+        X = X.astype(np.float32)
+        X.indices = X.indices.astype(np.int64)
+    weights = np.random.default_rng(5).random(1500) * (np.arange(1500) % 7 > 0)
+    options = {"loss": loss, "intercept": intercept, "C": 2.0}
+    for sample_weight in (None, weights):
+        C = 2.0 if sample_weight is None else 2 * weights
+        alone = solve(X, y, sample_weight=sample_weight, tol=1e-6, **options)
+        for parts in (2, 3):
+            fit = solve(X, y, sample_weight=sample_weight, tol=1e-6, parts=parts, threads=parts,
+                        **options)
+            assert always_shared[-1].shared == (layout != "dense")
+            assert layout == "dense" or bits(fit) != bits(alone)
+            verify(fit, X, y, loss=loss, C=C, intercept=intercept, tol=1e-6)
+            assert_allclose(fit.primal, alone.primal, rtol=2e-6)
+            assert fit.n_iter < 1.5 * alone.n_iter + 5
+
+
+@pytest.mark.usefixtures("always_shared")
+@pytest.mark.parametrize("loss", LOSSES)
+def test_bits_depend_on_the_parts_but_not_on_the_threads(loss):
+    X, y = big_problem(2, d=1000)
+    for parts in (2, 5):
+        fits = [solve(X, y, loss=loss, tol=1e-4, parts=parts, threads=threads)
+                for threads in (1, 2, 3, 8, 2)]
+        assert all(bits(fit) == bits(fits[0]) for fit in fits)
+    with ThreadPoolExecutor(4) as pool:
+        many = list(pool.map(lambda _: bits(solve(X, y, loss=loss, tol=1e-4, parts=5, threads=2)),
+                             range(8)))
+    assert set(map(tuple, many)) == {tuple(bits(fits[0]))}
+
+
+@pytest.mark.usefixtures("always_shared")
+def test_more_parts_than_openmp_has_threads(tmp_path):
+    """Threads that wait for each other must not wait for one that does not exist."""
+    code = """
+import hashlib
+import numpy as np
+from scipy.sparse import random_array
+from hingex.linear import LinearSVC
+from hingex.solvers import dual_cd
+dual_cd.THREADS_FROM, dual_cd.PART_LENGTH = 0, 1
+X = random_array((800, 500), density=0.3, format="csr", rng=np.random.default_rng(0))
+y = np.asarray(X[:, [0]].toarray()).ravel() > 0
+model = LinearSVC(n_jobs=3, tol=1e-5).fit(X, y)
+print(model.coef_.tobytes().hex(), model.intercept_)
+"""
+    outs = [subprocess.run([sys.executable, "-c", code], env={**os.environ, **more}, check=True,
+                           cwd=tmp_path, capture_output=True, text=True, timeout=60).stdout
+            for more in ({}, {"OMP_THREAD_LIMIT": "1"}, {"OMP_THREAD_LIMIT": "2"},
+                         {"OMP_DYNAMIC": "true"})]
+    assert len(outs[0]) > 1000
+    assert len(set(outs)) == 1
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_equal_rows_are_not_scored_together_for_long(loss, always_shared):
+    """Steps of rows that do not know of each other add up, and of ten rows there are many."""
+    X, y = text_problem(10, 900, 300, 2)
+    X, y = X[np.arange(2000) % 10], y[np.arange(2000) % 10]
+    fits = [solve(X, y, loss=loss, C=10.0, tol=1e-5, parts=parts) for parts in (1, 2)]
+    assert not always_shared[-1].shared
+    assert bits(fits[0]) != bits(fits[1])
+    assert fits[1].n_iter < 2 * fits[0].n_iter + 10
+    verify(fits[1], X, y, loss=loss, C=10.0, intercept="unregularized", tol=1e-5)
+
+
+def test_rows_with_indices_in_any_order_are_not_shared_out(always_shared):
+    X, y = big_problem(2, d=1000)
+    mixed = X.copy()
+    for i in range(1500):
+        row = slice(*X.indptr[i : i + 2])
+        mixed.indices[row], mixed.data[row] = X.indices[row][::-1], X.data[row][::-1]
+    # Certificates are shared out all the same, so the bits differ from those of a fit alone.
+    fits = [solve(mixed, y, tol=1e-5, parts=2, threads=threads) for threads in (1, 2)]
+    assert not any(cd.shared for cd in always_shared)
+    assert bits(fits[0]) == bits(fits[1])
+    assert fits[0].n_iter == solve(mixed, y, tol=1e-5).n_iter
+    verify(fits[0], X, y, loss="squared_hinge", C=1.0, intercept="unregularized", tol=1e-5)
+
+
+@pytest.mark.usefixtures("always_shared")
+@pytest.mark.parametrize("loss", LOSSES)
+def test_shared_out_problem_goes_on_from_a_start_and_ends_in_time(loss):
+    X, y = big_problem(2, n=2000, d=1000)
+    options = {"loss": loss, "C": 30.0, "parts": 2, "threads": 2}
+    first = solve(X, y, tol=1e-2, **options)
+    start = first.dual, first.intercept
+    again = solve(X, y, tol=1e-2, start=start, **options)
+    assert again.n_iter < first.n_iter
+    verify(again, X, y, loss=loss, C=30.0, intercept="unregularized", tol=1e-2)
+    for seconds in (1e-4, 1e-3, 3e-3, 0.01, 0.02, 0.05):
+        fit = solve(X, y, tol=1e-14, max_time=seconds, **options)
+        verify(fit, X, y, loss=loss, C=30.0, intercept="unregularized")
 
 
 # ---- bits

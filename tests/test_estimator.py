@@ -278,6 +278,10 @@ def test_n_threads(monkeypatch):
     assert [n_threads(j) for j in (1, 3, 100, -1, -2, -6, -7, -99, np.int64(2))] == [
         1, 3, 100, 6, 5, 1, 1, 1, 2]
     assert 1 <= n_threads() <= 6
+    assert [_threads.n_parts(j) for j in (None, 1, 3, -1, -2)] == [1, 1, 3, 6, 5]
+    monkeypatch.setattr(_threads, "_in_forked_child", True)
+    assert (n_threads(3), _threads.n_parts(3)) == (1, 3)
+    monkeypatch.setattr(_threads, "_in_forked_child", False)
     with pytest.raises(ValueError, match="n_jobs must be a positive number, or negative"):
         n_threads(0)
     for bad in (1.0, "2", True):

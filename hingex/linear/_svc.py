@@ -13,7 +13,7 @@ from .. import _validate as check
 from .._core import kernels
 from .._estimator import Classifier
 from .._result import Fit, warn
-from .._threads import n_threads
+from .._threads import n_parts, n_threads
 from ..solvers import solve_linear
 from ..stop import Monitor
 
@@ -54,8 +54,9 @@ class LinearSVC(Classifier):
     max_time : float or None, default None
         Seconds after which to stop.
     n_jobs : int or None, default None
-        Threads; None means the CPUs available to this process, -1 all. Results do not depend
-        on it.
+        Threads; None means the CPUs available to this process, -1 all. A binary problem with
+        sparse rows of some length is shared among threads only where a number is given, as the
+        last bits of its result depend on the number; no other result depends on it.
     random_state : int, Generator, RandomState or None, default None
         Order in which rows are visited. None means 0: fits are reproducible by default.
     warm_start : bool, default False
@@ -220,6 +221,7 @@ class LinearSVC(Classifier):
             max_iter=max_iter,
             max_time=max_time,
             threads=threads,
+            parts=n_parts(self.n_jobs),
             seed=seed,
             monitor=Monitor(callback, verbose, tol, max_time, owner),
             start=self._warm_point(rows.n, classes) if warm else None,

@@ -52,9 +52,13 @@ def solve_linear(
     loss: str,
     max_iter: int,
     max_time: float | None,
+    parts: int = 1,
     **options: Any,
 ) -> tuple[Fit, str, str]:
-    """Solve with the solver that suits the data; returns (fit, name, reason)."""
+    """Solve with the solver that suits the data; returns (fit, name, reason).
+
+    `parts` is for coordinate descent alone.
+    """
     name, reason = choose_linear(rows, loss)
     trial: dict[str, Any] = {}
     two = name == "dual_cd" and rows.d <= WIDEST and max_iter >= FEWEST_FOR_TWO
@@ -69,6 +73,8 @@ def solve_linear(
             trial["patience"] = min(EPOCHS_PER_PASS * passes, max_iter // 2)
 
     def solve(name: str, **more: Any) -> Fit:
+        if name == "dual_cd":
+            more["parts"] = parts
         with np.errstate(over="ignore", invalid="ignore"):  # extreme values: the gap will tell
             return _module(name).solve(rows, codes, n_classes, loss=loss, **options | more)
 

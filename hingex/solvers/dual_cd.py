@@ -36,6 +36,7 @@ import numpy as np
 
 from .._core import kernels
 from .._result import Fit
+from .._threads import available_cpus
 from .._validate import squared_norms
 from ..stop import HISTORY_DTYPE, Monitor, State
 
@@ -62,6 +63,7 @@ SURER = 3  # so it had better not come too early
 FORCED = 16  # epochs until the first full pass that is made whatever the estimates say
 POLISH_FIRST = 32  # epochs before free duals are solved for, and again each time they double
 POLISH_LEAST = 100  # epochs: with fewer there is little hope
+PART_LENGTH = 64  # nonzeros that a part of a row must have to be worth its while
 
 
 def solve(
@@ -80,6 +82,7 @@ def solve(
     threads: int,
     seed: int,
     monitor: Monitor,
+    parts: int = 1,
     start: tuple[np.ndarray, np.ndarray] | None = None,
     patience: float = math.inf,
 ) -> Fit:
@@ -105,10 +108,14 @@ def solve(
     max_time : float or None
         Seconds.
     threads : int
-        Over blocks of classes; the result does not depend on it.
+        Over blocks of classes, or parts of the features; the result does not depend on it.
     seed : int
     monitor : Monitor
         Progress bar and callback.
+    parts : int
+        Parts that one large problem is shared out in: its rows when it is certified, and in the
+        epochs its features, if the rows are long and their indices ascend. The bits of the
+        result depend on it.
     start : (alpha, intercepts), optional
         Warm start: duals (n, lanes), clipped to their bounds here, and intercepts (lanes,).
     patience : float
@@ -124,7 +131,11 @@ def solve(
     n, d = rows.n, rows.d
     lanes = 1 if n_classes == 2 else n_classes
     if rows.nnz * lanes < THREADS_FROM:
-        threads = 1
+        threads = parts = 1
+    if lanes > 1:
+        parts = 1
+    if parts > 1:  # their threads wait for each other all the time
+        threads = min(threads, available_cpus())
     blocks = max(-(-lanes // BLOCK), min(threads, lanes))
 
     sqnorm, mean_sq = squared_norms(rows, C if cost is None else float(cost.max()))
@@ -158,6 +169,9 @@ def solve(
     if polish_epochs < POLISH_LEAST:
         polish_epochs = 0
     try:
+        if parts > 1:
+            cd.share_rows(parts)
+            cd.share_features(min(parts, rows.nnz // (n * PART_LENGTH)))
         status = "max_iter"
         if start is not None and not cd.start(start[1] if size > 0 else None):
             status = "max_time"
