@@ -35,8 +35,8 @@ every later epoch, uses W summed up anew from the duals in double precision. A l
 depend on how lanes are cut into blocks, so not on the number of threads either.
 
 One problem has no lanes to share out, so its features are: each part of them belongs to a thread,
-which makes that part of every score and changes that part of w. No weight is written by one thread and
-read by another, and a part of w may even fit the caches. While the parts of some rows' scores
+which makes that part of every score and changes that part of w. No weight is written by one thread
+and read by another, and a part of w may even fit the caches. While the parts of some rows' scores
 travel between the threads, those of the next rows are made: a row is scored before the rows ahead
 of it, less than two stages of rows, have moved. On text that costs no epochs if these are not
 alike, as neighbours often are, so the rows of two stages come from different runs. If there are
@@ -68,8 +68,8 @@ import numpy as np
 from ._par cimport HX_TEAM
 from ._rows cimport Rows
 from ._types cimport (
-    HX_PREFETCH, hx_axpy, hx_csr_scores, hx_dot, hx_lane_axpy, hx_lane_dot, hx_lanes_axpy, hx_lanes_scores,
-    hx_row, hx_row_len, hx_row_start, hx_rows, index, real,
+    HX_PREFETCH, hx_axpy, hx_csr_scores, hx_dot, hx_lane_axpy, hx_lane_dot, hx_lanes_axpy,
+    hx_lanes_scores, hx_row, hx_row_len, hx_row_start, hx_rows, index, real,
 )
 
 cdef extern from "rng.h" nogil:
@@ -373,8 +373,9 @@ cdef void _start(Problem *p, int64_t block, int64_t s, int64_t end, real *tag_v,
         _add_row(X, &steps[0], moved, v, idx, length, lanes, p.W + k0, K)
 
 
-# One coordinate: the gradient, whether to shrink, the step. Returns y * (change of alpha).
-# The score is f = w.x with the intercept. Written to have few branches: what the next row does is a guess for the processor.
+# One coordinate: the gradient, whether to shrink, the step. Returns y * (change of alpha). The
+# score is f = w.x with the intercept. Written to have few branches: what the next row does is a
+# guess for the processor.
 cdef inline double _step(Lane *ln, double *alpha, double y, double f, double score, double sq,
                          double C, double upper, double diag, double rho, int loss,
                          bint *shrink) noexcept nogil:
@@ -555,8 +556,8 @@ cdef void _move_stage(Problem *p, int64_t t, int64_t stage, real *tag_v,
             f += crew.part[u].f[stage % RING * LONGEST_RUN + k]
         _bounds(p, i, &C, &upper, &diag)
         y = 1.0 if p.codes[i] == p.positive else -1.0
-        step = _step(&ln, part.alpha + i * part.stride, y, f, f + ln.offset + p.rho * ln.s, p.sqnorm[i],
-                     C, upper, diag, p.rho, p.loss, &shrink)
+        step = _step(&ln, part.alpha + i * part.stride, y, f, f + ln.offset + p.rho * ln.s,
+                     p.sqnorm[i], C, upper, diag, p.rho, p.loss, &shrink)
         if step != 0:
             length = hx_row(X, i, &v, &idx)
             _share_of_row(crew, t, i, length, &lo, &hi)
