@@ -590,15 +590,39 @@ def test_free_duals_are_solved_for_exactly(loss, intercept, classes, weighted, l
         assert log[0, 3] == pytest.approx(true, rel=1e-10)
 
 
-def test_free_duals_without_a_unique_solution_stay():
+@pytest.mark.parametrize("intercept", INTERCEPTS)
+def test_free_duals_that_depend_on_each_other(intercept):
+    """More of them than features: the dual rises to a bound, w stays that of the duals."""
+    solved = 0
+    for seed in range(12):
+        X, y = random_problem(seed, n=20, d=3)
+        X, y = np.repeat(X, 1 + seed % 3, axis=0), np.repeat(y, 1 + seed % 3)
+        cd, alpha, W, S = kernel(X, y, "hinge", intercept)
+        before = ((alpha > 0) & (alpha < 1)).sum()
+        low = dual_value(X, S[:, 0], None, alpha[:, 0], "hinge", intercept)
+        done = cd.solve_free(0)
+        solved += done and before > 3 + (intercept != "none")
+        assert ((alpha >= 0) & (alpha <= 1)).all()
+        assert_allclose(W, X.T @ (alpha * S), atol=1e-11 * alpha.sum())
+        if intercept != "unregularized":
+            assert dual_value(X, S[:, 0], None, alpha[:, 0], "hinge", intercept) >= low - 1e-11
+        if done:
+            b = np.empty(1)
+            cd.intercepts(b)
+            free = (alpha[:, 0] > 0) & (alpha[:, 0] < 1)
+            assert_allclose(S[free, 0] * (X[free] @ W[:, 0] + b), 1, atol=1e-10)
+    assert solved >= 2
+    assert not cd.solve_free(1)     # no such lane
+
+
+def test_too_many_free_duals_stay():
     X, y = random_problem(3, n=20, d=3)
-    X, y = np.repeat(X, 4, axis=0), np.repeat(y, 4)
+    X, y = np.repeat(X, 8, axis=0), np.repeat(y, 8)
     cd, alpha, _, _ = kernel(X, y, "hinge", "none")
     before = alpha.copy()
-    assert ((alpha > 0) & (alpha < 1)).sum() > 3
+    assert ((alpha > 0) & (alpha < 1)).sum() > 3 + 8
     assert not cd.solve_free(0)
     assert_array_equal(alpha, before)
-    assert not cd.solve_free(1)     # no such lane
 
 
 @pytest.mark.parametrize("intercept", INTERCEPTS)
@@ -609,6 +633,11 @@ def test_small_problems_take_few_epochs(intercept):
         fit = solve(X, y, loss="hinge", intercept=intercept, tol=1e-3)
         verify(fit, X, y, loss="hinge", C=1.0, intercept=intercept, tol=1e-13)
         assert fit.n_iter <= 129
+    for seed in range(40):      # with more rows of margin 1 than there are unknowns, at times
+        rng = np.random.default_rng(seed)
+        X = rng.standard_normal((20, 5))
+        y = X[:, 0] + 0.5 * rng.standard_normal(20) > 0
+        assert solve(X, y, loss="hinge", intercept=intercept, tol=1e-3).n_iter <= 129
 
 
 def test_warm_start_takes_up_where_it_was():

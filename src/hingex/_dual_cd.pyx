@@ -161,6 +161,7 @@ cdef enum:
     SPARSE = 8          # lanes of which one moves, for single lanes to be worth their strides
     SINGLE_EPOCHS = 32  # at most so many with single-precision weights: rounding adds up
     MOST_FREE = 100     # duals to solve for at once
+    EXTRA = 8           # but, without a diagonal, only so many more than there are features
     FEW = 4             # at most one in so many lanes is certified lane by lane
     GROUP = 8           # lanes that share a cache line of W
     APART = 8           # epochs of one lane before the next, when they are visited one at a time
@@ -1142,6 +1143,37 @@ cdef void _go_on(const Problem *p, Visit *v, const Plan *plan, int64_t *group) n
                     _give_lanes(p, v)
 
 
+def _solution(A, change, count, total, largest):
+    """What the free duals have to change by, and the intercept; or None.
+
+    Without a diagonal, rows depend on each other if there are more than features. What no solution
+    can bring about is then a direction in which the dual rises without curvature: it is taken to
+    beyond the nearest bound, no further than twice the largest.
+    """
+    def missing(solution):
+        lack = np.abs(A @ solution - change)
+        lack[count:] /= total
+        return lack.max()
+
+    try:
+        solution = np.linalg.solve(A, change)
+        if missing(solution) <= SOLVED:
+            return solution
+    except np.linalg.LinAlgError:
+        pass
+    try:
+        solution = np.linalg.lstsq(A, change, rcond=1e-12)[0]
+    except np.linalg.LinAlgError:
+        return None
+    if missing(solution) <= SOLVED:
+        return solution
+    rise = change - A @ solution
+    most = np.abs(rise).max()
+    if np.abs(A @ rise).max() <= 1e-9 * most and largest < HUGE_VAL:
+        return rise * (2 * largest / most)
+    return None
+
+
 cdef class DualCD:
     """State of the solver; alpha and W are the caller's and are updated in place.
 
@@ -1659,6 +1691,7 @@ cdef class DualCD:
         cdef Free free
         cdef int64_t i, most = min(p.X.n, <int64_t>MOST_FREE)
         cdef double upper = hx_loss_dual_upper(p.loss, p.cost_all), C = 0, diag = 0, a, b, total
+        cdef double largest
         cdef int32_t[::1] rows = np.empty(most + 1, dtype=np.int32)
         cdef double[::1] room = np.zeros(p.X.d)
         cdef double[::1] change
@@ -1666,17 +1699,19 @@ cdef class DualCD:
         if p.single != NULL or self.half_summed or not 0 <= k < p.lanes:
             return False
         if hx_loss_dual_diagonal(p.loss, 1) == 0:
-            most = min(most, p.X.d + 1)     # more rows than that depend on each other
+            most = min(most, p.X.d + EXTRA)
         ln = p.lane + k
         free.lane, free.rows, free.room = k, &rows[0], &room[0]
         while True:
             free.count = 0
+            largest = 0
             for i in range(p.X.n):
                 _bounds(p, i, &C, &upper, &diag)
                 a = p.alpha[i * p.lanes + k]
                 if 0 < a < upper and _counts(p, i) and free.count <= most:
                     rows[free.count] = <int32_t>i
                     free.count += 1
+                    largest = max(largest, upper)
             if free.count == 0 or free.count > most:
                 return False
             free.size = free.count + p.has_intercept
@@ -1688,14 +1723,9 @@ cdef class DualCD:
             if p.has_intercept:
                 A[free.count, free.count] = -p.inv_size
                 change[free.count] = b * p.inv_size - ln.s
-            try:
-                solution = np.linalg.solve(A, change)
-            except np.linalg.LinAlgError:
-                return False
-            total = ln.asum if p.has_intercept else 0
-            missing = np.abs(A @ solution - change)
-            missing[free.count:] /= max(1.0, total)
-            if not missing.max() <= SOLVED:
+            total = max(1.0, ln.asum) if p.has_intercept else 1
+            solution = _solution(A, change, free.count, total, largest)
+            if solution is None:
                 return False
             change = solution
             free.change = &change[0]
