@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy.optimize import minimize
-from scipy.sparse import csr_array
+from scipy.sparse import csr_array, random_array
 
 from hingex import _validate
 from hingex._core import kernels
@@ -772,6 +772,7 @@ def always_shared(monkeypatch):
     monkeypatch.setattr(dual_cd, "kernels", lambda name: SimpleNamespace(DualCD=make))
     monkeypatch.setattr(dual_cd, "THREADS_FROM", 0)
     monkeypatch.setattr(dual_cd, "PART_LENGTH", 1)
+    monkeypatch.setattr(dual_cd, "available_cpus", lambda: 8)
     return solvers
 
 
@@ -800,14 +801,17 @@ def test_shared_out_problem(loss, intercept, layout, always_shared):
             assert fit.n_iter < 1.5 * alone.n_iter + 5
 
 
-@pytest.mark.usefixtures("always_shared")
 @pytest.mark.parametrize("loss", LOSSES)
-def test_bits_depend_on_the_parts_but_not_on_the_threads(loss):
+def test_bits_depend_on_the_parts_but_not_on_the_threads(loss, always_shared):
     X, y = big_problem(2, d=1000)
+    seen = set()
     for parts in (2, 5):
         fits = [solve(X, y, loss=loss, tol=1e-4, parts=parts, threads=threads)
                 for threads in (1, 2, 3, 8, 2)]
+        assert all(cd.shared for cd in always_shared)
         assert all(bits(fit) == bits(fits[0]) for fit in fits)
+        seen.add(tuple(bits(fits[0])))
+    assert len(seen) == 2
     with ThreadPoolExecutor(4) as pool:
         many = list(pool.map(lambda _: bits(solve(X, y, loss=loss, tol=1e-4, parts=5, threads=2)),
                              range(8)))
@@ -823,8 +827,9 @@ import numpy as np
 from scipy.sparse import random_array
 from hingex.linear import LinearSVC
 from hingex.solvers import dual_cd
-dual_cd.THREADS_FROM, dual_cd.PART_LENGTH = 0, 1
-X = random_array((800, 500), density=0.3, format="csr", rng=np.random.default_rng(0))
+dual_cd.THREADS_FROM, dual_cd.PART_LENGTH, dual_cd.available_cpus = 0, 1, lambda: 3
+X = random_array((3000, 3000), density=0.05, format="csr", rng=np.random.default_rng(0))
+X.data -= 0.5
 y = np.asarray(X[:, [0]].toarray()).ravel() > 0
 model = LinearSVC(n_jobs=3, tol=1e-5).fit(X, y)
 print(model.coef_.tobytes().hex(), model.intercept_)
@@ -837,16 +842,75 @@ print(model.coef_.tobytes().hex(), model.intercept_)
     assert len(set(outs)) == 1
 
 
+@pytest.mark.parametrize("alike", [dual_cd.ALIKE, np.inf])
+@pytest.mark.parametrize("intercept", INTERCEPTS)
 @pytest.mark.parametrize("loss", LOSSES)
-def test_equal_rows_are_not_scored_together_for_long(loss, always_shared):
-    """Steps of rows that do not know of each other add up, and of ten rows there are many."""
-    X, y = text_problem(10, 900, 300, 2)
-    X, y = X[np.arange(2000) % 10], y[np.arange(2000) % 10]
-    fits = [solve(X, y, loss=loss, C=10.0, tol=1e-5, parts=parts) for parts in (1, 2)]
+def test_rows_that_are_alike_are_not_scored_together(
+    loss, intercept, alike, always_shared, monkeypatch
+):
+    """Steps of rows that do not know of each other add up, and the weights would explode."""
+    monkeypatch.setattr(dual_cd, "ALIKE", alike)
+    rng = np.random.default_rng(0)
+    X = csr_array((1 + rng.random((4000, 100))) * (rng.random((4000, 100)) < 0.9))
+    y = X @ rng.standard_normal(100)
+    y = y > np.median(y)
+    options = {"loss": loss, "intercept": intercept, "C": 1.0}
+    fits = [solve(X, y, tol=1e-4, max_iter=30, parts=parts, **options) for parts in (1, 2)]
     assert not always_shared[-1].shared
-    assert bits(fits[0]) != bits(fits[1])
-    assert fits[1].n_iter < 2 * fits[0].n_iter + 10
-    verify(fits[1], X, y, loss=loss, C=10.0, intercept="unregularized", tol=1e-5)
+    assert always_shared[-1].undone == (alike == np.inf)    # without a look at it first
+    assert_allclose(fits[1].coef, fits[0].coef, rtol=1e-6)  # but for the order of some sums
+    verify(fits[1], X, y, **options)
+    for seconds in (1e-4, 1e-3, 2e-3, 4e-3, 8e-3, 16e-3):
+        fit = solve(X, y, tol=1e-14, max_time=seconds, parts=2, threads=2, **options)
+        assert fit.dual_objective[0] >= 0   # an epoch that does harm is undone, even half of it
+        verify(fit, X, y, **options)
+
+
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="no alarms")
+@pytest.mark.usefixtures("always_shared")
+@pytest.mark.parametrize("start", [False, True])
+def test_shared_out_problem_interrupted(start):
+    def interrupt(signum, frame):
+        raise KeyboardInterrupt
+
+    X, y = big_problem(2, n=8000, d=1000)
+    s = np.where(y == 1, 1.0, -1.0)
+    options = {"loss": "hinge", "C": 10.0, "tol": 1e-14, "parts": 2, "threads": 2}
+    if start:
+        first = solve(X, y, **options | {"tol": 0.1})
+        options["start"] = first.dual, first.intercept
+    interrupted = 0
+    old = signal.signal(signal.SIGALRM, interrupt)
+    try:
+        for seconds in np.linspace(2e-3, 40e-3, 12):
+            signal.setitimer(signal.ITIMER_REAL, seconds)
+            try:
+                fit = solve(X, y, **options)
+            except KeyboardInterrupt:   # before there is anything to keep
+                continue
+            finally:
+                signal.setitimer(signal.ITIMER_REAL, 0)
+            assert fit.status == "interrupted"
+            interrupted += 1
+            assert_allclose(fit.coef[0], X.T @ (fit.dual[:, 0] * s), atol=1e-9 * fit.dual.sum())
+    finally:
+        signal.signal(signal.SIGALRM, old)
+    assert interrupted
+
+
+@pytest.mark.usefixtures("always_shared")
+def test_duals_that_change_while_nothing_is_shared():
+    """The parts' own copies of the duals follow: few rows are active, then all are again."""
+    rng = np.random.default_rng(1)
+    X = random_array((3000, 5000), density=0.066, format="csr", rng=rng,
+                     data_sampler=rng.standard_normal)
+    y = X @ (rng.standard_normal(5000) * (np.arange(5000) < 300)) > 0
+    options = {"loss": "hinge", "C": 1e-3, "intercept": "none"}
+    alone, fit = (solve(X, y, tol=1e-8, parts=parts, **options) for parts in (1, 2))
+    active = fit.history["active"]
+    assert active.min() < 640 < active[active.argmin() :].max()     # 640: 64 runs of ten rows
+    assert fit.n_iter < alone.n_iter + 5
+    verify(fit, X, y, tol=1e-8, **options)
 
 
 def test_rows_with_indices_in_any_order_are_not_shared_out(always_shared):

@@ -165,6 +165,7 @@ def test_reason_is_the_solvers_own(monkeypatch, loss):
     monkeypatch.setattr(hingex.solvers, "ROUNDING", np.inf)
     monkeypatch.setattr(hingex.solvers, "NEWTON_FROM", 0)
     monkeypatch.setattr(hingex.solvers, "EPOCHS_PER_PASS", 0)
+    monkeypatch.setattr(dual_cd, "POLISH_LEAST", np.inf)    # which would get there
     X, y = weighted_problem()
     y = np.digitize(X[:, 0] + X[:, 1], [-0.5, 0.5])
     with pytest.warns(ConvergenceWarning, match="rounding left no progress after"):

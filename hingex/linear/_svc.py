@@ -54,9 +54,10 @@ class LinearSVC(Classifier):
     max_time : float or None, default None
         Seconds after which to stop.
     n_jobs : int or None, default None
-        Threads; None means the CPUs available to this process, -1 all. A binary problem with
-        sparse rows of some length is shared among threads only where a number is given, as the
-        last bits of its result depend on the number; no other result depends on it.
+        Threads; None means the CPUs available to this process, -1 all. A large binary problem
+        (a million nonzeros, or dense values, and more) is shared out among threads only where a
+        number is given, as the last bits of its result depend on the number; no other result
+        depends on it.
     random_state : int, Generator, RandomState or None, default None
         Order in which rows are visited. None means 0: fits are reproducible by default.
     warm_start : bool, default False

@@ -63,6 +63,7 @@ SURER = 3  # so it had better not come too early
 FORCED = 16  # epochs until the first full pass that is made whatever the estimates say
 POLISH_FIRST = 32  # epochs before free duals are solved for, and again each time they double
 POLISH_LEAST = 100  # epochs: with fewer there is little hope
+ALIKE = 1.0  # |cosines| of a row to those scored with it, summed, up to which features are shared
 PART_LENGTH = 64  # nonzeros that a part of a row must have to be worth its while
 
 
@@ -108,14 +109,15 @@ def solve(
     max_time : float or None
         Seconds.
     threads : int
-        Over blocks of classes, or parts of the features; the result does not depend on it.
+        Over blocks of classes, or parts of a single problem; at fixed `parts` the result does
+        not depend on it.
     seed : int
     monitor : Monitor
         Progress bar and callback.
     parts : int
         Parts that one large problem is shared out in: its rows when it is certified, and in the
-        epochs its features, if the rows are long and their indices ascend. The bits of the
-        result depend on it.
+        epochs its features, if the rows are long and not too much alike, and their indices
+        ascend. The bits of the result depend on it.
     start : (alpha, intercepts), optional
         Warm start: duals (n, lanes), clipped to their bounds here, and intercepts (lanes,).
     patience : float
@@ -169,14 +171,14 @@ def solve(
     if polish_epochs < POLISH_LEAST:
         polish_epochs = 0
     try:
-        if parts > 1:
-            cd.share_rows(parts)
-            cd.share_features(min(parts, rows.nnz // (n * PART_LENGTH)))
         status = "max_iter"
         if start is not None and not cd.start(start[1] if size > 0 else None):
             status = "max_time"
         elif start is None and size > 0 and lanes > 1:
             cd.begin_at(_first_intercepts(codes, lanes, cost))
+        feature_parts = min(parts, rows.nnz // (n * PART_LENGTH))
+        if parts > 1 and not cd.share(parts, feature_parts, ALIKE):
+            status = "max_time"
         while status == "max_iter" and epoch < max_iter and not track.all_done:
             polish = epoch < polish_epochs
             in_time = cd.advance(

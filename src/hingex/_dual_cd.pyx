@@ -39,13 +39,14 @@ which makes that part of every score and changes that part of w. No weight is wr
 and read by another, and a part of w may even fit the caches. While the parts of some rows' scores
 travel between the threads, those of the next rows are made: a row is scored before the rows ahead
 of it, less than two stages of rows, have moved. On text that costs no epochs if these are not
-alike, as neighbours often are, so the rows of two stages come from different runs. If there are
-still many equal rows, their steps add up and overshoot: an epoch's rise of the dual is held
-against what its steps promised, and if it is less than half of that, rows are visited one after
-the other from then on. The bits depend on the number of parts, not on that of the threads: where
-these do not run at the same time, on a busy machine, one of them does all the parts. With short
-rows there is not enough to share out: two threads are 1.7 times as fast as one with 440 nonzeros
-in a row, 1.25 times with 150, and no faster with 40.
+alike, as neighbours often are, so the rows of two stages come from different runs. Steps of rows
+that are alike add up and overshoot. So features are shared out only if a sample of the rows is not
+alike, and each epoch's rise of the dual is held against what its steps promised: if it is less than
+half of that, the epoch is undone, and rows are visited one after the other from then on. The bits
+depend on the number of parts, not on that of the threads: where these do not run at the same time,
+on a busy machine, one of them does all the parts. With short rows there is not enough to share out:
+two threads are 1.7 times as fast as one with 440 nonzeros in a row, 1.25 times with 150, and no
+faster with 40.
 
 Coordinate descent is slow to the last digits, where only the duals inside their bounds still move.
 For small problems `solve_free` solves for these at once, as linear equations.
@@ -57,8 +58,8 @@ the state consistent after Ctrl-C, the next `certify` after a deadline.
 """
 from cpython.exc cimport PyErr_CheckSignals
 from cython.parallel cimport parallel, prange, threadid
-from libc.math cimport HUGE_VAL, fabs
-from libc.string cimport memset
+from libc.math cimport HUGE_VAL, fabs, sqrt
+from libc.string cimport memcpy, memset
 from libc.stdint cimport INT32_MAX, int32_t, int64_t, uint32_t, uint64_t
 
 from time import perf_counter
@@ -121,6 +122,8 @@ cdef extern from *:
     #endif
     /* Between two looks. A thread that waits for long may wait for one that has no processor. */
     #if defined(_WIN32)
+    #define WIN32_LEAN_AND_MEAN
+    #define NOMINMAX
     #include <windows.h>
     #define HX_GIVE_WAY() ((void)SwitchToThread())
     #else
@@ -168,10 +171,14 @@ cdef enum:
     RING = 4            # stages whose scores are kept: a part may be two ahead of another
     PATIENCE = 500      # looks at what another thread does before it is given the processor
     CROWDED = 20        # times in a slice that a thread may give way
+    ALONE = 16          # epochs until the threads try again to run at the same time
+    FIRST_SLICE = 32    # stages; from one slice to the next twice as many,
+    LAST_SLICE = 1024   # up to so many
+    COMPARED = 32       # rows whose likeness is looked at
     SAMPLE = 1 << 12    # indices by which features are shared out
 
 cdef enum Pass:
-    SWEEP, SWEEP_PARTS, TALLY, REPAIR, EXAMINE, EXAMINE_ONE, START, EQUATE, MOVE
+    SWEEP, SWEEP_PARTS, TALLY, REPAIR, EXAMINE, EXAMINE_ONE, START, EQUATE, MOVE, COMPARE
 
 cdef double SOLVED = 5e-12  # what equations for free duals may lack
 cdef double KEPT = 0.5      # of the rise that steps promise, for features to stay shared out
@@ -214,8 +221,7 @@ cdef struct Part:
     double f[RING * LONGEST_RUN]        # this part of the scores
     char after[128]
     Lane lane                   # the same in every part, and so are
-    double *alpha               # all duals: those of part 0 are the problem's, and stand apart
-    int64_t stride
+    double *alpha               # all duals: those of part 0 are the problem's
     int64_t first, last         # its features
     double wsq                  # of these, in the end
     int64_t gave_way            # how often its thread did
@@ -225,7 +231,9 @@ cdef struct Crew:
     int64_t parts, rows         # rows in a stage
     int64_t begin, end, stages  # to visit now, of all
     bint stale                  # duals have changed elsewhere
-    bint crowded                # threads do not run at the same time: one had better do it all
+    int64_t slice               # stages between two looks at signals and the clock, at most
+    int64_t crowded             # epochs that one thread does alone, as they do not run together
+    double likeness             # mean |cosine| of two rows
     int32_t *cut                # (n, parts - 1): where in a row parts 1, 2... begin
     Part *part
 
@@ -520,7 +528,7 @@ cdef void _score_stage(const Problem *p, int64_t t, int64_t stage, real *tag_v,
         _share_of_row(crew, t, i, length, &lo, &hi)
         _fetch(<const char *>(v + lo), <const char *>(v + hi))
         _fetch(<const char *>(idx + lo), <const char *>(idx + hi))
-        HX_PREFETCH(part.alpha + i * part.stride)
+        HX_PREFETCH(part.alpha + i)
         HX_PREFETCH(p.sqnorm + i)
         HX_PREFETCH(p.codes + i)
     _stage_at(p, stage, &turn, &place)
@@ -557,7 +565,7 @@ cdef void _move_stage(Problem *p, int64_t t, int64_t stage, real *tag_v,
             f += crew.part[u].f[stage % RING * LONGEST_RUN + k]
         _bounds(p, i, &C, &upper, &diag)
         y = 1.0 if p.codes[i] == p.positive else -1.0
-        step = _step(&ln, part.alpha + i * part.stride, y, f, f + ln.offset + p.rho * ln.s,
+        step = _step(&ln, part.alpha + i, y, f, f + ln.offset + p.rho * ln.s,
                      p.sqnorm[i], C, upper, diag, p.rho, p.loss, &shrink)
         if step != 0:
             length = hx_row(X, i, &v, &idx)
@@ -579,7 +587,7 @@ cdef void _sweep_parts(Problem *p, int64_t thread, int64_t threads, real *tag_v,
     t = thread
     while t < crew.parts and crew.stale:
         for j in range(p.X.n if t > 0 else 0):
-            crew.part[t].alpha[j] = p.alpha[j * p.stride]
+            crew.part[t].alpha[j] = p.alpha[j]
         t += threads
     for stage in range(crew.begin, crew.end + 1):
         if stage < crew.end:
@@ -642,11 +650,40 @@ cdef bint _cut_rows(const hx_rows *X, const index *idx, const int64_t *first, in
     return True
 
 
+cdef inline double _scattered(int64_t j) noexcept nogil:
+    """Of 0..1, evenly spread: steps of equal length might fall in with some period of the data."""
+    cdef double x = j * 0.6180339887498949
+    return x - <int64_t>x
+
+
+cdef void _compare(Problem *p, real *tag_v, index *tag_i) noexcept nogil:
+    """The mean |cosine| of two of some rows."""
+    cdef const hx_rows *X = p.X
+    cdef const real *v = NULL
+    cdef const index *idx = NULL
+    cdef int64_t[COMPARED] rows
+    cdef int64_t r, q, length, count = min(X.n, <int64_t>COMPARED)
+    cdef double total = 0, norms
+    for r in range(count):
+        rows[r] = <int64_t>((r + _scattered(r)) / count * X.n) if X.n > COMPARED else r
+    for r in range(count):
+        length = hx_row(X, rows[r], &v, &idx)
+        hx_axpy(X, 1.0, v, idx, length, p.room)
+        for q in range(r):
+            length = hx_row(X, rows[q], &v, &idx)
+            norms = <double>p.sqnorm[rows[r]] * p.sqnorm[rows[q]]
+            total += fabs(hx_dot(X, v, idx, length, p.room)) / sqrt(norms) if norms > 0 else 0
+        length = hx_row(X, rows[r], &v, &idx)
+        for q in range(length):
+            p.room[idx[q]] = 0
+    p.crew.likeness = total / max(1, count * (count - 1) // 2)
+
+
 cdef void _sample_indices(const hx_rows *X, const index *idx, int64_t count,
                           int64_t *out) noexcept nogil:
     cdef int64_t j, start = hx_row_start(X, 0)
     for j in range(count):
-        out[j] = idx[start + <int64_t>(<double>j / count * X.nnz)]
+        out[j] = idx[start + <int64_t>((j + _scattered(j)) / count * X.nnz)]
 
 
 cdef void _sweep_lanes(Problem *p, weight *W, int64_t ld, int64_t block, int64_t s, int64_t end,
@@ -999,6 +1036,8 @@ cdef int64_t _run(Problem *p, Pass which, int64_t block, int64_t s, int64_t end,
         _equate(p, tag_v, tag_i)
     elif which == MOVE:
         _move(p, tag_v, tag_i)
+    elif which == COMPARE:
+        _compare(p, tag_v, tag_i)
     else:
         _start(p, block, s, end, tag_v, tag_i)
     return end
@@ -1016,9 +1055,8 @@ cdef int64_t _dispatch(Problem *p, Pass which, int64_t block, int64_t s,
     return _run(p, which, block, s, end, <double *>NULL, <int32_t *>NULL)
 
 
-cdef double _lagrangian(const Problem *p) noexcept nogil:
+cdef double _lagrangian(const Problem *p, const Lane *ln) noexcept nogil:
     """What the steps of a single lane raise, as its sums have it."""
-    cdef const Lane *ln = p.lane
     return ln.asum - 0.5 * (ln.adiag + ln.wsq) - (ln.offset + 0.5 * p.rho * ln.s) * ln.s
 
 
@@ -1220,6 +1258,7 @@ cdef class DualCD:
     cdef uint64_t[:, ::1] awake_room
     cdef readonly int64_t epoch
     cdef readonly int64_t logged    # entries of the log since advance began
+    cdef readonly int64_t undone    # epochs with features shared out that did harm
     cdef readonly bint ripe         # advance ended because enough lanes are ready
     cdef readonly double deadline
 
@@ -1294,14 +1333,14 @@ cdef class DualCD:
         """In an epoch: of the longest kind, or about FEWEST_RUNS shorter ones."""
         return self.p.X.n // self.p.longest + 2 * FEWEST_RUNS + 2
 
-    def share_rows(self, int64_t shares):
-        """Certify a single lane in so many shares of the rows; threads take shares."""
-        self.shares = shares if self.p.lanes == 1 else 1
+    def share(self, int64_t shares, int64_t parts, double alike):
+        """Share a single problem out: its rows, when it is certified, and its features in epochs.
 
-    def share_features(self, int64_t parts):
-        """Share the features of a single sparse problem out among parts; threads take parts.
-
-        False if that cannot be done: a row does not have its indices in ascending order.
+        Threads take shares of the rows and parts of the features. Features stay together if the
+        data are dense, if a row does not have its indices in ascending order (the parts' order is
+        what counts), or if rows are so much alike that steps made together would overshoot: if
+        the |cosines| of a row to the others that are scored with it add up to more than `alike`,
+        by a sample. Returns False if out of time.
         """
         cdef Problem *p = &self.p
         cdef hx_rows *X = p.X
@@ -1311,10 +1350,21 @@ cdef class DualCD:
         cdef int32_t[:, ::1] cut
         cdef unsigned char[::1] room
         cdef double[:, ::1] alpha
+        cdef double[::1] scratch
         cdef int64_t slice = max(1, <int64_t>(4 * SLICE / (<double>X.nnz / max(X.n, 1) + 16)))
         cdef bint fits = True
-        if p.lanes > 1 or not X.is_csr or not 1 < parts <= count or X.d > INT32_MAX:
-            return False
+        if p.lanes > 1:
+            return True
+        self.shares = shares
+        if not X.is_csr or not 1 < parts <= count or X.d > INT32_MAX:
+            return True
+        crew.rows = max(2, p.longest)
+        scratch = np.zeros(X.d)
+        p.crew, p.room = crew, &scratch[0]
+        _dispatch(p, COMPARE, 0, 0, 0)
+        p.crew, p.room = NULL, NULL
+        if not crew.likeness * (2 * crew.rows - 1) <= alike:
+            return True
         sample, first = np.empty(count, dtype=np.int64), np.empty(parts, dtype=np.int64)
         cut = np.empty((X.n, parts - 1), dtype=np.int32)
         room = np.zeros(parts * sizeof(Part), dtype=np.uint8)
@@ -1325,7 +1375,7 @@ cdef class DualCD:
             _sample_indices(X, <const int32_t *>X.idx, count, &sample[0])
         np.asarray(sample).sort()
         for i in range(parts):      # whole cache lines, more or less
-            first[i] = (sample[i * count // parts] + 7) // 8 * 8
+            first[i] = min(X.d, (sample[i * count // parts] + 7) // 8 * 8)
         while fits and s < X.n:
             end = min(X.n, s + slice)
             with nogil:
@@ -1335,18 +1385,16 @@ cdef class DualCD:
                     fits = _cut_rows(X, <const int32_t *>X.idx, &first[0], s, end, crew)
             s = end
             if not self._may_go_on():
-                break       # the next step says so
-        if fits and s == X.n:
+                return False
+        if fits:
             alpha = np.empty((parts - 1, X.n))
             self.keep += (cut, room, alpha)
-            p.crew, crew.stale = crew, True
+            p.crew, crew.stale, crew.slice = crew, True, FIRST_SLICE
             for i in range(parts):
                 crew.part[i].alpha = &alpha[i - 1, 0] if i > 0 else p.alpha
-                crew.part[i].stride = 1 if i > 0 else p.stride
                 crew.part[i].first = first[i] if i > 0 else 0
                 crew.part[i].last = first[i + 1] if i + 1 < parts else X.d
-            crew.rows = max(2, p.longest)
-        return p.crew != NULL
+        return True
 
     # ---- steps -----------------------------------------------------------------------------
 
@@ -1472,14 +1520,20 @@ cdef class DualCD:
         cdef Problem *p = &self.p
         cdef hx_rng rng
         cdef int64_t k, s
+        cdef bint in_time
         hx_rng_seed(&rng, self.seed, self.epoch)
         _shuffle_runs(p, &rng)
         for k in range(p.lanes):
             _open_epoch(&p.lane[k])
         if p.mask != NULL:
             return self._passes(SWEEP)
-        if p.crew != NULL and p.run == p.longest:   # or waiting would take longer than shorter runs
-            return self._sweep_crew()
+        if p.crew != NULL and p.run == p.longest:   # waiting would take longer than shorter runs
+            in_time = self._sweep_crew()
+            if p.crew != NULL or not in_time:
+                return in_time
+            if not self._sum_up():      # as if nothing had been
+                return False
+        self.crew.stale = True
         s = 0
         while s < p.runs:
             with nogil:
@@ -1489,43 +1543,78 @@ cdef class DualCD:
         return True
 
     cdef bint _sweep_crew(self) except -1:
-        """An epoch with the features shared out."""
+        """An epoch with the features shared out; undone, with no crew any more, if it did harm.
+
+        False if out of time.
+        """
+        cdef Problem *p = &self.p
+        cdef Lane before = p.lane[0]
+        cdef double[::1] duals = np.empty(p.X.n)
+        cdef int64_t i
+        cdef bint in_time = False
+        memcpy(&duals[0], p.alpha, p.X.n * sizeof(double))
+        try:
+            in_time = self._sweep_stages()
+        finally:
+            if not self._was_worth_it(&before):
+                memcpy(p.alpha, &duals[0], p.X.n * sizeof(double))
+                p.lane[0] = before
+                for i in range(p.active):
+                    p.awake[p.rows[i] // 64] |= (<uint64_t>1) << (p.rows[i] % 64)
+                p.crew = NULL
+                self.half_summed = True
+                self.undone += 1
+        return in_time
+
+    cdef bint _was_worth_it(self, const Lane *before) noexcept:
+        """Whether the dual has risen by about what the steps promised. Sets the true ||w||^2."""
         cdef Problem *p = &self.p
         cdef Crew *crew = p.crew
         cdef Lane *ln = p.lane
-        cdef int64_t t, each
-        cdef double per_row = <double>p.X.nnz / max(p.X.n, 1) + 16
-        cdef double promised, rise = -_lagrangian(p)
+        cdef double start = _lagrangian(p, before), promised = _lagrangian(p, ln) - start, rise
+        cdef int64_t t
+        if crew.end < crew.stages:
+            self._norms()
+        else:
+            ln.wsq = 0
+            for t in range(crew.parts):
+                ln.wsq += crew.part[t].wsq
+        rise = _lagrangian(p, ln) - start
+        return rise >= KEPT * promised or fabs(promised) <= 1e-12 * ln.asum    # but rounding
+
+    cdef bint _sweep_stages(self) except -1:
+        cdef Problem *p = &self.p
+        cdef Crew *crew = p.crew
+        cdef Lane *ln = p.lane
+        cdef int64_t t, most
         cdef int threads = <int>min(self.threads, crew.parts)
+        most = <int64_t>(crew.parts * SLICE / ((<double>p.X.nnz / p.X.n + 16) * crew.rows))
+        most = max(1, min(most, <int64_t>LAST_SLICE))
         crew.stages = (p.runs + 2 * crew.rows - 1) // (2 * crew.rows) * 2 * p.run
-        each = max(1, <int64_t>(crew.parts * SLICE / (per_row * crew.rows)))
+        crew.crowded = max(0, crew.crowded - 1)
         crew.end = 0
-        while crew.end < crew.stages:
-            crew.begin, crew.end = crew.end, min(crew.stages, crew.end + each)
+        while True:
+            crew.begin, crew.end = crew.end, min(crew.stages, crew.end + min(crew.slice, most))
             for t in range(crew.parts):
                 crew.part[t].lane = ln[0]
                 crew.part[t].done = crew.begin
                 crew.part[t].gave_way = 0
             with nogil:
-                if threads > 1 and not crew.crowded:
+                if threads > 1 and crew.crowded == 0:
                     with parallel(num_threads=threads):
                         _dispatch(p, SWEEP_PARTS, threadid(), HX_TEAM(), 0)
                 else:
                     _dispatch(p, SWEEP_PARTS, 0, 1, 0)
             crew.stale = False
             ln[0] = crew.part[0].lane
+            crew.slice = min(2 * crew.slice, <int64_t>LAST_SLICE)
             for t in range(crew.parts):
-                crew.crowded |= crew.part[t].gave_way > CROWDED
+                if crew.part[t].gave_way > CROWDED:
+                    crew.crowded = ALONE
             if not self._may_go_on():
                 return False
-        promised = rise + _lagrangian(p)
-        ln.wsq = 0
-        for t in range(crew.parts):
-            ln.wsq += crew.part[t].wsq
-        rise += _lagrangian(p)
-        if rise < KEPT * promised and promised > 1e-12 * ln.asum:   # or it is but rounding
-            p.crew = NULL
-        return True
+            if crew.end == crew.stages:
+                return True
 
     cdef bint _visits(self, Plan *plan) except -1:
         """Some epochs of every lane that is not ready, one lane at a time in each thread."""
