@@ -17,6 +17,7 @@ LAYERS = [
     {"_core"},
     {"_result", "_threads"},
     {"_validate", "stop"},
+    {"_scores"},
     {"_estimator", "_versions"},
     {"losses"},
     {"solvers"},

@@ -40,7 +40,6 @@ from .._threads import available_cpus
 from .._validate import squared_norms
 from ..stop import HISTORY_DTYPE, Monitor, State
 
-LOSS_CODES = {"hinge": 0, "squared_hinge": 1}  # as in src/core/loss/losses.def
 
 BLOCK = 64  # classes a block can hold: the bits of a row's mask
 SINGLE_FROM = 100_000  # weights: fewer lie in the second-level cache in double precision too
@@ -152,7 +151,7 @@ def solve(
         sqnorm,
         cost,
         C,
-        LOSS_CODES[loss],
+        kernels("dual_cd").LOSS_CODES[loss],
         alpha,
         weights,
         blocks,

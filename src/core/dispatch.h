@@ -29,6 +29,8 @@
     X(double, int64_t, f64_i64, float, w32)
 
 struct hx_rows;
+struct hx_margin_job;
+struct hx_multiclass_job;
 #define HX_CSR_SCORES(NAME)                                                                       \
     int (*NAME)(const struct hx_rows *X, int64_t begin, int64_t end, const double *w, double *out)
 
@@ -61,6 +63,11 @@ typedef struct {
      * the columns past D. One thread and a fixed order, which no BLAS promises. */
     void (*gram)(const double *panels, int64_t capacity, int64_t rows, int64_t D, double sign,
                  double *G, int64_t ld);
+    /* Elements begin..end-1 of the job; the sum of their values. */
+    double (*margin_losses)(struct hx_margin_job *job, int64_t begin, int64_t end);
+    /* The same of rows, at most HX_LOSS_ROWS of them; `room` is for 3 K numbers. */
+    double (*multiclass_losses)(struct hx_multiclass_job *job, int64_t begin, int64_t end,
+                                double *room);
 } hx_isa;
 
 /* The best table this machine runs, or the one HINGEX_ISA names; never NULL. */

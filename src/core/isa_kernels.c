@@ -3,6 +3,7 @@
  * Compiled once per instruction set with -DHX_ISA=<name>; see dispatch.h.
  */
 #include "dispatch.h"
+#include "losses.h"
 #include "vec.h"
 
 #ifdef __AVX2__
@@ -364,6 +365,10 @@ static void gram(const double *panels, int64_t capacity, int64_t rows, int64_t D
     }
 }
 
+double HX_CAT(hx_margin_losses_, HX_ISA)(hx_margin_job *job, int64_t begin, int64_t end);
+double HX_CAT(hx_multiclass_losses_, HX_ISA)(hx_multiclass_job *job, int64_t begin, int64_t end,
+                                             double *room);
+
 const hx_isa HX_CAT(hx_isa_, HX_ISA) = {
     .name = HX_STR(HX_ISA),
     .dot_f32 = dot_f32,
@@ -381,4 +386,6 @@ const hx_isa HX_CAT(hx_isa_, HX_ISA) = {
     .csr_scores_f64_i32 = csr_scores_f64_i32,
     .csr_scores_f64_i64 = csr_scores_f64_i64,
     .gram = gram,
+    .margin_losses = HX_CAT(hx_margin_losses_, HX_ISA),
+    .multiclass_losses = HX_CAT(hx_multiclass_losses_, HX_ISA),
 };

@@ -7,7 +7,7 @@ For each lane (one binary problem: the positive class against the rest, y_i = +-
     dual     D(alpha) = sum_i alpha_i - 1/2 sum_i diag_i alpha_i^2 - 1/2 ||w||^2 - size s^2 / 2
              w = sum_i alpha_i y_i x_i,  s = sum_i alpha_i y_i,  0 <= alpha_i <= upper_i
 
-with upper_i and diag_i given by the loss (core/loss/). size is intercept_scaling^2 for a
+with upper_i and diag_i given by the loss (core/margin_losses.h). size is intercept_scaling^2 for a
 regularized intercept, a constant feature; for an unregularized one it is infinite, so that s = 0
 is a constraint; with no intercept b = 0 and s does not matter.
 
@@ -80,10 +80,13 @@ cdef extern from "rng.h" nogil:
     uint32_t hx_rng_below(hx_rng *rng, uint32_t bound)
     void hx_shuffle(hx_rng *rng, int32_t *order, int64_t n)
 
-cdef extern from "loss/losses.h" nogil:
-    double hx_loss_value(int code, double t)
-    double hx_loss_dual_upper(int code, double C)
-    double hx_loss_dual_diagonal(int code, double C)
+cdef extern from "margin_losses.h" nogil:
+    enum:
+        HX_hinge
+        HX_squared_hinge
+    double hx_svm_loss(int code, double t)
+    double hx_svm_dual_upper(int code, double C)
+    double hx_svm_dual_diagonal(int code, double C)
 
 cdef extern from *:
     """
@@ -179,6 +182,8 @@ cdef enum:
 
 cdef enum Pass:
     SWEEP, SWEEP_PARTS, TALLY, REPAIR, EXAMINE, EXAMINE_ONE, START, EQUATE, MOVE, COMPARE
+
+LOSS_CODES = {"hinge": HX_hinge, "squared_hinge": HX_squared_hinge}
 
 cdef double SOLVED = 5e-12  # what equations for free duals may lack
 cdef double KEPT = 0.5      # of the rise that steps promise, for features to stay shared out
@@ -291,8 +296,8 @@ cdef inline void _bounds(const Problem *p, int64_t i, double *C, double *upper,
                          double *diag) noexcept nogil:
     if p.cost != NULL:
         C[0] = p.cost[i]
-        upper[0] = hx_loss_dual_upper(p.loss, C[0])
-        diag[0] = hx_loss_dual_diagonal(p.loss, C[0])
+        upper[0] = hx_svm_dual_upper(p.loss, C[0])
+        diag[0] = hx_svm_dual_diagonal(p.loss, C[0])
 
 
 cdef inline bint _counts(const Problem *p, int64_t i) noexcept nogil:
@@ -323,7 +328,7 @@ cdef void _tally(Problem *p, int64_t block, int64_t s, int64_t end) noexcept nog
     cdef int64_t i, k, K = p.lanes, k0 = block * p.per_block, side
     cdef uint64_t bits
     cdef double a, C = p.cost_all, diag = 0
-    cdef double upper = hx_loss_dual_upper(p.loss, C)
+    cdef double upper = hx_svm_dual_upper(p.loss, C)
     for i in range(s, end):
         _bounds(p, i, &C, &upper, &diag)
         bits = p.pick[block]
@@ -368,7 +373,7 @@ cdef void _start(Problem *p, int64_t block, int64_t s, int64_t end, real *tag_v,
     cdef uint64_t moved
     cdef double steps[BLOCK]
     cdef double a, y, C = p.cost_all
-    cdef double upper = 0, diag = hx_loss_dual_diagonal(p.loss, C)
+    cdef double upper = 0, diag = hx_svm_dual_diagonal(p.loss, C)
     for i in range(s, end):
         moved = 0
         _bounds(p, i, &C, &upper, &diag)
@@ -391,7 +396,7 @@ cdef inline double _step(Lane *ln, double *alpha, double y, double f, double sco
     cdef double a = alpha[0]
     cdef double t = y * score
     cdef double g = t - 1 + diag * a
-    cdef double value = C * hx_loss_value(loss, t)
+    cdef double value = C * hx_svm_loss(loss, t)
     # A row of zeros with no intercept has g = -1: its optimum is the upper bound.
     cdef double new = a - g * (1 / (sq + rho + diag))
     cdef double change
@@ -455,8 +460,8 @@ cdef int64_t _sweep_one(Problem *p, int64_t s, real *tag_v, index *tag_i) noexce
     cdef Lane ln = p.lane[0]
     cdef int64_t i, length, pos, end
     cdef double C = p.cost_all, work = 0, y, f, step
-    cdef double upper = hx_loss_dual_upper(p.loss, C)
-    cdef double diag = hx_loss_dual_diagonal(p.loss, C)
+    cdef double upper = hx_svm_dual_upper(p.loss, C)
+    cdef double diag = hx_svm_dual_diagonal(p.loss, C)
     cdef bint shrink
     while s < p.runs and work < p.slice:
         _run_at(p, s, &pos, &end)
@@ -552,8 +557,8 @@ cdef void _move_stage(Problem *p, int64_t t, int64_t stage, real *tag_v,
     cdef Lane ln = part.lane
     cdef int64_t i, k, u, length, lo, hi, turn, place
     cdef double C = p.cost_all, y, f, step
-    cdef double upper = hx_loss_dual_upper(p.loss, C)
-    cdef double diag = hx_loss_dual_diagonal(p.loss, C)
+    cdef double upper = hx_svm_dual_upper(p.loss, C)
+    cdef double diag = hx_svm_dual_diagonal(p.loss, C)
     cdef bint shrink
     _stage_at(p, stage, &turn, &place)
     for k in range(crew.rows):
@@ -704,8 +709,8 @@ cdef void _sweep_lanes(Problem *p, weight *W, int64_t ld, int64_t block, int64_t
     cdef double f
     cdef double *alpha
     cdef double C = p.cost_all
-    cdef double upper = hx_loss_dual_upper(p.loss, C)
-    cdef double diag = hx_loss_dual_diagonal(p.loss, C)
+    cdef double upper = hx_svm_dual_upper(p.loss, C)
+    cdef double diag = hx_svm_dual_diagonal(p.loss, C)
     cdef int64_t i, length, k, positive, pos, stop, nnz = X.nnz
     cdef bint shrink
     for k in range(BLOCK):
@@ -766,8 +771,8 @@ cdef void _repair(Problem *p, int64_t block, int64_t s, int64_t end, real *tag_v
     cdef const index *idx = NULL
     cdef int64_t K = p.lanes, k0 = block * p.per_block
     cdef double C = p.cost_all
-    cdef double upper = hx_loss_dual_upper(p.loss, C)
-    cdef double diag = hx_loss_dual_diagonal(p.loss, C)
+    cdef double upper = hx_svm_dual_upper(p.loss, C)
+    cdef double diag = hx_svm_dual_diagonal(p.loss, C)
     cdef int64_t i, length, k, lanes = min(p.per_block, K - k0)
     cdef uint64_t bits, moved
     cdef double y, change
@@ -805,7 +810,7 @@ cdef inline void _take_in(Problem *p, int64_t i, int64_t k, double f, double C, 
     cdef Lane *ln = p.lane + k
     cdef double y = _sign(p, i, k), a = p.alpha[i * p.lanes + k]
     cdef double t = y * (f + ln.intercept), u = 1 - t, g = t - 1 + diag * a, place
-    cdef double value = C * hx_loss_value(p.loss, t)
+    cdef double value = C * hx_svm_loss(p.loss, t)
     cdef int64_t slot
     cdef uint64_t bit
     cdef uint64_t *flags
@@ -845,8 +850,8 @@ cdef void _examine(Problem *p, int64_t block, int64_t s, int64_t end, real *tag_
     cdef double scores[BLOCK]
     cdef double edge[BLOCK]
     cdef double C = p.cost_all
-    cdef double upper = hx_loss_dual_upper(p.loss, C)
-    cdef double diag = hx_loss_dual_diagonal(p.loss, C)
+    cdef double upper = hx_svm_dual_upper(p.loss, C)
+    cdef double diag = hx_svm_dual_diagonal(p.loss, C)
     cdef uint64_t bits
     cdef const double *alpha
     cdef int64_t i, j, length, positive, nnz = X.nnz
@@ -883,8 +888,8 @@ cdef void _examine_one(Problem *p, int64_t k, double *w, int64_t s, int64_t end,
     cdef const real *v = NULL
     cdef const index *idx = NULL
     cdef double C = p.cost_all
-    cdef double upper = hx_loss_dual_upper(p.loss, C)
-    cdef double diag = hx_loss_dual_diagonal(p.loss, C)
+    cdef double upper = hx_svm_dual_upper(p.loss, C)
+    cdef double diag = hx_svm_dual_diagonal(p.loss, C)
     cdef double batch[BATCH + 3]
     cdef int64_t i, length, first = 0, known = 0
     cdef double f
@@ -957,7 +962,7 @@ cdef void _equate(Problem *p, real *tag_v, index *tag_i) noexcept nogil:
     cdef Free *free = p.free
     cdef Lane *ln = p.lane + free.lane
     cdef int64_t i, r, q, length = 0, K = p.lanes
-    cdef double y, f, C = p.cost_all, upper = 0, diag = hx_loss_dual_diagonal(p.loss, C)
+    cdef double y, f, C = p.cost_all, upper = 0, diag = hx_svm_dual_diagonal(p.loss, C)
     for r in range(free.count):
         i = free.rows[r]
         _bounds(p, i, &C, &upper, &diag)
@@ -981,7 +986,7 @@ cdef void _move(Problem *p, real *tag_v, index *tag_i) noexcept nogil:
     cdef const index *idx = NULL
     cdef Free *free = p.free
     cdef int64_t i, r, length, first = -1
-    cdef double y, step, old, C = p.cost_all, upper = hx_loss_dual_upper(p.loss, C), diag = 0
+    cdef double y, step, old, C = p.cost_all, upper = hx_svm_dual_upper(p.loss, C), diag = 0
     cdef double *a
     free.share = 1
     for r in range(free.count):
@@ -1227,7 +1232,7 @@ cdef class DualCD:
     cost_all : float
         C_i of every row when `cost` is None.
     loss : int
-        Code of losses.def.
+        Of LOSS_CODES.
     alpha, W : float64 (n, lanes) and (d, lanes)
         Zero, or a start with 0 <= alpha <= upper (see `start`).
     blocks : int
@@ -1779,7 +1784,7 @@ cdef class DualCD:
         cdef Lane *ln
         cdef Free free
         cdef int64_t i, most = min(p.X.n, <int64_t>MOST_FREE)
-        cdef double upper = hx_loss_dual_upper(p.loss, p.cost_all), C = 0, diag = 0, a, b, total
+        cdef double upper = hx_svm_dual_upper(p.loss, p.cost_all), C = 0, diag = 0, a, b, total
         cdef double largest
         cdef int32_t[::1] rows = np.empty(most + 1, dtype=np.int32)
         cdef double[::1] room = np.zeros(p.X.d)
@@ -1787,7 +1792,7 @@ cdef class DualCD:
         cdef double[:, ::1] A
         if p.single != NULL or self.half_summed or not 0 <= k < p.lanes:
             return False
-        if hx_loss_dual_diagonal(p.loss, 1) == 0:
+        if hx_svm_dual_diagonal(p.loss, 1) == 0:
             most = min(most, p.X.d + EXTRA)
         ln = p.lane + k
         free.lane, free.rows, free.room = k, &rows[0], &room[0]
@@ -1911,7 +1916,7 @@ cdef class DualCD:
         """The sums of the duals of lanes first..last-1."""
         cdef Problem *p = &self.p
         cdef int64_t i, k
-        cdef double C = p.cost_all, upper = 0, diag = hx_loss_dual_diagonal(p.loss, C)
+        cdef double C = p.cost_all, upper = 0, diag = hx_svm_dual_diagonal(p.loss, C)
         with nogil:
             for k in range(first, last):
                 p.lane[k].s = p.lane[k].asum = p.lane[k].adiag = 0

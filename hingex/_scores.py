@@ -1,0 +1,204 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The gate of the losses: labels, scores and weights as their kernels read them, or a clear error.
+
+float32 and float64 scores, and labels of these and of signed integer types, are read where they
+lie, whatever their strides. Everything else is converted once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NoReturn
+
+import numpy as np
+
+from ._validate import _numbers, _show, _some, choice, is_sparse
+
+REDUCTIONS = ("mean", "sum", "none")
+F32, F64 = np.dtype(np.float32), np.dtype(np.float64)
+SIGNED = "fdbhilq"  # dtype characters of labels that kernels read
+
+
+def scores(f: Any, name: str = "f") -> np.ndarray:
+    """`f` as an array of native float32 or float64.
+
+    float16 becomes float32; other numbers, also in strings and objects, float64.
+    """
+    if is_sparse(f):
+        raise TypeError(f"{name} is a sparse matrix; losses take dense scores: use {name}.toarray()")
+    return _numbers(np.asarray(f), name)
+
+
+def reduced(reduction: Any) -> None:
+    """Raise ValueError unless `reduction` is one."""
+    choice("reduction", reduction, REDUCTIONS)
+
+
+def weights(sample_weight: Any, shape: tuple[int, ...]) -> np.ndarray:
+    """`sample_weight` as float32 or float64, finite and not negative, of this shape."""
+    w = scores(sample_weight, "sample_weight")
+    if w.shape != shape:
+        raise ValueError(f"sample_weight.shape == {w.shape}, expected {shape}: a weight for each "
+                         "value of the loss")
+    bad = ~((w >= 0) & (w < np.inf))
+    if bad.any():
+        at = _position(bad)
+        raise ValueError(f"sample_weight{_index(at)} is {_show(w[at])}; weights must be finite and "
+                         "not negative")
+    return w
+
+
+def mean_scale(size: int, w: np.ndarray | None) -> float:
+    """1 / sum(w), or 1 / size: what a sum becomes a mean by."""
+    if size == 0:
+        raise ValueError('the mean of no values: f is empty; use reduction="sum" or "none"')
+    if w is None:
+        return 1 / size
+    total = float(np.sum(w.reshape(-1), dtype=np.float64))
+    if not total > 0:
+        raise ValueError('the weighted mean is undefined: sample_weight is zero everywhere; use '
+                         'reduction="sum" or "none"')
+    return 1 / total
+
+
+def margins(
+    y: Any, f: Any, labels: Any, sample_weight: Any, reduction: str
+) -> tuple[np.ndarray, np.ndarray, np.ndarray | None, float, tuple[int, ...]]:
+    """(y, f, weights, scale, shape) for the kernel of the margin losses.
+
+    Whether the elements of y are -1 and +1 is not looked at here unless y is converted: see
+    `refuse_signs`. Arrays of more than two dimensions come back flat.
+    """
+    if type(f) is not np.ndarray or (f.dtype is not F32 and f.dtype is not F64):
+        f = scores(f)
+    shape = f.shape
+    if labels is not None:
+        y = _as_signs(y, labels)
+    elif type(y) is not np.ndarray or y.dtype.char not in SIGNED or not y.dtype.isnative:
+        y = _signed(y)
+    if y.shape != shape:
+        raise ValueError(f"y.shape == {y.shape}, expected {shape} as f has: one label per score")
+    w = None if sample_weight is None else weights(sample_weight, shape)
+    scale = 1.0
+    if reduction == "mean":
+        scale = mean_scale(f.size, w)
+    elif reduction not in REDUCTIONS:
+        reduced(reduction)
+    if len(shape) > 2:
+        f, y, w = f.reshape(-1), y.reshape(-1), None if w is None else w.reshape(-1)
+    return y, f, w, scale, shape
+
+
+def _signed(y: Any) -> np.ndarray:
+    """Labels as an array of a type in SIGNED; what cannot be -1 and +1 is refused."""
+    if is_sparse(y):
+        raise TypeError("y is a sparse matrix; losses take dense labels: use y.toarray()")
+    array = np.asarray(y)
+    kind = array.dtype.kind
+    if kind not in "iuf":
+        if kind == "O" and all(isinstance(v, int | float | np.integer | np.floating)
+                               and not isinstance(v, bool) for v in array.flat):
+            return array.astype(F64)
+        if array.size == 0:
+            return np.empty(array.shape)
+        refuse_signs(array)
+    if kind == "u":
+        array = array.astype(np.promote_types(array.dtype, np.int16), copy=False)
+    if array.dtype.char == "e":
+        return array.astype(F32)
+    if array.dtype.char not in SIGNED:
+        return array.astype(F64)
+    return array.astype(array.dtype.newbyteorder("="), copy=False)
+
+
+def _as_signs(y: Any, labels: Any) -> np.ndarray:
+    """-1 where y is labels[0], +1 where it is labels[1]."""
+    if isinstance(labels, str | bytes) or not hasattr(labels, "__len__") or len(labels) != 2:
+        raise ValueError("labels must be a pair (negative label, positive label); got "
+                         f"{_show(labels)}")
+    negative, positive = labels
+    if negative == positive:
+        raise ValueError(f"labels must be two different labels; got {_show(labels)}")
+    array = np.asarray(y)
+    if array.dtype.kind not in "OSU" and isinstance(negative, str) != isinstance(positive, str):
+        raise ValueError(f"labels must be of one kind; got {_show(labels)}")
+    is_positive = np.asarray(array == positive)
+    other = ~(is_positive | np.asarray(array == negative))
+    if is_positive.shape != array.shape or other.any():
+        at = _position(other) if is_positive.shape == array.shape else (0,) * array.ndim
+        raise ValueError(f"y{_index(at)} is {_show(array[at])}, which is neither of "
+                         f"labels=({_show(negative)}, {_show(positive)})")
+    return np.where(is_positive, np.int8(1), np.int8(-1))
+
+
+def refuse_signs(y: np.ndarray) -> NoReturn:
+    """Raise the ValueError for labels that are not all -1 or +1."""
+    flat = y.reshape(-1)
+    with np.errstate(invalid="ignore"):
+        bad = np.ones(y.shape, bool) if y.dtype.kind not in "iuf" else (y != 1) & (y != -1)
+    at = _position(bad)
+    said = f"y{_index(at)} is {_show(y[at])}, but margin losses take labels -1 and +1"
+    found: Sequence[Any] = []
+    try:
+        found = sorted({v.item() if isinstance(v, np.generic) else v for v in flat[:10000]})
+    except TypeError:  # labels that cannot be ordered
+        pass
+    if len(found) == 2:
+        fix = f"pass labels=({_show(found[0])}, {_show(found[1])}) for (negative, positive)"
+    elif len(found) > 2:
+        fix = f"y has {len(found)} different values or more: {_some(found, 4)}"
+    else:
+        fix = "pass labels=(negative, positive)"
+    raise ValueError(f"{said}; {fix}")
+
+
+def class_indices(y: Any, n: int, K: int) -> np.ndarray:
+    """`y` as class indices of a native integer type, shape (n,); their range is for the kernel."""
+    if is_sparse(y):
+        raise TypeError("y is a sparse matrix; losses take an array of class indices")
+    array = np.asarray(y)
+    if array.shape != (n,):
+        raise ValueError(f"y.shape == {array.shape}, expected ({n},): one class index per row of "
+                         "scores")
+    kind = array.dtype.kind
+    if kind == "f":
+        bad = ~(array == np.rint(array))
+        if bad.any():
+            at = _position(bad)
+            raise ValueError(f"y{_index(at)} is {_show(array[at])}; class indices are integers "
+                             f"0..{K - 1}")
+        with np.errstate(invalid="ignore"):
+            return np.clip(array, -1, 2**53).astype(np.int64)
+    if array.size == 0:
+        return np.empty(0, np.int64)
+    if kind not in "iu":
+        raise ValueError(f"y holds {_show(array.reshape(-1)[0])}; multiclass losses take class "
+                         f"indices 0..{K - 1}: codes of labels are what "
+                         "np.unique(labels, return_inverse=True)[1] returns")
+    if array.dtype.char in "bhilq":
+        return array.astype(array.dtype.newbyteorder("="), copy=False)
+    return np.minimum(array, 2**63 - 1).astype(np.int64)
+
+
+def refuse_class(y: np.ndarray, K: int) -> NoReturn:
+    """Raise the ValueError for the first class index out of range."""
+    at = int(np.argmax((y < 0) | (y >= K)))
+    raise ValueError(f"y[{at}] is {_show(y[at])}, but there are scores of {K} classes: class "
+                     f"indices must lie in 0..{K - 1}")
+
+
+def score_rows(s: Any, least: int = 2) -> np.ndarray:
+    """Scores of shape (n, K) with K >= least, as float32 or float64."""
+    array = scores(s, "scores")
+    if array.ndim != 2 or array.shape[1] < least:
+        raise ValueError(f"scores.shape == {array.shape}, expected (n, K): a row of K >= {least} "
+                         "class scores for each sample")
+    return array
+
+
+def _position(bad: np.ndarray) -> tuple[int, ...]:
+    return tuple(int(i) for i in np.unravel_index(int(np.argmax(bad)), bad.shape))
+
+
+def _index(at: tuple[int, ...]) -> str:
+    return f"[{', '.join(map(str, at))}]" if at else ""

@@ -1,0 +1,267 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Losses over arrays of scores, threads over chunks of them; the loops are core/loss_kernels.c.
+
+Arrays come in checked: NumPy arrays of at most two dimensions, in native byte order, of
+the types of HX_VALUE_TYPES, of equal shapes. What only a pass over the data can tell, a label that
+is none, is returned.
+"""
+from cpython.buffer cimport PyBUF_FORMAT, PyBUF_STRIDES, PyBuffer_Release, PyObject_GetBuffer
+from cython.parallel cimport prange, threadid
+from libc.stdint cimport int64_t
+from libc.string cimport memset, strlen
+
+import numpy as np
+
+from ._types cimport hx_isa_get
+
+
+cdef extern from "losses.h" nogil:
+    enum:
+        HX_LOSS_CHUNK
+        HX_LOSS_ROWS
+        HX_F32
+        HX_F64
+        HX_I8
+        HX_I16
+        HX_I32
+        HX_I64
+    ctypedef struct hx_values:
+        const char *data
+        int type
+        int64_t cols
+        Py_ssize_t row_stride, stride
+        double constant
+    ctypedef struct hx_term:
+        double coef, a, b
+        int loss
+    ctypedef struct hx_margin_job:
+        const hx_term *terms
+        int count
+        hx_values y, f, w
+        double scale
+        int summed
+        int f32
+        void *value
+        void *gradient
+        int64_t bad
+    ctypedef struct hx_multiclass_job:
+        int loss
+        const hx_term *terms
+        int count
+        double coef, a, b
+        int64_t K
+        hx_values y, s, w
+        const double *class_weight
+        double scale
+        int summed
+        int f32
+        void *value
+        void *gradient
+        int64_t bad
+
+cdef extern from *:
+    """
+    #include "margin_losses.h"
+    static const char *const hx_margin_loss_names[] = {
+    #define X(NAME) #NAME,
+        HX_MARGIN_LOSSES(X)
+    #undef X
+    };
+    #include "multiclass_losses.h"
+    static const char *const hx_multiclass_loss_names[] = {
+    #define X(NAME) #NAME,
+        HX_MULTICLASS_LOSSES(X)
+    #undef X
+        NULL
+    };
+    static double hx_multiclass_losses(hx_multiclass_job *job, int64_t begin, int64_t end,
+                                       double *room)
+    {
+        return hx_isa_get()->multiclass_losses(job, begin, end, room);
+    }
+    static double hx_margin_losses(hx_margin_job *job, int64_t begin, int64_t end)
+    {
+        return hx_isa_get()->margin_losses(job, begin, end);
+    }
+    """
+    enum:
+        HX_MARGIN_LOSS_COUNT
+    const char **hx_margin_loss_names
+    const char **hx_multiclass_loss_names
+    double hx_multiclass_losses(hx_multiclass_job *job, int64_t begin, int64_t end,
+                                double *room) nogil
+    double hx_margin_losses(hx_margin_job *job, int64_t begin, int64_t end) nogil
+
+cdef enum:
+    MOST_TERMS = 16
+
+MARGIN_LOSSES = tuple(hx_margin_loss_names[i].decode() for i in range(HX_MARGIN_LOSS_COUNT))
+
+MULTICLASS_LOSSES = []
+while hx_multiclass_loss_names[len(MULTICLASS_LOSSES)] != NULL:
+    MULTICLASS_LOSSES.append(hx_multiclass_loss_names[len(MULTICLASS_LOSSES)].decode())
+
+cdef object empty = np.empty, float32 = np.dtype(np.float32), float64 = np.dtype(np.float64)
+
+
+cdef class Terms:
+    """sum_k coef_k phi_k, from tuples (name of the loss, coef, a, b)."""
+    cdef hx_term[MOST_TERMS] term
+    cdef int count
+
+    def __init__(self, terms):
+        if not 1 <= len(terms) <= MOST_TERMS:
+            raise ValueError(f"a mixture of {len(terms)} margin losses: 1 to {MOST_TERMS} are possible")
+        for i, (name, coef, a, b) in enumerate(terms):
+            self.term[i].loss = MARGIN_LOSSES.index(name)
+            self.term[i].coef, self.term[i].a, self.term[i].b = coef, a, b
+        self.count = len(terms)
+
+
+cdef int _look_at(object array, hx_values *values, Py_buffer *buffer) except -1:
+    """View an array; `buffer` is to be released."""
+    cdef char kind
+    cdef Py_ssize_t size
+    PyObject_GetBuffer(array, buffer, PyBUF_FORMAT | PyBUF_STRIDES)
+    kind, size = buffer.format[strlen(buffer.format) - 1], buffer.itemsize  # "=f" if unaligned
+    if kind == b"f" or kind == b"d":
+        values.type = HX_F32 if size == 4 else HX_F64
+    else:
+        values.type = HX_I8 if size == 1 else HX_I16 if size == 2 else HX_I32 if size == 4 else HX_I64
+    values.data = <const char *>buffer.buf
+    values.cols, values.row_stride, values.stride = 1, 0, size
+    if buffer.ndim == 1:
+        values.cols, values.stride = buffer.shape[0], buffer.strides[0]
+    elif buffer.ndim == 2:
+        values.cols = buffer.shape[1]
+        values.row_stride, values.stride = buffer.strides[0], buffer.strides[1]
+        if values.row_stride == values.cols * values.stride:    # one long row
+            values.cols *= buffer.shape[0]
+    return 0
+
+
+def margin_losses(Terms terms not None, y, f, w, double scale, bint summed, bint value,
+                  bint gradient, int threads):
+    """phi(y f) and its derivative with respect to f, times w.
+
+    y of -1 and +1, or None: +1 everywhere; w may be None. Returns the sum of values times `scale`
+    (None unless `summed`), the array of values (None unless `value`), and derivatives times `scale`
+    (None unless `gradient`). None instead of all that: an element of y is neither -1 nor +1.
+    """
+    cdef hx_margin_job job
+    cdef Py_buffer[3] buffers
+    cdef Py_buffer *out
+    cdef int held = 0
+    cdef int64_t n = f.size, c, chunks = (n + HX_LOSS_CHUNK - 1) // HX_LOSS_CHUNK
+    cdef double total = 0
+    cdef double[::1] parts
+    cdef object values = None, derivatives = None
+    memset(&job, 0, sizeof(job))
+    job.terms, job.count, job.scale, job.bad = terms.term, terms.count, scale, -1
+    job.summed = summed
+    try:
+        _look_at(f, &job.f, &buffers[0])
+        held = 1
+        job.f32 = job.f.type == HX_F32
+        if y is None:
+            job.y.constant = 1
+        else:
+            _look_at(y, &job.y, &buffers[held])
+            held += 1
+        if w is not None:
+            _look_at(w, &job.w, &buffers[held])
+            held += 1
+        if value:
+            values = empty(f.shape, float32 if job.f32 else float64)
+            job.value = _address(values)
+        if gradient:
+            derivatives = empty(f.shape, float32 if job.f32 else float64)
+            job.gradient = _address(derivatives)
+        if chunks <= 1:
+            total = hx_margin_losses(&job, 0, n) if n > 0 else 0
+        else:
+            parts = np.empty(chunks)
+            with nogil:
+                for c in prange(chunks, num_threads=threads, schedule="static"):
+                    parts[c] = hx_margin_losses(&job, c * HX_LOSS_CHUNK,
+                                                min(n, (c + 1) * HX_LOSS_CHUNK))
+            for c in range(chunks):
+                total += parts[c]
+    finally:
+        for c in range(held):
+            PyBuffer_Release(&buffers[c])
+    if job.bad >= 0:
+        return None
+    return total * scale if summed else None, values, derivatives
+
+
+cdef void *_address(object array) except NULL:
+    """Where a new array's elements are."""
+    cdef Py_buffer buffer
+    PyObject_GetBuffer(array, &buffer, PyBUF_STRIDES)
+    PyBuffer_Release(&buffer)   # the caller keeps the array
+    return buffer.buf
+
+
+def multiclass_losses(str loss, Terms terms, double coef, double a, double b, y not None,
+                      s not None, w, const double[::1] class_weight, double scale, bint summed,
+                      bint value, bint gradient, int threads):
+    """coef times a loss of rows of scores s (n, K) and class indices y (n,), times w (n,).
+
+    `loss` is of MULTICLASS_LOSSES; or None, for the sum over the classes of the margin loss
+    `terms`. class_weight is (K,) or None. Returns like `margin_losses`; instead, if a class index
+    is out of range, its row.
+    """
+    cdef hx_multiclass_job job
+    cdef Py_buffer[3] buffers
+    cdef int held = 0
+    cdef int64_t n = s.shape[0], K = s.shape[1], c
+    cdef int64_t chunks = (n + HX_LOSS_ROWS - 1) // HX_LOSS_ROWS
+    cdef double total = 0
+    cdef double[::1] parts = empty(chunks)
+    cdef double[:, ::1] room = empty((max(threads, 1), 3 * K + 16))
+    cdef object values = None, derivatives = None
+    memset(&job, 0, sizeof(job))
+    if terms is not None:
+        job.terms, job.count = terms.term, terms.count
+    else:
+        job.loss = MULTICLASS_LOSSES.index(loss)
+    job.coef, job.a, job.b, job.K = coef, a, b, K
+    job.scale, job.summed, job.bad = scale, summed, -1
+    if class_weight is not None:
+        if class_weight.shape[0] != K:
+            raise ValueError("arrays of multiclass_losses do not fit each other")
+        job.class_weight = &class_weight[0]
+    try:
+        _look_at(s, &job.s, &buffers[0])
+        held = 1
+        _look_at(y, &job.y, &buffers[1])
+        held = 2
+        if w is not None:
+            _look_at(w, &job.w, &buffers[2])
+            held = 3
+        job.f32 = job.s.type == HX_F32
+        if value:
+            values = empty(n, float32 if job.f32 else float64)
+            job.value = _address(values)
+        if gradient:
+            derivatives = empty((n, K), float32 if job.f32 else float64)
+            job.gradient = _address(derivatives)
+        with nogil:
+            if threads > 1 and chunks > 1:
+                for c in prange(chunks, num_threads=threads, schedule="static"):
+                    parts[c] = hx_multiclass_losses(&job, c * HX_LOSS_ROWS,
+                                                    min(n, (c + 1) * HX_LOSS_ROWS),
+                                                    &room[threadid(), 0])
+            else:
+                for c in range(chunks):
+                    parts[c] = hx_multiclass_losses(&job, c * HX_LOSS_ROWS,
+                                                    min(n, (c + 1) * HX_LOSS_ROWS), &room[0, 0])
+        for c in range(chunks):
+            total += parts[c]
+    finally:
+        for c in range(held):
+            PyBuffer_Release(&buffers[c])
+    if job.bad >= 0:
+        return job.bad
+    return total * scale if summed else None, values, derivatives

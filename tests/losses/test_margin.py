@@ -1,0 +1,507 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Margin losses against their formulas, finite differences, and the theory's definitions."""
+
+import warnings
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.testing import assert_allclose, assert_array_equal
+
+import hingex.losses as hl
+from hingex.losses import margin as module
+
+# name, loss, phi and phi' written with NumPy from LOSSES' formulas
+MAX = np.maximum
+CASES = [
+    ("hinge", hl.Hinge(), lambda t: MAX(0, 1 - t), lambda t: -1.0 * (t < 1)),
+    ("hinge_half", hl.Hinge(0.5), lambda t: MAX(0, 0.5 - t), lambda t: -1.0 * (t < 0.5)),
+    ("squared_hinge", hl.SquaredHinge(), lambda t: MAX(0, 1 - t) ** 2, lambda t: -2 * MAX(0, 1 - t)),
+    ("squared_hinge_2", hl.SquaredHinge(margin=2), lambda t: MAX(0, 2 - t) ** 2,
+     lambda t: -2 * MAX(0, 2 - t)),
+    ("smooth_hinge", hl.SmoothHinge(),
+     lambda t: np.where(t <= 0, 0.5 - t, np.where(t < 1, (1 - t) ** 2 / 2, 0)),
+     lambda t: np.where(t <= 0, -1, np.where(t < 1, -(1 - t), 0))),
+    ("huberized", hl.HuberizedHinge(delta=0.5, margin=1.25),
+     lambda t: np.where(t <= 0.75, 1 - t, np.where(t <= 1.25, (1.25 - t) ** 2, 0)),
+     lambda t: np.where(t <= 0.75, -1, np.where(t <= 1.25, -2 * (1.25 - t), 0))),
+    ("huberized_wide", hl.HuberizedHinge(delta=3.0, margin=1.0),
+     lambda t: np.where(t <= -2, 1 - t - 1.5, np.where(t <= 1, (1 - t) ** 2 / 6, 0)),
+     lambda t: np.where(t <= -2, -1, np.where(t <= 1, -(1 - t) / 3, 0))),
+    ("modified_huber", hl.ModifiedHuber(), lambda t: np.where(t >= -1, MAX(0, 1 - t) ** 2, -4 * t),
+     lambda t: np.where(t >= -1, -2 * MAX(0, 1 - t), -4)),
+    ("softplus", hl.SoftplusHinge(beta=2.5, margin=0.5),
+     lambda t: np.logaddexp(0, 2.5 * (0.5 - t)) / 2.5,
+     lambda t: -1 / (1 + np.exp(-2.5 * (0.5 - t)))),
+    ("perceptron", hl.Perceptron(), lambda t: MAX(0, -t), lambda t: -1.0 * (t < 0)),
+    ("logistic", hl.Logistic(), lambda t: np.logaddexp(0, -t), lambda t: -1 / (1 + np.exp(t))),
+    ("exponential", hl.Exponential(), lambda t: np.exp(-t), lambda t: -np.exp(-t)),
+    ("squared", hl.Squared(), lambda t: (1 - t) ** 2, lambda t: -2 * (1 - t)),
+    ("savage", hl.Savage(), lambda t: 4 / (1 + np.exp(2 * t)) ** 2,
+     lambda t: -16 * np.exp(2 * t) / (1 + np.exp(2 * t)) ** 3),
+    ("ramp", hl.Ramp(s=-0.75), lambda t: np.minimum(1.75, MAX(0, 1 - t)),
+     lambda t: -((t > -0.75) & (t < 1)).astype(float)),
+    ("zero_one", hl.ZeroOne(), lambda t: (t <= 0) * 1.0, lambda t: 0.0 * t),
+    ("mixture", 0.9 * hl.Hinge() + 0.1 * hl.Logistic(),
+     lambda t: 0.9 * MAX(0, 1 - t) + 0.1 * np.logaddexp(0, -t),
+     lambda t: -0.9 * (t < 1) - 0.1 / (1 + np.exp(t))),
+    ("mixture_of_kinks", 2 * (hl.Hinge(0.5) + 0.25 * hl.Perceptron()) + hl.SquaredHinge(),
+     lambda t: 2 * MAX(0, 0.5 - t) + 0.5 * MAX(0, -t) + MAX(0, 1 - t) ** 2,
+     lambda t: -2.0 * (t < 0.5) - 0.5 * (t < 0) - 2 * MAX(0, 1 - t)),
+]  # fmt: skip
+LOSSES = pytest.mark.parametrize("loss", [case[1] for case in CASES],
+                                 ids=[case[0] for case in CASES])
+CONVEX = pytest.mark.parametrize("loss", [c[1] for c in CASES if c[1].is_convex],
+                                 ids=[c[0] for c in CASES if c[1].is_convex])
+T = np.concatenate([np.linspace(-6, 6, 241), [-1e3, -50, 50, 1e3], [-0.75, 1.25, 0.5, 1.0, 0.0]])
+WORKED = np.array([1, -1, 1]), np.array([2.5, -2.5, 0.5])  # y, f
+
+
+def test_every_loss_is_here():
+    classes = {c for c in vars(module).values() if isinstance(c, type)
+               and issubclass(c, hl.MarginLoss) and c not in (hl.MarginLoss, hl.MarginMixture)}
+    assert {type(case[1]) for case in CASES} - {hl.MarginMixture} == classes
+    assert len(classes) == 13
+
+
+@pytest.mark.parametrize(("name", "loss", "phi", "slope"), CASES, ids=[c[0] for c in CASES])
+def test_formula(name, loss, phi, slope):
+    with np.errstate(over="ignore", invalid="ignore"):
+        value, derivative = phi(T), slope(T) * 1.0
+    if name == "savage":    # e^2000 / e^3000 above
+        derivative[T == 1e3] = 0
+    assert_allclose(loss.phi(T), value, rtol=2e-15, atol=1e-300)
+    assert_allclose(loss.slope(T), derivative, rtol=4e-15, atol=1e-300)
+    for y in (1, -1):
+        labels = np.full(T.shape, y)
+        got, gradient = loss.value_and_gradient(labels, y * T, reduction="none")
+        assert_array_equal(got, loss.phi(T))
+        assert_array_equal(gradient, y * loss.slope(T))
+
+
+@LOSSES
+def test_derivative_by_differences(loss):
+    if isinstance(loss, hl.ZeroOne):
+        return
+    t = np.linspace(-5, 5, 1001) + 1e-3 / 3
+    h = 1e-6
+    kinks = np.array([*loss.kinks, -1e9])
+    smooth = np.abs(t[:, None] - kinks).min(axis=1) > 2 * h
+    found = (loss.phi(t + h) - loss.phi(t - h)) / (2 * h)
+    assert_allclose(found[smooth], loss.slope(t)[smooth], rtol=1e-5, atol=1e-8)
+
+
+def test_worked_example():
+    y, f = WORKED
+    assert_array_equal(hl.Hinge().value(y, f, reduction="none"), [0, 0, 0.5])
+    assert hl.Hinge().value(y, f, reduction="sum") == 0.5
+    assert hl.hinge_loss(y, f) == 0.5 / 3
+    assert hl.Hinge().value(y, f, reduction="sum") + 0.1 * np.sum([1, 1]) / 2 == 0.6
+
+
+# ------------------------------------------------------------------------------- edges
+
+
+@LOSSES
+def test_not_finite_scores(loss):
+    values = loss.phi(np.array([np.nan, np.inf, -np.inf]))
+    slopes = loss.slope(np.array([np.nan, np.inf, -np.inf]))
+    assert np.isnan(values[0])
+    assert np.isnan(slopes[0])
+    far = loss.phi(np.array([1e300, -1e300]))
+    if isinstance(loss, hl.Squared):
+        assert_array_equal(values[1:], [np.inf, np.inf])
+    else:
+        assert values[1] == far[0] == 0
+        assert values[2] == np.inf if loss.is_convex else values[2] == far[1]
+    assert not np.isnan(slopes[1:]).any()
+    with np.errstate(all="ignore"):
+        wild = loss.phi(np.array([-800.0, 800.0, -1e308, 5e-324]))
+    assert not np.isnan(wild).any()
+
+
+@LOSSES
+def test_subgradient_of_smallest_norm(loss):
+    if isinstance(loss, hl.ZeroOne):
+        with pytest.raises(ValueError, match="no subdifferential"):
+            loss.subdifferential([1], [0.0])
+        return
+    for y in (1, -1):
+        for kink in loss.kinks:
+            f = np.array([y * kink, y * kink + 0.125, y * kink - 0.125])
+            lo, hi = loss.subdifferential(np.full(3, y), f)
+            assert lo[0] < hi[0]
+            assert_array_equal(lo[1:], hi[1:])
+            near = 1e-9
+            sides = [y * loss.slope(kink + d) for d in (-near, near)]
+            assert_allclose([lo[0], hi[0]], sorted(sides), rtol=1e-8)
+            g = loss.gradient([y], f[:1])[0]
+            assert lo[0] <= g <= hi[0]
+            if len(loss._parts()) == 1:
+                assert g == min((lo[0], hi[0]), key=abs)
+
+
+@CONVEX
+def test_subgradients_support(loss):
+    t = np.linspace(-4, 4, 161)
+    lo, hi = loss.subdifferential(np.ones(161), t)
+    values = loss.phi(t)
+    for slope in (lo, hi):
+        lines = values[:, None] + slope[:, None] * (t[None, :] - t[:, None])
+        assert (lines <= values[None, :] + 1e-9 * (1 + np.abs(lines))).all()
+
+
+def test_empty_input():
+    for loss in (hl.Hinge(), hl.Logistic() + hl.Hinge()):
+        assert loss.value([], [], reduction="none").shape == (0,)
+        assert loss.value([], [], reduction="sum") == 0.0
+        assert loss.gradient([], np.empty(0, np.float32), reduction="sum").dtype == np.float32
+        assert loss.value(np.empty((0, 3)), np.empty((0, 3)), reduction="none").shape == (0, 3)
+        with pytest.raises(ValueError, match="mean of no values"):
+            loss.value([], [])
+
+
+# ------------------------------------------------------------------------------- arrays
+
+
+def layouts(a):
+    """The same numbers, laid out otherwise."""
+    wide = np.zeros((*a.shape, 3), a.dtype)
+    wide[..., 1] = a
+    yield wide[..., 1]
+    yield np.asfortranarray(a)
+    yield a[::-1][::-1].copy()[::-1][::-1]
+    frozen = a.copy()
+    frozen.flags.writeable = False
+    yield frozen
+    shifted = np.empty(a.nbytes + 1, np.uint8)[1:].view(a.dtype).reshape(a.shape)
+    shifted[...] = a
+    assert not shifted.flags.aligned
+    yield shifted
+    yield a.astype(a.dtype.newbyteorder())
+
+
+@pytest.mark.parametrize("shape", [(), (7,), (1300,), (40, 33), (3, 5, 7)])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("loss", [hl.Hinge(), hl.Savage(), hl.Hinge() + hl.Exponential()])
+def test_layouts_and_types(loss, dtype, shape):
+    rng = np.random.default_rng(0)
+    f = rng.standard_normal(shape).astype(dtype) if shape else np.array(0.25, dtype)
+    y = np.where(rng.random(shape) < 0.5, 1, -1)
+    exact = loss.phi(y * f.astype(float))
+    want = {r: loss.value_and_gradient(y, f, reduction=r) for r in ("none", "sum", "mean")}
+    assert want["none"][0].dtype == want["none"][1].dtype == want["sum"][1].dtype == dtype
+    assert want["none"][0].shape == shape
+    assert_allclose(want["none"][0], exact, rtol=np.finfo(dtype).eps)
+    assert_allclose(want["sum"][0], exact.sum(), rtol=1e-14)
+    assert_allclose(want["mean"][0], exact.mean(), rtol=1e-14)
+    assert_allclose(want["mean"][1] * f.size, want["none"][1], rtol=4 * np.finfo(dtype).eps)
+    for kind in (np.int8, np.int16, np.int32, np.int64, np.float32, np.float64, ">i4", object):
+        for reduction, (value, gradient) in want.items():
+            again = loss.value_and_gradient(y.astype(kind), f, reduction=reduction)
+            assert_array_equal(again[0], value)
+            assert_array_equal(again[1], gradient)
+    if shape:
+        for other in layouts(f):
+            for label in (y, np.asfortranarray(y)):
+                for reduction, (value, gradient) in want.items():
+                    again = loss.value_and_gradient(label, other, reduction=reduction)
+                    assert_array_equal(again[0], value)
+                    assert_array_equal(again[1], gradient)
+
+
+@pytest.mark.parametrize("n", [100, module.PARALLEL_FROM + 12345])
+def test_threads_do_not_matter(n, monkeypatch):
+    rng = np.random.default_rng(1)
+    f, y = rng.standard_normal(n), np.where(rng.random(n) < 0.5, 1, -1)
+    w = rng.random(n)
+    found = []
+    for threads in (1, 2, 3):
+        monkeypatch.setattr(module, "n_threads", lambda threads=threads: threads)
+        found.append(hl.Logistic().value_and_gradient(y, f, sample_weight=w))
+    for value, gradient in found[1:]:
+        assert value == found[0][0]
+        assert_array_equal(gradient, found[0][1])
+    assert_allclose(found[0][0], np.average(np.logaddexp(0, -y * f), weights=w), rtol=1e-14)
+
+
+def test_sums_are_made_in_double_precision():
+    f = np.full(10**6, 0.9, np.float32)
+    assert_allclose(hl.Hinge().value(np.ones(10**6), f, reduction="sum"),
+                    10**6 * (1 - float(np.float32(0.9))), rtol=1e-13)
+
+
+@LOSSES
+def test_weights(loss):
+    rng = np.random.default_rng(2)
+    f, y, w = rng.standard_normal(50), np.where(rng.random(50) < 0.5, 1, -1), rng.random(50)
+    w[3] = 0
+    each = loss.phi(y * f)
+    assert_allclose(loss.value(y, f, sample_weight=w, reduction="none"), w * each)
+    assert_allclose(loss.value(y, f, sample_weight=w, reduction="sum"), w @ each)
+    assert_allclose(loss.value(y, f, sample_weight=w), np.average(each, weights=w))
+    assert_allclose(loss.gradient(y, f, sample_weight=w), w * y * loss.slope(y * f) / w.sum())
+    assert_allclose(loss.gradient(y, f, sample_weight=w, reduction="sum"),
+                    w * y * loss.slope(y * f))
+
+
+# ------------------------------------------------------------------------------- errors
+
+
+@pytest.mark.parametrize(("y", "said"), [
+    ([0, 1, 1], r"y\[0\] is 0, but margin losses take labels -1 and \+1; pass labels=\(0, 1\)"),
+    ([1.0, 0.0, 1.0], r"y\[1\] is 0.0.*labels=\(0.0, 1.0\)"),
+    ([True, False, True], r"y\[0\] is True.*labels=\(False, True\)"),
+    (["ham", "spam", "ham"], r"y\[0\] is 'ham'.*labels=\('ham', 'spam'\)"),
+    ([1, 1, 2], r"y\[2\] is 2.*labels=\(1, 2\)"),
+    ([-1, 1, 3], r"y\[2\] is 3.*y has 3 different values"),
+    ([1, np.nan, 1], r"y\[1\] is nan"),
+    (np.array([1, 0, 1], np.uint8), r"y\[1\] is 0"),
+    (np.array([1, 0, 1], bool), r"y\[0\] is True"),
+    ([0, 0, 0], r"y\[0\] is 0.*labels=\(negative, positive\)"),
+    (np.array(["a", 1, None], object), r"y\[0\] is 'a'"),
+])  # fmt: skip
+def test_labels_that_are_none(y, said):
+    for call in (hl.Hinge().value, hl.Hinge().gradient, hl.hinge_loss):
+        with pytest.raises(ValueError, match=said):
+            call(y, [0.5, 0.5, 0.5])
+
+
+@pytest.mark.parametrize(("labels", "y"), [
+    ((0, 1), [0, 1, 1]), ((0, 1), [False, True, True]), ((False, True), [0, 1, 1]),
+    (("ham", "spam"), ["ham", "spam", "spam"]), ((2, 1), [2, 1, 1]), ((1, -1), [1, -1, -1]),
+    (["a", None], ["a", None, None]), (np.array([0, 1]), np.array([0, 1, 1], np.uint8)),
+])  # fmt: skip
+def test_other_labels(labels, y):
+    f = np.array([0.25, 0.5, -3])
+    assert_array_equal(hl.Hinge().value(y, f, labels=labels, reduction="none"), [1.25, 0.5, 4])
+    lo, hi = hl.Hinge().subdifferential(y, [1.0, -1.0, 1.0], labels=labels)
+    assert_array_equal(lo, [1, -1, -1])
+    assert_array_equal(hi, [1, -1, 0])
+
+
+@pytest.mark.parametrize(("change", "said"), [
+    ({"y": [1, -1]}, r"y.shape == \(2,\), expected \(3,\)"),
+    ({"y": [[1], [-1], [1]]}, r"y.shape == \(3, 1\), expected \(3,\)"),
+    ({"reduction": "avg"}, "reduction must be"),
+    ({"reduction": None}, "reduction must be"),
+    ({"sample_weight": [1, 1]}, r"sample_weight.shape == \(2,\), expected \(3,\)"),
+    ({"sample_weight": [1, -1, 1]}, r"sample_weight\[1\] is -1"),
+    ({"sample_weight": [1, 1, np.nan]}, r"sample_weight\[2\] is nan"),
+    ({"sample_weight": [0, 0, 0]}, "weighted mean is undefined"),
+    ({"f": [1, "x", 2]}, "f must hold numbers; got 'x'"),
+    ({"f": [1j, 0, 0]}, "Complex"),
+    ({"labels": (0, 0)}, "two different labels"),
+    ({"labels": (0, 1, 2)}, "pair"),
+    ({"labels": "ab"}, "pair"),
+    ({"labels": (0, 1)}, r"y\[1\] is -1, which is neither"),
+    ({"labels": ("a", "b")}, r"y\[0\] is 1, which is neither"),
+])  # fmt: skip
+def test_wrong_arguments(change, said):
+    options = {"y": [1, -1, 1], "f": [0.5, 0.5, 0.5]} | change
+    with warnings.catch_warnings(), pytest.raises(ValueError, match=said):
+        hl.Logistic().value_and_gradient(options.pop("y"), options.pop("f"), **options)
+
+
+@pytest.mark.parametrize("make", [
+    lambda: hl.Hinge(np.nan), lambda: hl.Hinge(margin=np.inf), lambda: hl.HuberizedHinge(delta=0),
+    lambda: hl.SoftplusHinge(beta=-1), lambda: hl.Ramp(s=0), lambda: hl.Ramp(s=-np.inf),
+    lambda: np.inf * hl.Hinge(), lambda: hl.hinge_loss([1], [1], margin=np.nan),
+])  # fmt: skip
+def test_wrong_parameters(make):
+    with pytest.raises(ValueError, match="must be"):
+        make()
+    with pytest.raises(TypeError):
+        hl.Hinge("1")
+
+
+# ------------------------------------------------------------------------------- objects
+
+
+def test_objects():
+    assert repr(hl.Hinge(2.0)) == "Hinge(margin=2.0)"
+    assert hl.Hinge() == hl.Hinge(1.0) != hl.Hinge(2.0)
+    assert len({hl.Hinge(), hl.Hinge(1.0), hl.SquaredHinge()}) == 2
+    with pytest.raises(AttributeError):
+        hl.Hinge().margin = 2
+    assert hl.Hinge()([1], [0.0]) == 1
+    mixture = 2 * (0.5 * hl.Hinge() + hl.Logistic())
+    assert repr(mixture) == "1*Hinge(margin=1.0) + 2*Logistic()"
+    assert mixture == 1 * hl.Hinge() + hl.Logistic() * 2
+    assert mixture.lipschitz == 3
+    assert mixture.smoothness == np.inf
+    assert not mixture.is_differentiable
+    assert mixture.is_convex
+    assert mixture.is_classification_calibrated
+    assert mixture.is_upper_bound_on_zero_one
+    assert not mixture.has_sparse_dual
+    assert (hl.Hinge() + hl.SquaredHinge()).has_sparse_dual
+    odd = hl.Logistic() + -1 * hl.Hinge()
+    assert not odd.is_convex
+    assert odd.is_classification_calibrated is odd.is_upper_bound_on_zero_one is None
+    assert_allclose(odd.phi(0.25), np.logaddexp(0, -0.25) - 0.75)
+    with pytest.raises(ValueError, match="is not convex"):
+        odd.conjugate(0.0)
+    with pytest.raises(TypeError):
+        hl.Hinge() * hl.Hinge()
+    with pytest.raises(TypeError):
+        hl.Hinge() + 1
+    with pytest.raises(ValueError, match="mixture of 17"):
+        sum((hl.Hinge() for _ in range(16)), start=hl.Logistic()).value([1], [1.0])
+
+
+def test_functions():
+    for name in hl.__all__:
+        if name.endswith("_loss") and getattr(hl, name).__module__ == module.__name__:
+            function = getattr(hl, name)
+            assert function.__name__ == name
+            assert function([1, -1], [0.3, 0.2]) > 0
+            assert "sample_weight" in str(function.__signature__)
+    assert hl.huberized_hinge_loss([1], [0.0], delta=0.5, margin=2) == 1.75
+    with pytest.raises(TypeError, match="unexpected keyword"):
+        hl.hinge_loss([1], [0.0], delta=1)
+
+
+# ------------------------------------------------------------------------------- theory
+
+
+def searched(loss, eta, grid=np.linspace(-12, 12, 240001)):
+    return (eta * loss.phi(grid) + (1 - eta) * loss.phi(-grid)).min()
+
+
+@LOSSES
+def test_bayes_score_minimises(loss):
+    eta = np.array([0, 0.01, 0.3, 0.5, 0.6, 0.75, 0.9, 0.999, 1])
+    score = loss.bayes_score(eta)
+    risk = loss.conditional_risk(eta)
+    assert_allclose(risk, [searched(loss, e) for e in eta], atol=1e-4)
+    assert_array_equal(score[::-1][[0, 1]], -loss.bayes_score(1 - eta[::-1][[0, 1]]))
+    assert score[3] == 0
+    if loss.is_classification_calibrated:
+        assert_array_equal(np.sign(score), np.sign(2 * eta - 1))
+    finite = np.isfinite(score) & (loss.is_convex | (eta != 0.5))
+    at = np.array([e * loss.phi(s) + (1 - e) * loss.phi(-s) for e, s in zip(
+        eta[finite], score[finite], strict=True)])
+    assert_allclose(at, risk[finite], rtol=1e-12, atol=1e-300)
+
+
+@LOSSES
+def test_psi_is_the_definition(loss):
+    """psi~(theta) = inf over wrong signs - inf over all; convex here, so psi is the same."""
+    theta = np.linspace(-1, 1, 21)
+    grid = np.linspace(-12, 0, 120001)  # wrong for eta >= 1/2
+    wrong = np.array([((1 + a) / 2 * loss.phi(grid) + (1 - a) / 2 * loss.phi(-grid)).min()
+                      for a in np.abs(theta)])  # fmt: skip
+    want = wrong - [searched(loss, (1 + a) / 2) for a in np.abs(theta)]
+    psi = loss.psi(theta)
+    if isinstance(loss, hl.Ramp):   # psi~ is concave on 0..1, psi its convex hull
+        assert_allclose(psi, np.abs(theta) * want[-1], atol=1e-4)
+        assert (psi <= want + 1e-4).all()
+    else:
+        assert_allclose(psi, want, atol=1e-4)
+    assert (np.diff(psi, 2) >= -1e-9).all()
+    assert psi[10] == 0
+
+
+@pytest.mark.parametrize(("loss", "psi"), [
+    (hl.Hinge(), np.abs), (hl.SquaredHinge(), np.square), (hl.Squared(), np.square),
+    (hl.ModifiedHuber(), np.square), (hl.Exponential(), lambda th: 1 - np.sqrt(1 - th**2)),
+    (hl.Perceptron(), lambda th: 0 * th), (hl.Savage(), np.square), (hl.ZeroOne(), np.abs),
+    (hl.Logistic(), lambda th: ((1 + th) * np.log1p(th) + (1 - th) * np.log1p(-th)) / 2),
+])  # fmt: skip
+def test_psi_in_closed_form(loss, psi):
+    theta = np.array([-0.99, -0.5, -0.001, 0, 0.3, 0.9])
+    assert_allclose(loss.psi(theta), psi(theta), rtol=1e-9, atol=1e-15)
+
+
+@CONVEX
+def test_conjugate(loss):
+    """The definition on a grid, Fenchel-Young, and equality at subgradients."""
+    lo, hi = loss.conjugate_domain
+    u = np.linspace(max(lo, -6), min(hi, 3), 37)
+    t = np.linspace(-60, 60, 1_200_001)
+    values = loss.phi(t)
+    conjugate = loss.conjugate(u)
+    assert_allclose(conjugate, [(v * t - values).max() for v in u], atol=2e-6)
+    assert (loss.conjugate([lo - 1e-6, hi + 1e-6]) == np.inf).all() or np.isinf([lo, hi]).any()
+    some = t[::4001]
+    gap = loss.phi(some)[:, None] + conjugate[None, :] - some[:, None] * u[None, :]
+    assert (gap >= -1e-9 * (1 + np.abs(some))[:, None]).all()
+    at = np.linspace(-4, 4, 33)
+    slopes = loss.slope(at)
+    assert_allclose(loss.phi(at) + loss.conjugate(slopes), at * slopes, atol=1e-9)
+    assert np.isnan(loss.conjugate(np.nan))
+
+
+@LOSSES
+def test_metadata(loss):
+    t = np.sort(np.concatenate([np.linspace(-8, 8, 4001), list(loss.kinks)]))
+    v, g = loss.phi(t), loss.slope(t)
+    steps = np.diff(t)
+    keep = steps > 0
+    quotients = np.abs(np.diff(v)[keep] / steps[keep])
+    curved = np.abs(np.diff(g)[keep] / steps[keep])
+    if np.isfinite(loss.lipschitz):
+        assert quotients.max() <= loss.lipschitz * (1 + 1e-9)
+        assert quotients.max() >= loss.lipschitz * 0.99
+    else:
+        far = loss.phi(np.array([-800.0, -400.0, -200.0]))
+        assert isinstance(loss, hl.ZeroOne) or (far[0] - far[1]) > 1.9 * (far[1] - far[2])
+    if np.isfinite(loss.smoothness):
+        assert curved.max() <= loss.smoothness * (1 + 1e-6)
+        assert curved.max() >= loss.smoothness * 0.99
+        assert loss.is_differentiable
+    assert loss.is_differentiable == (not loss.kinks and not isinstance(loss, hl.ZeroOne))
+    a, b = v[:-2:2], v[2::2]
+    uniform = loss.phi(np.linspace(-8, 8, 4001))
+    convex = (np.diff(uniform, 2) >= -1e-10 * (1 + np.abs(uniform[1:-1]))).all()
+    assert loss.is_convex == convex
+    del a, b
+    assert loss.is_upper_bound_on_zero_one == ((v >= 0).all() and (v[t <= 0] >= 1).all())
+    flat = loss.phi(50.0) == loss.phi(60.0) == 0 and loss.slope(30.0) == 0
+    assert loss.has_sparse_dual == (loss.is_convex and flat)
+    eta = np.array([0.2, 0.49, 0.51, 0.7])
+    consistent = (np.sign(loss.bayes_score(eta)) == np.sign(2 * eta - 1)).all()
+    assert loss.is_classification_calibrated == consistent
+
+
+def test_limits_of_families():
+    t = np.linspace(-3, 3, 61)
+    assert_allclose(hl.HuberizedHinge(delta=1e-9).phi(t), hl.Hinge().phi(t), atol=1e-8)
+    assert_allclose(hl.SoftplusHinge(beta=1e9).phi(t), hl.Hinge().phi(t), atol=1e-8)
+    assert_array_equal(hl.HuberizedHinge(delta=1).phi(t), hl.SmoothHinge().phi(t))
+    assert_allclose(hl.SoftplusHinge(beta=1, margin=0).phi(t), hl.Logistic().phi(t), rtol=1e-15)
+    assert_allclose(hl.ModifiedHuber().probability([-2, -0.5, 0, 3]), [0, 0.25, 0.5, 1])
+    h = 0.3     # Chapelle's L_h
+    chapelle = np.where(t > 1 + h, 0, np.where(t < 1 - h, 1 - t, (1 + h - t) ** 2 / (4 * h)))
+    assert_allclose(hl.HuberizedHinge(delta=2 * h, margin=1 + h).phi(t), chapelle, atol=1e-15)
+
+
+@given(st.lists(st.tuples(st.sampled_from([-1, 1]), st.floats(-1e6, 1e6)), min_size=1, max_size=40),
+       st.sampled_from([c[1] for c in CASES]))
+def test_properties(pairs, loss):
+    y, f = np.array([p[0] for p in pairs]), np.array([p[1] for p in pairs])
+    value, gradient = loss.value_and_gradient(y, f, reduction="none")
+    assert (value >= 0).all()
+    assert (y * gradient <= 0).all() or isinstance(loss, hl.Squared)
+    mirrored, other = loss.value_and_gradient(-y, -f, reduction="none")
+    assert_array_equal(value, mirrored)
+    assert_array_equal(gradient, -other)
+    half = f.astype(np.float32)
+    if (half == f).all():
+        with np.errstate(over="ignore"):
+            assert_array_equal(loss.value(y, half, reduction="none"), value.astype(np.float32))
+
+
+@pytest.mark.parametrize("loss", [hl.Exponential(), hl.Logistic(), hl.Savage()])
+def test_elementary_functions(loss):
+    """Against a plain double-precision library, which is good to 1 ulp, over all scales."""
+    rng = np.random.default_rng(3)
+    t = np.concatenate([rng.uniform(-s, s, 4000) for s in (1e-9, 1e-3, 1, 30, 350)])
+    exact = {hl.Exponential: lambda t: np.exp(-t), hl.Logistic: lambda t: np.logaddexp(0, -t),
+             hl.Savage: lambda t: 4 * np.exp(-2 * np.logaddexp(0, 2 * t))}[type(loss)](t)
+    assert_allclose(loss.phi(t), exact, rtol=1e-15 if not isinstance(loss, hl.Savage) else 1e-12,
+                    atol=1e-307)
+    assert loss.phi(np.array([-np.inf, np.inf])).tolist() == [
+        4.0 if isinstance(loss, hl.Savage) else np.inf, 0.0]
