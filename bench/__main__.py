@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Command line of the benchmarks: `python -m bench {linear,threads,micro}`."""
+"""Command line of the benchmarks: `python -m bench {linear,threads,micro,losses}`."""
 
 import argparse
 import json
 from pathlib import Path
 
-from . import data, linear, micro, plot, summary, threads
+from . import data, linear, losses, micro, plot, summary, threads
 
 LOSSES = ("hinge", "squared_hinge")
 TASKS = ("binary", "ovr")
@@ -32,12 +32,17 @@ def main():
     p = area.add_parser("micro", help="parsing, prediction, import, small fits, memory")
     p.add_argument("--repeats", type=int, default=5)
     p.add_argument("--out", type=Path, default=OUT)
+    p = area.add_parser("losses", help="losses beside NumPy's expressions and torch")
+    p.add_argument("--repeats", type=int, default=5)
+    p.add_argument("--out", type=Path, default=OUT)
     args = parser.parse_args()
 
     if data.folder() is None:
         print("HINGEX_DATA is not a folder: synthetic data of the same shapes are used")
     if args.area == "micro":
         micro.run(args.repeats, args.out)
+    elif args.area == "losses":
+        losses.run(args.repeats, args.out)
     elif args.area == "threads":
         threads.run(args.sets, args.loss, args.tasks, args.repeats, args.out)
     elif args.report is None:

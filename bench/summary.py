@@ -207,10 +207,21 @@ MICRO_TARGETS = (
     ("fit on 20 x 5, squared hinge, microseconds", "small_squared_hinge_us", -150.0),
 )
 
+LOSSES_TARGETS = (
+    ("hinge value and gradient over NumPy's expression", "hinge_over_numpy", 5.0),
+    ("hinge value and gradient over torch", "hinge_over_torch", 1.0),
+    ("hinge value and gradient, of the memory bandwidth", "hinge_of_stream", 0.6),
+    ("MultiMargin 10^5 x 20 over torch", "multi_margin_over_torch", 2.0),
+    ("pairwise ranking of 10^5 items, milliseconds", "ranking_ms", -100.0),
+    ("hinge of 32 scores, microseconds", "small_us", -3.0),
+)
+
 
 def targets(records, clock="wall"):
     """List of (what, wanted, got, met: True, False, or None when not all of it was measured)."""
-    return [*_linear_targets(records, clock), *_thread_targets(records), *_micro_targets(records)]
+    return [*_linear_targets(records, clock), *_thread_targets(records),
+            *_figure_targets(records, "micro", MICRO_TARGETS),
+            *_figure_targets(records, "losses", LOSSES_TARGETS)]
 
 
 def _linear_targets(records, clock):
@@ -281,16 +292,16 @@ def _thread_targets(records):
     return rows
 
 
-def _micro_targets(records):
-    figures = next((r for r in reversed(records) if r.get("area") == "micro"), {})
+def _figure_targets(records, area, wanted):
+    figures = next((r for r in reversed(records) if r.get("area") == area), {})
     rows = []
-    for what, key, bound in MICRO_TARGETS:
+    for what, key, bound in wanted:
         value = figures.get(key)
-        wanted = f">= {bound:g}" if bound > 0 else f"<= {-bound:g}"
+        least = f">= {bound:g}" if bound > 0 else f"<= {-bound:g}"
         if value is None:
-            rows.append((what, wanted, "not measured", None))
+            rows.append((what, least, "not measured", None))
         else:
-            rows.append((what, wanted, f"{value:.3g}",
+            rows.append((what, least, f"{value:.3g}",
                          value >= bound if bound > 0 else value <= -bound))  # fmt: skip
     return rows
 

@@ -8,6 +8,7 @@ lie, whatever their strides. Everything else is converted once.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any, NoReturn
 
 import numpy as np
@@ -25,7 +26,8 @@ def scores(f: Any, name: str = "f") -> np.ndarray:
     float16 becomes float32; other numbers, also in strings and objects, float64.
     """
     if is_sparse(f):
-        raise TypeError(f"{name} is a sparse matrix; losses take dense scores: use {name}.toarray()")
+        raise TypeError(f"{name} is a sparse matrix; losses take dense scores: "
+                        f"{name}.toarray()")
     return _numbers(np.asarray(f), name)
 
 
@@ -139,10 +141,8 @@ def refuse_signs(y: np.ndarray) -> NoReturn:
     at = _position(bad)
     said = f"y{_index(at)} is {_show(y[at])}, but margin losses take labels -1 and +1"
     found: Sequence[Any] = []
-    try:
+    with suppress(TypeError):  # labels that cannot be ordered
         found = sorted({v.item() if isinstance(v, np.generic) else v for v in flat[:10000]})
-    except TypeError:  # labels that cannot be ordered
-        pass
     if len(found) == 2:
         fix = f"pass labels=({_show(found[0])}, {_show(found[1])}) for (negative, positive)"
     elif len(found) > 2:

@@ -38,7 +38,7 @@ class Loss:
     lipschitz: Any = np.inf
     smoothness: Any = np.inf
 
-    _family: type  # the class whose subclasses may be added to each other
+    _family: type[Loss]  # the class whose subclasses may be added to each other
 
     def value(self, *args: Any, **options: Any) -> Any:
         raise NotImplementedError
@@ -143,7 +143,7 @@ class Mixture(Loss):
 
 
 @lru_cache(maxsize=256)
-def _made(cls: type[Loss], **parameters: Any) -> Loss:
+def _made(cls: Any, **parameters: Any) -> Any:
     return cls(**parameters)
 
 

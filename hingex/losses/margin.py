@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Margin losses of two classes: phi(y f) for a label y of -1 or +1 and a score f.
 
-The theory in the attributes and methods is that of P. L. Bartlett, M. I. Jordan and J. D. McAuliffe,
-"Convexity, classification, and risk bounds", JASA 101, 2006.
+The theory in the attributes and methods is that of P. L. Bartlett, M. I. Jordan and
+J. D. McAuliffe, "Convexity, classification, and risk bounds", JASA 101, 2006.
 """
 
 from __future__ import annotations
@@ -184,7 +184,7 @@ class MarginLoss(Loss):
             If the loss is not convex.
         """
         if not self.is_convex:
-            raise ValueError(f"{self} is not convex: it has no conjugate that it is the conjugate of")
+            raise ValueError(f"{self} is not convex: its conjugate says little about it")
         u = np.asarray(gate.scores(u, "u"), np.float64)
         lo, hi = self.conjugate_domain
         inside = (u >= lo) & (u <= hi) & np.isfinite(u)
@@ -217,8 +217,8 @@ class MarginLoss(Loss):
     def psi(self, theta: Any) -> Any:
         """The psi-transform: psi(excess zero-one risk) <= excess risk of this loss.
 
-        For a convex loss psi(theta) = phi(0) - H((1 + theta) / 2), H as in `conditional_risk`; it is
-        positive for all theta but 0 exactly if the loss is classification-calibrated (Bartlett,
+        For a convex loss psi(theta) = phi(0) - H((1 + theta) / 2), H as in `conditional_risk`; it
+        is positive for all theta but 0 exactly if the loss is classification-calibrated (Bartlett,
         Jordan and McAuliffe 2006, Definition 2 and Theorem 1).
 
         Parameters
@@ -268,8 +268,10 @@ def _entropy(p: np.ndarray) -> np.ndarray:
     return -_x_log_x(p) - _x_log_x(1 - p)
 
 
-def _first(holds: Callable[[np.ndarray], np.ndarray], shape: tuple[int, ...], lo: float) -> np.ndarray:
-    """The infimum of the t > lo for which `holds`, as it then does for all greater t; or infinity."""
+def _first(
+    holds: Callable[[np.ndarray], np.ndarray], shape: tuple[int, ...], lo: float
+) -> np.ndarray:
+    """Infimum of the t > lo for which `holds`, as it then does for all greater t; or infinity."""
     bound = 709.0  # on an arsinh scale this is all of double precision
     a, b = np.full(shape, max(np.arcsinh(lo), -bound)), np.full(shape, bound)
     never = ~holds(np.sinh(b))
@@ -832,5 +834,5 @@ def _mixture(parts: list[tuple[float, Loss]]) -> MarginLoss:
 
 MarginLoss._mixture = staticmethod(_mixture)  # type: ignore[method-assign, assignment]
 
-__all__ = [name for name, value in list(globals().items())  # noqa: PLE0605
+__all__ = [name for name, value in list(globals().items())
            if getattr(value, "__module__", "") == __name__ and not name.startswith("_")]

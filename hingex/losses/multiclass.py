@@ -104,7 +104,7 @@ class MulticlassLoss(Loss):
 
     def gradient(self, y: Any, scores: Any, *, sample_weight: Any = None,
                  reduction: str = "mean") -> Any:
-        """Derivatives of the reduced value with respect to the scores, shape (n, K). See `value`."""
+        """Derivatives of the reduced value with respect to the scores, (n, K). See `value`."""
         return self._evaluate(y, scores, sample_weight, reduction, False, True)[1]
 
     def value_and_gradient(self, y: Any, scores: Any, *, sample_weight: Any = None,
@@ -462,5 +462,5 @@ class DLR(MulticlassLoss):
 
 dlr_loss = as_function(DLR, "dlr_loss")
 
-__all__ = [name for name, value in list(globals().items())  # noqa: PLE0605
+__all__ = [name for name, value in list(globals().items())
            if getattr(value, "__module__", "") == __name__ and not name.startswith("_")]

@@ -40,7 +40,6 @@ from .._threads import available_cpus
 from .._validate import squared_norms
 from ..stop import HISTORY_DTYPE, Monitor, State
 
-
 BLOCK = 64  # classes a block can hold: the bits of a row's mask
 SINGLE_FROM = 100_000  # weights: fewer lie in the second-level cache in double precision too
 THREADS_FROM = 1e6  # multiply-adds an epoch: below, waking threads costs more than it saves

@@ -12,9 +12,6 @@ from libc.string cimport memset, strlen
 
 import numpy as np
 
-from ._types cimport hx_isa_get
-
-
 cdef extern from "losses.h" nogil:
     enum:
         HX_LOSS_CHUNK
@@ -61,6 +58,7 @@ cdef extern from "losses.h" nogil:
 
 cdef extern from *:
     """
+    #include "dispatch.h"
     #include "margin_losses.h"
     static const char *const hx_margin_loss_names[] = {
     #define X(NAME) #NAME,
@@ -111,7 +109,8 @@ cdef class Terms:
 
     def __init__(self, terms):
         if not 1 <= len(terms) <= MOST_TERMS:
-            raise ValueError(f"a mixture of {len(terms)} margin losses: 1 to {MOST_TERMS} are possible")
+            raise ValueError(f"a mixture of {len(terms)} margin losses: 1 to {MOST_TERMS} are "
+                             "possible")
         for i, (name, coef, a, b) in enumerate(terms):
             self.term[i].loss = MARGIN_LOSSES.index(name)
             self.term[i].coef, self.term[i].a, self.term[i].b = coef, a, b
@@ -126,8 +125,10 @@ cdef int _look_at(object array, hx_values *values, Py_buffer *buffer) except -1:
     kind, size = buffer.format[strlen(buffer.format) - 1], buffer.itemsize  # "=f" if unaligned
     if kind == b"f" or kind == b"d":
         values.type = HX_F32 if size == 4 else HX_F64
+    elif size <= 2:
+        values.type = HX_I8 if size == 1 else HX_I16
     else:
-        values.type = HX_I8 if size == 1 else HX_I16 if size == 2 else HX_I32 if size == 4 else HX_I64
+        values.type = HX_I32 if size == 4 else HX_I64
     values.data = <const char *>buffer.buf
     values.cols, values.row_stride, values.stride = 1, 0, size
     if buffer.ndim == 1:
@@ -150,7 +151,6 @@ def margin_losses(Terms terms not None, y, f, w, double scale, bint summed, bint
     """
     cdef hx_margin_job job
     cdef Py_buffer[3] buffers
-    cdef Py_buffer *out
     cdef int held = 0
     cdef int64_t n = f.size, c, chunks = (n + HX_LOSS_CHUNK - 1) // HX_LOSS_CHUNK
     cdef double total = 0

@@ -17,7 +17,8 @@ MAX = np.maximum
 CASES = [
     ("hinge", hl.Hinge(), lambda t: MAX(0, 1 - t), lambda t: -1.0 * (t < 1)),
     ("hinge_half", hl.Hinge(0.5), lambda t: MAX(0, 0.5 - t), lambda t: -1.0 * (t < 0.5)),
-    ("squared_hinge", hl.SquaredHinge(), lambda t: MAX(0, 1 - t) ** 2, lambda t: -2 * MAX(0, 1 - t)),
+    ("squared_hinge", hl.SquaredHinge(), lambda t: MAX(0, 1 - t) ** 2,
+     lambda t: -2 * MAX(0, 1 - t)),
     ("squared_hinge_2", hl.SquaredHinge(margin=2), lambda t: MAX(0, 2 - t) ** 2,
      lambda t: -2 * MAX(0, 2 - t)),
     ("smooth_hinge", hl.SmoothHinge(),
@@ -366,7 +367,8 @@ def test_functions():
 # ------------------------------------------------------------------------------- theory
 
 
-def searched(loss, eta, grid=np.linspace(-12, 12, 240001)):
+def searched(loss, eta):
+    grid = np.linspace(-12, 12, 240001)
     return (eta * loss.phi(grid) + (1 - eta) * loss.phi(-grid)).min()
 
 
