@@ -180,11 +180,16 @@ def margin_losses(Terms terms not None, y, f, w, double scale, bint summed, bint
         if chunks <= 1:
             total = hx_margin_losses(&job, 0, n) if n > 0 else 0
         else:
-            parts = np.empty(chunks)
+            parts = empty(chunks)
             with nogil:
-                for c in prange(chunks, num_threads=threads, schedule="static"):
-                    parts[c] = hx_margin_losses(&job, c * HX_LOSS_CHUNK,
-                                                min(n, (c + 1) * HX_LOSS_CHUNK))
+                if threads > 1:
+                    for c in prange(chunks, num_threads=threads, schedule="static"):
+                        parts[c] = hx_margin_losses(&job, c * HX_LOSS_CHUNK,
+                                                    min(n, (c + 1) * HX_LOSS_CHUNK))
+                else:
+                    for c in range(chunks):
+                        parts[c] = hx_margin_losses(&job, c * HX_LOSS_CHUNK,
+                                                    min(n, (c + 1) * HX_LOSS_CHUNK))
             for c in range(chunks):
                 total += parts[c]
     finally:
