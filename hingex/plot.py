@@ -174,7 +174,9 @@ def losses(losses: Any, ax: Any = None, derivative: bool = True,
                          f"{derivative}; got {len(panels)}")
     for i, loss in enumerate(shown):
         t = _places(loss, ends)
-        style = {"color": COLOURS[i % len(COLOURS)], "ls": DASHES[i % len(DASHES)], "lw": 1.8}
+        # Thinner and thinner, so that none is hidden where several coincide.
+        style = {"color": COLOURS[i % len(COLOURS)], "ls": DASHES[i % len(DASHES)],
+                 "lw": 1.5 + 2.0 * (len(shown) - 1 - i) / max(len(shown) - 1, 1)}
         panels[0].plot(t, loss.phi(t), label=repr(loss), **style)
         if derivative:
             panels[1].plot(t, loss.slope(t), label=repr(loss), **style)
@@ -189,15 +191,14 @@ def losses(losses: Any, ax: Any = None, derivative: bool = True,
 
 def _margin_loss(loss: Any) -> Any:
     """`loss`, or the margin loss of that name."""
-    from . import losses as module
+    from .losses.margin import MarginLoss, MarginMixture
 
-    if isinstance(loss, module.MarginLoss):
+    if isinstance(loss, MarginLoss):
         return loss
     if not isinstance(loss, str):
         raise TypeError("losses must be margin losses such as Hinge(), or names; got "
                         f"{check._show(loss)}")
-    known = {cls.__name__: cls for cls in module.MarginLoss.__subclasses__()
-             if cls is not module.MarginMixture}
+    known = {cls.__name__: cls for cls in MarginLoss.__subclasses__() if cls is not MarginMixture}
     for name, cls in known.items():
         if name.lower() == loss.replace("_", "").lower():
             return cls()
@@ -207,5 +208,5 @@ def _margin_loss(loss: Any) -> Any:
 def _places(loss: Any, ends: np.ndarray) -> np.ndarray:
     """Margins to draw at; also right before, at and right after each place where it may jump."""
     jumps = [np.nextafter(t, [-np.inf, t, np.inf]) for t in (0.0, *loss.kinks)]
-    places = np.concatenate([np.linspace(*ends, 401), *jumps])
+    places = np.concatenate([np.linspace(ends[0], ends[1], 401), *jumps])
     return np.unique(np.clip(places, *ends))

@@ -51,7 +51,7 @@ def test_inverse_of_psi(loss):
 def test_the_bound_holds_for_every_distribution(loss):
     """Discrete distributions, so that all four risks are finite sums."""
     rng = np.random.default_rng(0)
-    closest = np.inf
+    excess, excess_phi = [], []
     for _ in range(300):
         atoms = rng.integers(1, 5)
         p = rng.dirichlet(np.ones(atoms))
@@ -61,14 +61,14 @@ def test_the_bound_holds_for_every_distribution(loss):
                         1e-3 * rng.standard_normal(atoms), np.zeros(atoms)])
         worse = np.maximum(eta, 1 - eta)  # sign at 0
         wrong = np.where(f > 0, 1 - eta, np.where(f < 0, eta, worse))
-        excess = p @ (wrong - (1 - worse))
         risk = eta * loss.phi(f) + (1 - eta) * loss.phi(-f)
-        excess_phi = max(0.0, p @ (risk - loss.conditional_risk(eta)))
-        bound = hl.excess_risk_bound(loss, excess_phi)
-        assert excess <= bound + 1e-7
-        closest = min(closest, bound - excess)
+        excess.append(p @ (wrong - (1 - worse)))
+        excess_phi.append(max(0.0, p @ (risk - loss.conditional_risk(eta))))
+    slack = hl.excess_risk_bound(loss, excess_phi) - np.array(excess)
+    assert slack.min() >= -1e-7
+    assert (np.array(excess) > 0.05).sum() > 50
     if isinstance(loss, hl.Hinge | hl.ZeroOne | hl.SquaredHinge):
-        assert closest < 1e-3   # and no smaller bound would do
+        assert slack[np.array(excess) > 0.05].min() < 1e-3  # no smaller bound would do
 
 
 def test_excess_risk_errors():
