@@ -36,29 +36,30 @@ def reduced(reduction: Any) -> None:
     choice("reduction", reduction, REDUCTIONS)
 
 
-def weights(sample_weight: Any, shape: tuple[int, ...]) -> np.ndarray:
+def weights(sample_weight: Any, shape: tuple[int, ...], name: str = "sample_weight") -> np.ndarray:
     """`sample_weight` as float32 or float64, finite and not negative, of this shape."""
-    w = scores(sample_weight, "sample_weight")
+    w = scores(sample_weight, name)
     if w.shape != shape:
-        raise ValueError(f"sample_weight.shape == {w.shape}, expected {shape}: a weight for each "
-                         "value of the loss")
+        raise ValueError(f"{name}.shape == {w.shape}, expected {shape}: a weight for each value of "
+                         "the loss")
     bad = ~((w >= 0) & (w < np.inf))
     if bad.any():
         at = _position(bad)
-        raise ValueError(f"sample_weight{_index(at)} is {_show(w[at])}; weights must be finite and "
-                         "not negative")
+        raise ValueError(f"{name}{_index(at)} is {_show(w[at])}; weights must be finite and not "
+                         "negative")
     return w
 
 
-def mean_scale(size: int, w: np.ndarray | None) -> float:
+def mean_scale(size: int, w: np.ndarray | None, of: str = "f", name: str = "sample_weight"
+               ) -> float:
     """1 / sum(w), or 1 / size: what a sum becomes a mean by."""
     if size == 0:
-        raise ValueError('the mean of no values: f is empty; use reduction="sum" or "none"')
+        raise ValueError(f'the mean of no values: {of} is empty; use reduction="sum" or "none"')
     if w is None:
         return 1 / size
     total = float(np.sum(w.reshape(-1), dtype=np.float64))
     if not total > 0:
-        raise ValueError('the weighted mean is undefined: sample_weight is zero everywhere; use '
+        raise ValueError(f'the weighted mean is undefined: {name} is zero everywhere; use '
                          'reduction="sum" or "none"')
     return 1 / total
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Pictures of fits. Needs matplotlib: ``pip install "hingex[plot]"``."""
+"""Pictures of fits and losses. Needs matplotlib: ``pip install "hingex[plot]"``."""
 
 from __future__ import annotations
 
@@ -11,16 +11,19 @@ from . import _validate as check
 
 # Two colours that stay apart for colour-blind readers and in print (Okabe and Ito).
 BLUE, ORANGE, GREY = "#0072B2", "#D55E00", "#777777"
+# For more lines: all of their colours that show on white, and dashes that differ as well.
+COLOURS = (BLUE, ORANGE, "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+DASHES = ("-", "--", "-.", ":")
 
 
-def _axes(ax: Any) -> Any:
+def _axes(ax: Any, columns: int = 1) -> Any:
     if ax is not None:
         return ax
     try:
         import matplotlib.pyplot as plt
     except ImportError:
         raise ImportError('pictures need matplotlib: pip install "hingex[plot]"') from None
-    return plt.subplots(figsize=(5.5, 4), layout="constrained")[1]
+    return plt.subplots(1, columns, figsize=(5.5 * columns**0.7, 4), layout="constrained")[1]
 
 
 def history(model: Any, ax: Any = None, tol: float | None = None) -> Any:
@@ -128,3 +131,82 @@ def margin_values(model: Any, X: Any, y: Any) -> np.ndarray:
     own = scores[rows, codes].copy()
     scores[rows, codes] = -np.inf
     return own - scores.max(axis=1)
+
+
+def losses(losses: Any, ax: Any = None, derivative: bool = True,
+           margins: tuple[float, float] = (-1.5, 2.5)) -> Any:
+    """Draw margin losses, and beside them their derivatives, against the margin t = y f.
+
+    Parameters
+    ----------
+    losses : margin loss or name, or a sequence of these
+        ``Hinge(0.5)``, ``0.9 * Hinge() + 0.1 * Logistic()``, or "hinge", "squared_hinge",
+        "ModifiedHuber": the loss with its defaults.
+    ax : matplotlib Axes, or with `derivative` a pair of them, optional
+        Where to draw; a new figure by default.
+    derivative : bool, default True
+        Draw derivatives, too. Where one jumps its line is vertical: all subgradients.
+    margins : pair of float, default (-1.5, 2.5)
+        The range of t.
+
+    Returns
+    -------
+    matplotlib Axes, or with `derivative` an array of two, losses and derivatives
+
+    Raises
+    ------
+    ValueError
+        For no losses, unknown names, `margins` that are no finite range, or too few `ax`.
+    TypeError
+        For what is neither a margin loss nor a name.
+    """
+    check.boolean("derivative", derivative)
+    several = [losses] if isinstance(losses, str) or not hasattr(losses, "__iter__") else losses
+    shown = [_margin_loss(loss) for loss in several]
+    if not shown:
+        raise ValueError("losses is empty; name at least one")
+    ends = np.asarray(margins, np.float64)
+    if ends.shape != (2,) or not np.isfinite(ends).all() or not ends[0] < ends[1]:
+        raise ValueError(f"margins must be a pair (lowest, highest) of t; got {margins!r}")
+    panels = np.ravel(_axes(ax, 2 if derivative else 1))
+    if len(panels) != (2 if derivative else 1):
+        raise ValueError(f"ax must be {'two Axes' if derivative else 'one Axes'} for derivative="
+                         f"{derivative}; got {len(panels)}")
+    for i, loss in enumerate(shown):
+        t = _places(loss, ends)
+        # Thinner and thinner, so that none is hidden where several coincide.
+        style = {"color": COLOURS[i % len(COLOURS)], "ls": DASHES[i % len(DASHES)],
+                 "lw": 1.5 + 2.0 * (len(shown) - 1 - i) / max(len(shown) - 1, 1)}
+        panels[0].plot(t, loss.phi(t), label=repr(loss), **style)
+        if derivative:
+            panels[1].plot(t, loss.slope(t), label=repr(loss), **style)
+    for panel, name in zip(panels, ("loss", "derivative"), strict=False):
+        panel.axvline(0, color=GREY, lw=0.6, zorder=0)
+        panel.axhline(0, color=GREY, lw=0.6, zorder=0)
+        panel.set(xlabel="margin t = y f", ylabel=name, xlim=ends)
+        panel.spines[["top", "right"]].set_visible(False)
+    panels[0].legend(frameon=False, fontsize="small")
+    return panels if derivative else panels[0]
+
+
+def _margin_loss(loss: Any) -> Any:
+    """`loss`, or the margin loss of that name."""
+    from .losses.margin import MarginLoss, MarginMixture
+
+    if isinstance(loss, MarginLoss):
+        return loss
+    if not isinstance(loss, str):
+        raise TypeError("losses must be margin losses such as Hinge(), or names; got "
+                        f"{check._show(loss)}")
+    known = {cls.__name__: cls for cls in MarginLoss.__subclasses__() if cls is not MarginMixture}
+    for name, cls in known.items():
+        if name.lower() == loss.replace("_", "").lower():
+            return cls()
+    raise ValueError(f"no margin loss is named {loss!r}; there are {', '.join(sorted(known))}")
+
+
+def _places(loss: Any, ends: np.ndarray) -> np.ndarray:
+    """Margins to draw at; also right before, at and right after each place where it may jump."""
+    jumps = [np.nextafter(t, [-np.inf, t, np.inf]) for t in (0.0, *loss.kinks)]
+    places = np.concatenate([np.linspace(ends[0], ends[1], 401), *jumps])
+    return np.unique(np.clip(places, *ends))

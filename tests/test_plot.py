@@ -78,6 +78,56 @@ def test_margins_refuse_what_cannot_be_drawn():
         hingex.plot.margins(model, X, y[:3])
 
 
+def test_losses_are_drawn_with_their_jumps():
+    import hingex.losses as hl
+
+    several = ["hinge", hl.SquaredHinge(0.5), "ZeroOne", 0.5 * hl.Hinge() + hl.Logistic()]
+    value, slope = hingex.plot.losses(several)
+    names = ["Hinge(margin=1.0)", "SquaredHinge(margin=0.5)", "ZeroOne()",
+             "0.5*Hinge(margin=1.0) + 1*Logistic()"]
+    assert [text.get_text() for text in value.get_legend().get_texts()] == names
+    losses = [hl.Hinge(), several[1], hl.ZeroOne(), several[3]]
+    for loss, name in zip(losses, names, strict=True):
+        for panel, function in ((value, loss.phi), (slope, loss.slope)):
+            line = next(line for line in panel.lines if line.get_label() == name)
+            t = line.get_xdata()
+            assert_allclose([t[0], t[-1]], [-1.5, 2.5])
+            assert (np.diff(t) > 0).all()
+            assert_allclose(line.get_ydata(), function(t))
+    hinge = next(line for line in slope.lines if line.get_label() == names[0])
+    steps = np.diff(hinge.get_xdata())[np.diff(hinge.get_ydata()) != 0]
+    assert (steps < 1e-15).all()    # the derivative jumps: a vertical line
+    looks = {(line.get_color(), line.get_linestyle()) for line in value.lines[:4]}
+    assert len(looks) == 4
+
+
+def test_losses_on_given_axes():
+    ax = matplotlib.pyplot.figure().subplots()
+    assert hingex.plot.losses("smooth_hinge", ax=ax, derivative=False, margins=(-4, 4)) is ax
+    assert ax.get_xlim() == (-4, 4)
+    both = matplotlib.pyplot.figure().subplots(2, 1)
+    got = hingex.plot.losses(["ramp"], ax=both)
+    assert list(got) == list(both)
+    assert both[1].get_ylabel() == "derivative"
+    many = hingex.plot.losses([hingex.losses.Hinge(0.1 * i) for i in range(20)], derivative=False)
+    assert len({(line.get_color(), line.get_linestyle()) for line in many.lines[:20]}) == 20
+
+
+@pytest.mark.parametrize(("arguments", "error", "said"), [
+    ({"losses": []}, ValueError, "losses is empty"),
+    ({"losses": "hing"}, ValueError, "no margin loss is named 'hing'; there are Exponential, Hin"),
+    ({"losses": [3]}, TypeError, "losses must be margin losses"),
+    ({"losses": "hinge", "margins": (1, 1)}, ValueError, "margins must be a pair"),
+    ({"losses": "hinge", "margins": 3}, ValueError, "margins must be a pair"),
+    ({"losses": "hinge", "derivative": 1}, TypeError, "derivative must be True or False"),
+])  # fmt: skip
+def test_losses_refuse_what_cannot_be_drawn(arguments, error, said):
+    with pytest.raises(error, match=said):
+        hingex.plot.losses(**arguments)
+    with pytest.raises(ValueError, match="ax must be two Axes for derivative=True; got 1"):
+        hingex.plot.losses("hinge", ax=matplotlib.pyplot.figure().subplots())
+
+
 def test_without_matplotlib_the_error_says_what_to_install():
     code = ("import sys; sys.modules['matplotlib.pyplot'] = None; import hingex, numpy as np\n"
             "m = hingex.LinearSVC().fit([[0.], [1.]], [0, 1])\n"

@@ -1,9 +1,15 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Losses: value, derivative, conjugate and theory of every loss of the hinge family."""
 
+from .adversarial import *  # noqa: F403
+from .adversarial import __all__ as _adversarial
 from .margin import *  # noqa: F403
 from .margin import __all__ as _margin
 from .multiclass import *  # noqa: F403
 from .multiclass import __all__ as _multiclass
+from .structured import *  # noqa: F403
+from .structured import __all__ as _structured
+from .theory import *  # noqa: F403
+from .theory import __all__ as _theory
 
-__all__ = [*_margin, *_multiclass]  # noqa: PLE0604
+__all__ = [*_margin, *_multiclass, *_adversarial, *_structured, *_theory]  # noqa: PLE0604

@@ -122,7 +122,7 @@ class Mixture(Loss):
 
     def value(self, *args: Any, **options: Any) -> Any:
         """Sum of the parts' values."""
-        return sum(c * part.value(*args, **options) for c, part in self.parts)
+        return _sum([_times(c, part.value(*args, **options)) for c, part in self.parts])
 
     def gradient(self, *args: Any, **options: Any) -> Any:
         """Sum of the parts' derivatives."""
@@ -130,16 +130,24 @@ class Mixture(Loss):
 
     def value_and_gradient(self, *args: Any, **options: Any) -> Any:
         """Both sums, from one pass for each part."""
-        value: Any = 0.0
-        gradient: Any = None
-        for c, part in self.parts:
-            v, g = part.value_and_gradient(*args, **options)
-            value = value + c * v
-            several = g if isinstance(g, tuple) else (g,)
-            scaled = [np.multiply(c, one, dtype=one.dtype) for one in several]
-            gradient = scaled if gradient is None else [a + b for a, b in zip(
-                gradient, scaled, strict=True)]
-        return value, tuple(gradient) if isinstance(g, tuple) else gradient[0]
+        both = [part.value_and_gradient(*args, **options) for _, part in self.parts]
+        factors = [c for c, _ in self.parts]
+        return tuple(_sum([_times(c, pair[i]) for c, pair in zip(factors, both, strict=True)])
+                     for i in (0, 1))
+
+
+def _times(c: float, x: Any) -> Any:
+    """c x, for a number, an array (which keeps its precision), or a tuple of them."""
+    if isinstance(x, tuple):
+        return tuple(_times(c, one) for one in x)
+    return np.multiply(c, x, dtype=x.dtype) if isinstance(x, np.ndarray | np.generic) else c * x
+
+
+def _sum(terms: list[Any]) -> Any:
+    """The sum of numbers or arrays, or, element by element, of tuples of them."""
+    if isinstance(terms[0], tuple):
+        return tuple(_sum(list(each)) for each in zip(*terms, strict=True))
+    return sum(terms[1:], start=terms[0])
 
 
 @lru_cache(maxsize=256)
