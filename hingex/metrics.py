@@ -81,13 +81,14 @@ def hinge_loss(y_true: Any, pred_decision: Any, *, labels: Any = None, sample_we
         classes, codes = _codes(y, np.unique(np.asarray(labels)))
     K = len(classes)
     if K < 2:
-        raise ValueError(f"{K} distinct label(s) in "
-                         f"{'y_true' if labels is None else 'labels'}; hinge_loss needs at least 2: "
-                         "pass all of them as labels")
+        source = "y_true" if labels is None else "labels"
+        raise ValueError(f"{K} distinct label(s) in {source}; hinge_loss needs at least 2: pass "
+                         "all of them as labels")
     if s.shape != (len(y),) + (K,) * (K > 2):
         expected = f"({len(y)},)" if K == 2 else f"({len(y)}, {K})"
-        raise ValueError(f"pred_decision.shape == {s.shape}, expected {expected} for {K} labels"
-                         + (": pass all labels if y_true does not have them" if s.ndim == 2 else ""))
+        fix = ": pass all labels if y_true does not have them" if s.ndim == 2 else ""
+        raise ValueError(f"pred_decision.shape == {s.shape}, expected {expected} for {K} "
+                         f"labels{fix}")
     reduction = "none" if average is None else "mean"
     if K == 2:
         return Hinge().value(2 * codes.astype(np.int8) - 1, s, sample_weight=sample_weight,

@@ -183,7 +183,7 @@ def _queries(relevance: np.ndarray, f: np.ndarray, qid: Any) -> tuple[np.ndarray
     first[0] = True
     new = relevance[by_level[1:]] != relevance[by_level[:-1]]
     step = np.concatenate([[False], new]) & ~first
-    level = np.cumsum(step)
+    level: Any = np.cumsum(step)
     if codes is not None:  # from 0 in each query
         level -= np.repeat(level[start[:-1]], np.diff(start))
     levels = np.empty(n, np.int32)
