@@ -58,8 +58,9 @@ class MarginLoss(Loss):
     Labels are -1 and +1. Others, {0, 1} and bool included, are refused unless `labels` says which
     of two is which. Scores may have any shape and strides; float32 and float64 are read where they
     lie, other types are converted. Losses are computed in the precision of the scores, sums in
-    double precision; neither depends on the number of threads. At a kink the derivative is the subgradient of smallest norm.
-    A NaN score has a loss and a derivative of NaN, an infinite one the limits.
+    double precision; neither depends on the number of threads. At a kink the derivative is the
+    subgradient of smallest norm. A NaN score has a loss and a derivative of NaN, an infinite one
+    the limits.
     """
 
     has_sparse_dual: Any = False
