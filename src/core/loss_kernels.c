@@ -164,8 +164,10 @@ static double one_vs_rest(const hx_multiclass_job *job, double *s, int64_t k, do
         const int64_t n = job->K - j < BLOCK ? job->K - j : BLOCK;
         evaluate(job->terms, job->count, s + j, n, v + j, g ? g + j : NULL);
     }
+    const double total = hx_sum(v, job->K);
+    if (total != total) return hx_fill(g, job->K, total);
     for (int64_t j = 0; g && j < job->K; j++) g[j] = j == k ? g[j] : -g[j];
-    return hx_sum(v, job->K);
+    return total;
 }
 
 double HX_CAT(hx_multiclass_losses_, HX_ISA)(hx_multiclass_job *job, int64_t begin, int64_t end,

@@ -5,7 +5,8 @@
  * formula and source are told where its class is, in hingex/losses/multiclass.py.
  *
  * s and v (K doubles each) may be written over. g receives the derivatives, unless it is NULL. A
- * NaN among the scores gives NaN, value and derivatives; of equal scores the first is the highest.
+ * NaN among the scores gives NaN, value and derivatives, and so do infinite ones whose difference is
+ * none; of equal scores the first is the highest.
  */
 #ifndef HX_MULTICLASS_LOSSES_H
 #define HX_MULTICLASS_LOSSES_H
@@ -62,6 +63,7 @@ HX_MULTICLASS_LOSS(crammer_singer)
     const int64_t j = hx_rival(s, K, k);
     if (j < 0) return hx_fill(g, K, NAN);
     const double z = a + s[j] - s[k];
+    if (z != z) return hx_fill(g, K, z);
     hx_fill(g, K, 0);
     if (g && z > 0) g[j] = 1, g[k] = -1;
     return z <= 0 ? 0 : z;
@@ -71,7 +73,6 @@ HX_MULTICLASS_LOSS(crammer_singer)
 HX_MULTICLASS_LOSS(weston_watkins)
 {
     const double own = s[k] - a;
-    s[k] = own != own ? own : -HUGE_VAL;
     if (b == 1) {
         for (int64_t j = 0; j < K; j++) v[j] = s[j] - own <= 0 ? 0 : s[j] - own;
         if (g)
@@ -81,6 +82,7 @@ HX_MULTICLASS_LOSS(weston_watkins)
         if (g)
             for (int64_t j = 0; j < K; j++) g[j] = s[j] - own <= 0 ? 0 : 2 * (s[j] - own);
     }
+    v[k] = own != own ? own : 0;
     const double total = hx_sum(v, K);
     if (total != total) return hx_fill(g, K, NAN);
     if (g) g[k] = 0, g[k] = -hx_sum(g, K);
@@ -113,6 +115,7 @@ HX_MULTICLASS_LOSS(categorical_hinge)
     const int64_t j = hx_rival(s, K, k);
     if (j < 0) return hx_fill(g, K, NAN);
     const double z = 1 + (s[j] > 0 ? s[j] : 0) - s[k];
+    if (z != z) return hx_fill(g, K, z);
     hx_fill(g, K, 0);
     if (g && z > 0) {
         g[k] = -1;
@@ -148,6 +151,7 @@ HX_MULTICLASS_LOSS(carlini_wagner)
     const int64_t j = hx_rival(s, K, k);
     if (j < 0) return hx_fill(g, K, NAN);
     const double sign = b ? 1 : -1, z = sign * (s[j] - s[k]);
+    if (z != z) return hx_fill(g, K, z);
     hx_fill(g, K, 0);
     if (g && z > -a) g[j] = sign, g[k] = -sign;
     return z <= -a ? -a : z;
@@ -170,6 +174,7 @@ HX_MULTICLASS_LOSS(dlr)
             }
     }
     const double lead = s[k] - s[j], range = s[top[0]] - s[top[2]], slope = 1 / range;
+    if (!(range > 0) || lead * slope != lead * slope) return hx_fill(g, K, NAN);
     hx_fill(g, K, 0);
     if (g) {
         g[k] -= slope, g[j] += slope;
