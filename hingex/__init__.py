@@ -21,7 +21,7 @@ _HOMES = {
     "NotFittedError": "_result",
     "__version__": "_versions",
 }
-_SUBMODULES = ("linear", "losses", "solvers", "io", "model_io", "datasets", "plot")
+_SUBMODULES = ("linear", "losses", "metrics", "solvers", "io", "model_io", "datasets", "plot")
 
 __all__ = [*_HOMES, *_SUBMODULES]  # noqa: PLE0604
 

@@ -2,6 +2,8 @@
 from . import datasets as datasets
 from . import io as io
 from . import linear as linear
+from . import losses as losses
+from . import metrics as metrics
 from . import model_io as model_io
 from . import plot as plot
 from . import solvers as solvers

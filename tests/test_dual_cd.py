@@ -765,11 +765,14 @@ def always_shared(monkeypatch):
     """Problems are shared out however small they are; the solvers made, for a look inside."""
     solvers = []
 
+    module = kernels("dual_cd")
+
     def make(*args):
-        solvers.append(kernels("dual_cd").DualCD(*args))
+        solvers.append(module.DualCD(*args))
         return solvers[-1]
 
-    monkeypatch.setattr(dual_cd, "kernels", lambda name: SimpleNamespace(DualCD=make))
+    fake = SimpleNamespace(DualCD=make, LOSS_CODES=module.LOSS_CODES)
+    monkeypatch.setattr(dual_cd, "kernels", lambda name: fake)
     monkeypatch.setattr(dual_cd, "THREADS_FROM", 0)
     monkeypatch.setattr(dual_cd, "PART_LENGTH", 1)
     monkeypatch.setattr(dual_cd, "available_cpus", lambda: 8)

@@ -20,6 +20,7 @@ LAYERS = [
     {"_scores"},
     {"_estimator", "_versions"},
     {"losses"},
+    {"metrics"},
     {"solvers"},
     {"io", "model_io"},
     {"datasets"},

@@ -7,9 +7,11 @@ from .margin import *  # noqa: F403
 from .margin import __all__ as _margin
 from .multiclass import *  # noqa: F403
 from .multiclass import __all__ as _multiclass
+from .ranking import *  # noqa: F403
+from .ranking import __all__ as _ranking
 from .structured import *  # noqa: F403
 from .structured import __all__ as _structured
 from .theory import *  # noqa: F403
 from .theory import __all__ as _theory
 
-__all__ = [*_margin, *_multiclass, *_adversarial, *_structured, *_theory]  # noqa: PLE0604
+__all__ = [*_margin, *_multiclass, *_adversarial, *_ranking, *_structured, *_theory]  # noqa: PLE0604

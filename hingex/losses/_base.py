@@ -163,10 +163,12 @@ def as_function(cls: type[Loss], name: str) -> Callable[..., Any]:
     given = list(value.parameters.values())[1:]
     cut = next((i for i, p in enumerate(given) if p.kind is p.KEYWORD_ONLY), len(given))
 
+    made: Any = _made
+
     def function(*args: Any, **options: Any) -> Any:
         parameters = {key: options.pop(key) for key in names & options.keys()}
         try:
-            loss = _made(cls, **parameters)
+            loss = made(cls, **parameters)
         except TypeError:  # unhashable; or wrong, and then said here
             loss = cls(**parameters)
         return loss.value(*args, **options)

@@ -16,6 +16,11 @@ from .. import _scores as gate
 from ._base import Loss, as_function
 from .margin import Hinge
 
+__all__ = [  # all that is public here
+    "GanDiscriminatorHinge", "gan_discriminator_hinge", "GanGeneratorHinge",
+    "gan_generator_hinge",
+]
+
 _HINGE = Hinge()
 
 
@@ -187,7 +192,3 @@ def _scores_and_weights(
     w = None if w is None else gate.weights(w, f.shape, weight_name)
     scale = gate.mean_scale(f.size, w, name, weight_name) if reduction == "mean" else 1.0
     return f, w, scale
-
-
-__all__ = [name for name, value in list(globals().items())
-           if getattr(value, "__module__", "") == __name__ and not name.startswith("_")]

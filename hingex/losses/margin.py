@@ -21,6 +21,15 @@ from .._core import kernels
 from .._threads import n_threads
 from ._base import Loss, Mixture, as_function
 
+__all__ = [  # all that is public here
+    "MarginLoss", "Hinge", "hinge_loss", "SquaredHinge", "squared_hinge_loss", "HuberizedHinge",
+    "huberized_hinge_loss", "SmoothHinge", "smooth_hinge_loss", "ModifiedHuber",
+    "modified_huber_loss", "SoftplusHinge", "softplus_hinge_loss", "Perceptron",
+    "perceptron_loss", "Logistic", "logistic_loss", "Exponential", "exponential_loss",
+    "Squared", "squared_loss", "Savage", "savage_loss", "Ramp", "ramp_loss", "ZeroOne",
+    "zero_one_loss", "MarginMixture",
+]
+
 PARALLEL_FROM = 200_000  # scores; below, waking threads costs more than it saves
 
 _losses = kernels("losses")
@@ -833,6 +842,3 @@ def _mixture(parts: list[tuple[float, Loss]]) -> MarginLoss:
 
 
 MarginLoss._mixture = staticmethod(_mixture)  # type: ignore[method-assign, assignment]
-
-__all__ = [name for name, value in list(globals().items())
-           if getattr(value, "__module__", "") == __name__ and not name.startswith("_")]

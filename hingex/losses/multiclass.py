@@ -22,6 +22,13 @@ from .._threads import n_threads
 from ._base import Loss, as_function
 from .margin import Hinge, MarginLoss, _finite
 
+__all__ = [  # all that is public here
+    "MulticlassLoss", "CrammerSinger", "crammer_singer_loss", "WestonWatkins",
+    "weston_watkins_loss", "LeeLinWahba", "lee_lin_wahba_loss", "CategoricalHinge",
+    "categorical_hinge_loss", "CrossEntropy", "cross_entropy_loss", "OneVsRest",
+    "one_vs_rest_loss", "CarliniWagner", "carlini_wagner_loss", "DLR", "dlr_loss",
+]
+
 PARALLEL_FROM = 100_000  # scores; below, waking threads costs more than it saves
 
 _losses = kernels("losses")
@@ -478,6 +485,3 @@ class DLR(MulticlassLoss):
 
 
 dlr_loss = as_function(DLR, "dlr_loss")
-
-__all__ = [name for name, value in list(globals().items())
-           if getattr(value, "__module__", "") == __name__ and not name.startswith("_")]

@@ -18,6 +18,10 @@ from .. import _scores as gate
 from .. import _validate as check
 from ._base import Loss
 
+__all__ = [  # all that is public here
+    "StructuredOracle", "StructuredHinge", "structured_hinge_loss", "EnumerationOracle",
+]
+
 RESCALINGS = ("margin", "slack")
 _METHODS = {"joint_feature": "(x, y)", "loss": "(y, y_other)",
             "loss_augmented_argmax": "(w, x, y, rescaling)"}
@@ -282,7 +286,3 @@ class EnumerationOracle:
             scores = (features - truth) @ np.asarray(w, np.float64)
             violations = costs + scores if rescaling == "margin" else costs * (1 + scores)
         return self.labels[int(np.argmax(violations))]
-
-
-__all__ = [name for name, value in list(globals().items())
-           if getattr(value, "__module__", "") == __name__ and not name.startswith("_")]

@@ -12,6 +12,11 @@ from .. import _scores as gate
 from .. import _validate as check
 from .margin import MarginLoss
 
+__all__ = [  # all that is public here
+    "excess_risk_bound", "rademacher_bound", "margin_vc_dimension", "loo_error_bound",
+    "C_to_lambda", "lambda_to_C", "C_to_alpha", "alpha_to_C",
+]
+
 
 def excess_risk_bound(loss: MarginLoss, excess_phi_risk: Any) -> Any:
     """Upper bound on the excess zero-one risk of a classifier: psi^-1 of its excess risk.
@@ -313,7 +318,3 @@ def _inverse(name: str, value: float, n: float, factor: float) -> float:
     if not 0 < result < inf:
         raise ValueError(f"{name} = {value:g} for n = {n:g}: the result is beyond double precision")
     return result
-
-
-__all__ = [name for name, value in list(globals().items())
-           if getattr(value, "__module__", "") == __name__ and not name.startswith("_")]
