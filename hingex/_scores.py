@@ -163,7 +163,7 @@ def class_indices(y: Any, n: int, K: int) -> np.ndarray:
                          "scores")
     kind = array.dtype.kind
     if kind == "f":
-        bad = ~(array == np.rint(array))
+        bad = ~(array == np.rint(array)) | np.isinf(array)
         if bad.any():
             at = _position(bad)
             raise ValueError(f"y{_index(at)} is {_show(array[at])}; class indices are integers "
@@ -178,7 +178,7 @@ def class_indices(y: Any, n: int, K: int) -> np.ndarray:
                          "np.unique(labels, return_inverse=True)[1] returns")
     if array.dtype.char in "bhilq":
         return array.astype(array.dtype.newbyteorder("="), copy=False)
-    return np.minimum(array, 2**63 - 1).astype(np.int64)
+    return np.minimum(array.astype(np.uint64), np.uint64(2**63 - 1)).astype(np.int64)
 
 
 def refuse_class(y: np.ndarray, K: int) -> NoReturn:

@@ -8,7 +8,8 @@ machines", AISTATS 2007.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import cached_property
 from math import sqrt
 from typing import Any
 
@@ -55,7 +56,8 @@ class MulticlassLoss(Loss):
     read where they lie. Losses are computed in the precision of the scores, sums in double
     precision; neither depends on the number of threads. At a kink the derivative is 0 where 0 is a
     subgradient, and of equal scores the first counts as the highest. A NaN score makes the row's
-    loss and derivatives NaN.
+    loss and derivatives NaN, and so do equal infinite scores whose difference the loss takes;
+    otherwise infinite scores give limits.
     """
 
     is_fisher_consistent: Any = False
@@ -182,7 +184,8 @@ class WestonWatkins(MulticlassLoss):
     """Weston and Watkins' loss, sum_{j != k} max(0, margin + s_j - s_k)^p.
 
     Derivative p max(0, margin + s_j - s_k)^(p - 1) at j != k, and at k minus their sum. Not Fisher
-    consistent.
+    consistent for p = 1; it is for p = 2, a positive margin and no `weight`, like other
+    differentiable losses of pairs of classes (Zhang).
 
     Parameters
     ----------
@@ -191,19 +194,21 @@ class WestonWatkins(MulticlassLoss):
     mean_over_classes : bool, default False
         Divide by K, as torch's MultiMarginLoss does.
     weight : array-like, shape (K,), optional
-        Multiplies the losses of the rows of each class. Unlike `sample_weight` it does not count
-        in the divisor of the mean.
+        Finite and not negative: multiplies the losses of the rows of each class. Unlike
+        `sample_weight` it does not count in the divisor of the mean.
 
     References
     ----------
     J. Weston and C. Watkins, "Support vector machines for multi-class pattern recognition",
     ESANN 1999.
+    T. Zhang, "Statistical analysis of some multi-category large margin classification methods",
+    JMLR 5, 2004, section 4.1.
     """
 
     margin: float = 1.0
     p: int = 1
     mean_over_classes: bool = False
-    weight: Any = field(default=None, compare=False)
+    weight: Any = None
 
     def __post_init__(self) -> None:
         _finite("margin", self.margin)
@@ -211,28 +216,34 @@ class WestonWatkins(MulticlassLoss):
             raise ValueError(f"p must be 1 or 2; got {self.p!r}")
         check.boolean("mean_over_classes", self.mean_over_classes)
         if self.weight is not None:
-            w = np.ascontiguousarray(gate.scores(self.weight, "weight"), np.float64)
-            if w.ndim != 1:
+            w = gate.scores(self.weight, "weight")
+            if w.ndim != 1 or w.size < 2:
                 raise ValueError(f"weight.shape == {w.shape}, expected (K,): one for each class")
-            object.__setattr__(self, "weight", w)
+            object.__setattr__(self, "weight", tuple(gate.weights(w, w.shape, "weight").tolist()))
 
     @property
     def is_differentiable(self) -> bool:  # type: ignore[override]
         return self.p == 2
 
     @property
+    def is_fisher_consistent(self) -> bool:  # type: ignore[override]
+        return self.p == 2 and self.margin > 0 and self.weight is None
+
+    @property
     def lipschitz(self) -> float:  # type: ignore[override]
-        heaviest = 1.0 if self.weight is None else float(np.abs(self.weight).max())
-        return heaviest if self.mean_over_classes and self.p == 1 else np.inf
+        return self._heaviest if self.mean_over_classes and self.p == 1 else np.inf
 
     @property
     def is_upper_bound_on_zero_one(self) -> bool:  # type: ignore[override]
         return self.margin >= 1 and not self.mean_over_classes and (
-            self.weight is None or bool(self.weight.min() >= 1))
+            self.weight is None or min(self.weight) >= 1)
+
+    @property
+    def _heaviest(self) -> float:
+        return 1.0 if self.weight is None else max(self.weight)
 
     def _factor(self, K: int) -> float:
-        w = self._class_weight(K)
-        return (1 / K if self.mean_over_classes else 1.0) * (1.0 if w is None else float(w.max()))
+        return (1 / K if self.mean_over_classes else 1.0) * self._heaviest
 
     def lipschitz_of(self, K: int) -> float:
         """sqrt(K (K - 1)) for p = 1 (divided by K with `mean_over_classes`), inf for p = 2."""
@@ -244,18 +255,23 @@ class WestonWatkins(MulticlassLoss):
 
     @property
     def smoothness(self) -> float:  # type: ignore[override]
-        heaviest = 1.0 if self.weight is None else float(np.abs(self.weight).max())
-        return 2.0 * heaviest if self.mean_over_classes and self.p == 2 else np.inf
+        return 2.0 * self._heaviest if self.mean_over_classes and self.p == 2 else np.inf
 
     def _row(self, K: int) -> tuple[str, float, float, float]:
         return ("weston_watkins", 1 / K if self.mean_over_classes else 1.0, self.margin,
                 float(self.p))
 
     def _class_weight(self, K: int) -> np.ndarray | None:
-        if self.weight is not None and self.weight.shape != (K,):
-            raise ValueError(f"weight.shape == {self.weight.shape}, expected ({K},): one for each "
+        if self.weight is None:
+            return None
+        if len(self.weight) != K:
+            raise ValueError(f"weight has {len(self.weight)} elements, expected {K}: one for each "
                              "class")
-        return self.weight
+        return self._weights
+
+    @cached_property
+    def _weights(self) -> np.ndarray:
+        return np.array(self.weight)
 
 
 weston_watkins_loss = as_function(WestonWatkins, "weston_watkins_loss")
@@ -272,6 +288,7 @@ class LeeLinWahba(MulticlassLoss):
     ----------
     project : bool, default False
         Subtract each row's mean from its scores first; derivatives are then those of the whole.
+        (Infinite scores then give the limit or, where their mean leaves it open, NaN.)
 
     References
     ----------

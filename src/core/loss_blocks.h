@@ -185,8 +185,10 @@ static double one_vs_rest(const hx_multiclass_job *job, real *s, int64_t k, real
         const int64_t n = job->K - j < BLOCK ? job->K - j : BLOCK;
         evaluate(job->terms, job->count, s + j, n, v + j, g ? g + j : NULL);
     }
+    const double total = sum(v, job->K);
+    if (total != total) return HX_TYPED(hx_fill)(g, job->K, (real)total);
     for (int64_t j = 0; g && j < job->K; j++) g[j] = j == k ? g[j] : -g[j];
-    return sum(v, job->K);
+    return total;
 }
 
 static double multiclass_losses(hx_multiclass_job *job, int64_t begin, int64_t end, real *room)

@@ -6,8 +6,8 @@
  * hingex/losses/multiclass.py.
  *
  * s and v (K numbers each) may be written over. g receives the derivatives, unless it is NULL. A
- * NaN among the scores gives NaN, value and derivatives; of equal scores the first is the highest.
- * Sums are double.
+ * NaN among the scores gives NaN, value and derivatives, and so do infinite ones whose difference is
+ * none; of equal scores the first is the highest. Sums are double.
  */
 #ifndef HX_MULTICLASS_LOSSES_H
 #define HX_MULTICLASS_LOSSES_H
@@ -78,6 +78,7 @@ HX_MULTICLASS_LOSS(crammer_singer)
     const int64_t j = HX_TYPED(hx_rival)(s, K, k);
     if (j < 0) return HX_TYPED(hx_fill)(g, K, NAN);
     const HX_REAL z = a + s[j] - s[k];
+    if (z != z) return HX_TYPED(hx_fill)(g, K, z);
     HX_TYPED(hx_fill)(g, K, 0);
     if (g && z > 0) g[j] = 1, g[k] = -1;
     return z <= 0 ? 0 : z;
@@ -87,7 +88,6 @@ HX_MULTICLASS_LOSS(crammer_singer)
 HX_MULTICLASS_LOSS(weston_watkins)
 {
     const HX_REAL own = s[k] - a;
-    s[k] = own != own ? own : -HUGE_VAL;
     if (b == 1) {
         for (int64_t j = 0; j < K; j++) v[j] = s[j] - own <= 0 ? 0 : s[j] - own;
         if (g)
@@ -97,6 +97,7 @@ HX_MULTICLASS_LOSS(weston_watkins)
         if (g)
             for (int64_t j = 0; j < K; j++) g[j] = s[j] - own <= 0 ? 0 : 2 * (s[j] - own);
     }
+    v[k] = own != own ? own : 0;
     const double total = HX_TYPED(hx_sum)(v, K);
     if (total != total) return HX_TYPED(hx_fill)(g, K, NAN);
     if (g) g[k] = 0, g[k] = -HX_TYPED(hx_sum)(g, K);
@@ -129,6 +130,7 @@ HX_MULTICLASS_LOSS(categorical_hinge)
     const int64_t j = HX_TYPED(hx_rival)(s, K, k);
     if (j < 0) return HX_TYPED(hx_fill)(g, K, NAN);
     const HX_REAL z = 1 + (s[j] > 0 ? s[j] : 0) - s[k];
+    if (z != z) return HX_TYPED(hx_fill)(g, K, z);
     HX_TYPED(hx_fill)(g, K, 0);
     if (g && z > 0) {
         g[k] = -1;
@@ -164,6 +166,7 @@ HX_MULTICLASS_LOSS(carlini_wagner)
     const int64_t j = HX_TYPED(hx_rival)(s, K, k);
     if (j < 0) return HX_TYPED(hx_fill)(g, K, NAN);
     const HX_REAL sign = b ? 1 : -1, z = sign * (s[j] - s[k]);
+    if (z != z) return HX_TYPED(hx_fill)(g, K, z);
     HX_TYPED(hx_fill)(g, K, 0);
     if (g && z > -a) g[j] = sign, g[k] = -sign;
     return z <= -a ? -a : z;
@@ -186,6 +189,7 @@ HX_MULTICLASS_LOSS(dlr)
             }
     }
     const HX_REAL lead = s[k] - s[j], range = s[top[0]] - s[top[2]], slope = 1 / range;
+    if (!(range > 0) || lead * slope != lead * slope) return HX_TYPED(hx_fill)(g, K, NAN);
     HX_TYPED(hx_fill)(g, K, 0);
     if (g) {
         g[k] -= slope, g[j] += slope;
