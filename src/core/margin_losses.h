@@ -27,6 +27,7 @@
     X(exponential)                                                                                \
     X(squared)                                                                                    \
     X(savage)                                                                                     \
+    X(sigmoid)                                                                                    \
     X(ramp)                                                                                       \
     X(zero_one)
 
@@ -144,6 +145,13 @@ HX_MARGIN_LOSS(savage, slope)
 {
     const HX_REAL s = HX_TYPED(hx_sigmoid)(-2 * t);
     return -16 * s * s * HX_TYPED(hx_sigmoid)(2 * t);
+}
+
+/* 2 / (1 + exp(b t)), with s = 1 / (1 + exp(b t)): -2 b s (1 - s) */
+HX_MARGIN_LOSS(sigmoid, value) { return 2 * HX_TYPED(hx_sigmoid)(-b * t); }
+HX_MARGIN_LOSS(sigmoid, slope)
+{
+    return -2 * b * HX_TYPED(hx_sigmoid)(-b * t) * HX_TYPED(hx_sigmoid)(b * t);
 }
 
 /* min(1 - a, max(0, 1 - t)), a < 1 */

@@ -41,6 +41,8 @@ CASES = [
     ("squared", hl.Squared(), lambda t: (1 - t) ** 2, lambda t: -2 * (1 - t)),
     ("savage", hl.Savage(), lambda t: 4 / (1 + np.exp(2 * t)) ** 2,
      lambda t: -16 * np.exp(2 * t) / (1 + np.exp(2 * t)) ** 3),
+    ("sigmoid", hl.Sigmoid(beta=1.5), lambda t: 2 / (1 + np.exp(1.5 * t)),
+     lambda t: -0.75 / np.cosh(0.75 * t) ** 2),
     ("ramp", hl.Ramp(s=-0.75), lambda t: np.minimum(1.75, MAX(0, 1 - t)),
      lambda t: -((t > -0.75) & (t < 1)).astype(float)),
     ("zero_one", hl.ZeroOne(), lambda t: (t <= 0) * 1.0, lambda t: 0.0 * t),
@@ -63,7 +65,7 @@ def test_every_loss_is_here():
     classes = {c for c in vars(module).values() if isinstance(c, type)
                and issubclass(c, hl.MarginLoss) and c not in (hl.MarginLoss, hl.MarginMixture)}
     assert {type(case[1]) for case in CASES} - {hl.MarginMixture} == classes
-    assert len(classes) == 13
+    assert len(classes) == 14
 
 
 @pytest.mark.parametrize(("name", "loss", "phi", "slope"), CASES, ids=[c[0] for c in CASES])
