@@ -67,12 +67,12 @@ static void load(const hx_values *v, int64_t begin, int64_t n, const real *y, re
     }
 }
 
-/* x times factor, and times y if that is given. */
+/* x times factor, and times y if that is given; no -0 from that. */
 static void store(real *restrict out, int64_t n, const real *restrict x, const real *restrict y,
                   real factor)
 {
     if (y)
-        for (int64_t j = 0; j < n; j++) out[j] = x[j] * factor * y[j];
+        for (int64_t j = 0; j < n; j++) out[j] = x[j] * factor * y[j] + 0;
     else
         for (int64_t j = 0; j < n; j++) out[j] = x[j] * factor;
 }
