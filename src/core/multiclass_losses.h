@@ -60,16 +60,32 @@ static inline double HX_TYPED(hx_fill)(HX_REAL *g, int64_t K, HX_REAL value)
     return value;
 }
 
-/* The first of the highest scores other than that of class k, -1 if a score is NaN. */
-static inline int64_t HX_TYPED(hx_rival)(const HX_REAL *s, int64_t K, int64_t k)
+/* The highest score, with -inf if there is none; NaN is passed over. */
+static inline HX_REAL HX_TYPED(hx_highest)(const HX_REAL *s, int64_t K)
 {
-    int64_t best = k == 0;
+    HX_REAL part[8], best = -HUGE_VALF;
+    int64_t j = 0;
+    for (int i = 0; i < 8; i++) part[i] = best;
+    for (; j + 8 <= K; j += 8)
+        for (int i = 0; i < 8; i++) part[i] = s[j + i] > part[i] ? s[j + i] : part[i];
+    for (; j < K; j++) best = s[j] > best ? s[j] : best;
+    for (int i = 0; i < 8; i++) best = part[i] > best ? part[i] : best;
+    return best;
+}
+
+/* The first of the highest scores other than that of class k, -1 if a score is NaN. */
+static inline int64_t HX_TYPED(hx_rival)(HX_REAL *s, int64_t K, int64_t k)
+{
+    const HX_REAL own = s[k];
+    int64_t j = k == 0;
     int nan = 0;
-    for (int64_t j = 0; j < K; j++) {
-        nan |= s[j] != s[j];
-        if (j != k && s[j] > s[best]) best = j;
-    }
-    return nan ? -1 : best;
+    for (int64_t i = 0; i < K; i++) nan |= s[i] != s[i];
+    if (nan) return -1;
+    s[k] = -HUGE_VALF;
+    const HX_REAL best = HX_TYPED(hx_highest)(s, K);
+    s[k] = own;
+    while (j == k || s[j] != best) j++;
+    return j;
 }
 
 /* max(0, a + max_{j != k} s_j - s_k) */
@@ -89,9 +105,13 @@ HX_MULTICLASS_LOSS(weston_watkins)
 {
     const HX_REAL own = s[k] - a;
     if (b == 1) {
-        for (int64_t j = 0; j < K; j++) v[j] = s[j] - own <= 0 ? 0 : s[j] - own;
         if (g)
-            for (int64_t j = 0; j < K; j++) g[j] = v[j] > 0 ? 1 : v[j];
+            for (int64_t j = 0; j < K; j++) {
+                v[j] = s[j] - own <= 0 ? 0 : s[j] - own;
+                g[j] = s[j] - own > 0 ? 1 : 0;
+            }
+        else
+            for (int64_t j = 0; j < K; j++) v[j] = s[j] - own <= 0 ? 0 : s[j] - own;
     } else {
         for (int64_t j = 0; j < K; j++) v[j] = s[j] - own <= 0 ? 0 : (s[j] - own) * (s[j] - own);
         if (g)
@@ -142,22 +162,22 @@ HX_MULTICLASS_LOSS(categorical_hinge)
 /* log sum_j exp(s_j - s_k) */
 HX_MULTICLASS_LOSS(cross_entropy)
 {
-    const int64_t j = HX_TYPED(hx_rival)(s, K, k);
-    if (j < 0) return HX_TYPED(hx_fill)(g, K, NAN);
-    const HX_REAL own = s[k], gap = s[j] - own, top = gap > 0 ? s[j] : own;
-    if (top == HUGE_VAL)    /* the limit: only infinite scores count */
-        for (int64_t i = 0; i < K; i++) v[i] = s[i] == top;
+    const HX_REAL top = HX_TYPED(hx_highest)(s, K), gap = top - s[k];
+    if (top == HUGE_VALF) /* the limit: only infinite scores count; NaN stays */
+        for (int64_t i = 0; i < K; i++) v[i] = s[i] == s[i] ? s[i] == top : s[i];
     else
         for (int64_t i = 0; i < K; i++) v[i] = hx_exp(s[i] - top);
     const HX_REAL mine = v[k];
     v[k] = 0;
     const double others = HX_TYPED(hx_sum)(v, K), total = others + mine;
+    if (total != total) return HX_TYPED(hx_fill)(g, K, NAN);
     if (g) {
-        for (int64_t i = 0; i < K; i++) g[i] = v[i] / total;
-        g[k] = -others / total;
+        const HX_REAL share = (HX_REAL)(1 / total);
+        for (int64_t i = 0; i < K; i++) g[i] = v[i] * share;
+        g[k] = (HX_REAL)(-others / total);
     }
-    if (gap == HUGE_VAL) return gap;
-    return gap > 0 ? gap + log(total) : log1p(others / mine);
+    if (mine == 1) return log1p(others); /* k is the highest, or as high */
+    return gap + log(total);
 }
 
 /* max(z, -a) with z = max_{j != k} s_j - s_k if b (an attack that wants class k), else -z */
