@@ -26,8 +26,8 @@ __all__ = [  # all that is public here
     "huberized_hinge_loss", "SmoothHinge", "smooth_hinge_loss", "ModifiedHuber",
     "modified_huber_loss", "SoftplusHinge", "softplus_hinge_loss", "Perceptron",
     "perceptron_loss", "Logistic", "logistic_loss", "Exponential", "exponential_loss",
-    "Squared", "squared_loss", "Savage", "savage_loss", "Ramp", "ramp_loss", "ZeroOne",
-    "zero_one_loss", "MarginMixture",
+    "Squared", "squared_loss", "Savage", "savage_loss", "Sigmoid", "sigmoid_loss", "Ramp",
+    "ramp_loss", "ZeroOne", "zero_one_loss", "MarginMixture",
 ]
 
 PARALLEL_FROM = 200_000  # scores; below, waking threads costs more than it saves
@@ -57,9 +57,10 @@ class MarginLoss(Loss):
     -----
     Labels are -1 and +1. Others, {0, 1} and bool included, are refused unless `labels` says which
     of two is which. Scores may have any shape and strides; float32 and float64 are read where they
-    lie, other types are converted. Losses and sums are computed in double precision and do not
-    depend on the number of threads. At a kink the derivative is the subgradient of smallest norm.
-    A NaN score has a loss and a derivative of NaN, an infinite one the limits.
+    lie, other types are converted. Losses are computed in the precision of the scores, sums in
+    double precision; neither depends on the number of threads. At a kink the derivative is the
+    subgradient of smallest norm. A NaN score has a loss and a derivative of NaN, an infinite one
+    the limits.
     """
 
     has_sparse_dual: Any = False
@@ -716,6 +717,53 @@ class Savage(MarginLoss):
 
 
 savage_loss = as_function(Savage, "savage_loss")
+
+
+@dataclass(frozen=True)
+class Sigmoid(MarginLoss):
+    """Sigmoid loss, 2 / (1 + exp(beta t)) = 1 - tanh(beta t / 2): smooth, bounded, not convex.
+
+    Derivative -2 beta s (1 - s) with s = 1 / (1 + exp(beta t)). The Bayes score is infinite, with
+    risk 2 min(eta, 1 - eta); psi(theta) = |theta|.
+
+    Parameters
+    ----------
+    beta : float, default 1.0
+        Positive.
+
+    References
+    ----------
+    L. Mason, J. Baxter, P. L. Bartlett and M. Frean, "Functional gradient techniques for combining
+    hypotheses", Advances in Large Margin Classifiers, 2000.
+    """
+
+    beta: float = 1.0
+    is_convex = False
+    is_differentiable = True
+    is_classification_calibrated = True  # type: ignore[assignment]
+
+    def __post_init__(self) -> None:
+        check.positive_float("beta", self.beta)
+
+    @property
+    def lipschitz(self) -> float:  # type: ignore[override]
+        return self.beta / 2
+
+    @property
+    def smoothness(self) -> float:  # type: ignore[override]
+        return self.beta**2 / (3 * sqrt(3))  # phi'' is extreme at s = (1 +- 1 / sqrt(3)) / 2
+
+    def _term(self) -> tuple[str, float, float]:
+        return "sigmoid", 0.0, self.beta
+
+    def _bayes_score(self, eta: np.ndarray) -> np.ndarray:
+        return np.full(eta.shape, np.inf)
+
+    def _psi(self, theta: np.ndarray) -> np.ndarray:
+        return theta
+
+
+sigmoid_loss = as_function(Sigmoid, "sigmoid_loss")
 
 
 @dataclass(frozen=True)

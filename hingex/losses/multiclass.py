@@ -53,10 +53,11 @@ class MulticlassLoss(Loss):
     Notes
     -----
     y holds class indices 0..K-1, scores have shape (n, K) with any strides; float32 and float64 are
-    read where they lie. Losses and sums are computed in double precision and do not depend on the
-    number of threads. At a kink the derivative is 0 where 0 is a subgradient, and of equal scores
-    the first counts as the highest. A NaN score makes the row's loss and derivatives NaN, and so do
-    equal infinite scores whose difference the loss takes; otherwise infinite scores give limits.
+    read where they lie. Losses are computed in the precision of the scores, sums in double
+    precision; neither depends on the number of threads. At a kink the derivative is 0 where 0 is a
+    subgradient, and of equal scores the first counts as the highest. A NaN score makes the row's
+    loss and derivatives NaN, and so do equal infinite scores whose difference the loss takes;
+    otherwise infinite scores give limits.
     """
 
     is_fisher_consistent: Any = False

@@ -2,9 +2,10 @@
  *
  * Losses over arrays: what the kernels of loss_kernels.c read and write.
  *
- * Elements are counted along the rows. They are worked on in blocks, as doubles whatever their
- * type, and a sum is made of the sums of chunks of HX_LOSS_CHUNK elements (HX_LOSS_ROWS rows), in order: results do not
- * depend on strides or on which thread does which chunk.
+ * Elements are counted along the rows. They are worked on in blocks, in the precision of the scores,
+ * whatever the type of the rest. A sum is double and made of the sums of chunks of HX_LOSS_CHUNK
+ * elements (or HX_LOSS_ROWS rows), in order: results do not depend on strides, or on which thread
+ * does which chunk.
  */
 #ifndef HX_LOSSES_H
 #define HX_LOSSES_H

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  *
  * Every binary margin loss: value and derivative at the margin t = y f, given the loss's parameters
- * a and b. A loss is two functions here and a line of HX_MARGIN_LOSSES; its formula, source and
- * mathematical properties are told where its class is, in hingex/losses/margin.py.
+ * a and b, in single and double precision. A loss is two functions here and a line of
+ * HX_MARGIN_LOSSES; its formula, source and mathematical properties are told where its class is, in
+ * hingex/losses/margin.py.
  *
  * At a kink the derivative is the subgradient of smallest norm. NaN gives NaN, an infinite t the
  * limit. Comparisons are selections, not branches: loops over these functions become vector code.
+ * Constants are whole numbers: 0.5 would make double precision of single.
  */
 #ifndef HX_MARGIN_LOSSES_H
 #define HX_MARGIN_LOSSES_H
@@ -25,6 +27,7 @@
     X(exponential)                                                                                \
     X(squared)                                                                                    \
     X(savage)                                                                                     \
+    X(sigmoid)                                                                                    \
     X(ramp)                                                                                       \
     X(zero_one)
 
@@ -33,18 +36,54 @@
 enum { HX_MARGIN_LOSSES(X) HX_MARGIN_LOSS_COUNT };
 #undef X
 
+/* hx_hinge_value_f32 and so on, by including this file again for each type */
 #define HX_MARGIN_LOSS(NAME, KIND)                                                                \
-    static inline double hx_##NAME##_##KIND(double t, double a, double b)
+    static inline HX_REAL HX_TYPED(hx_##NAME##_##KIND)(HX_REAL t, HX_REAL a, HX_REAL b)
+#define HX_REAL float
+#define HX_TYPED(NAME) NAME##_f32
+#include "margin_losses.h"
+#undef HX_REAL
+#undef HX_TYPED
+#define HX_REAL double
+#define HX_TYPED(NAME) NAME##_f64
+#include "margin_losses.h"
+#undef HX_REAL
+#undef HX_TYPED
+#undef HX_MARGIN_LOSS
+
+/* ---- in the dual of an SVM, where 0 <= alpha_i <= upper, with diagonal / 2 * alpha_i^2 ---------
+ *
+ * of hinge and squared hinge with margin 1; HX_hinge says which of the two `code` is. */
+
+static inline double hx_svm_loss(int code, double t)
+{
+    return code == HX_hinge ? hx_hinge_value_f64(t, 1, 0) : hx_squared_hinge_value_f64(t, 1, 0);
+}
+
+static inline double hx_svm_dual_upper(int code, double C)
+{
+    return code == HX_hinge ? C : (C > 0 ? HUGE_VAL : 0);
+}
+
+static inline double hx_svm_dual_diagonal(int code, double C)
+{
+    return code == HX_hinge ? 0 : 0.5 / C;
+}
+
+#else /* the losses, in HX_REAL */
 
 /* 1 / (1 + exp(-z)) */
-static inline double hx_sigmoid(double z)
+static inline HX_REAL HX_TYPED(hx_sigmoid)(HX_REAL z)
 {
-    const double e = hx_exp(-fabs(z));
+    const HX_REAL e = hx_exp(-hx_abs(z));
     return (z >= 0 ? 1 : e) / (1 + e);
 }
 
 /* log(1 + exp(z)) */
-static inline double hx_softplus(double z) { return (z > 0 ? z : 0) + hx_log1p(hx_exp(-fabs(z))); }
+static inline HX_REAL HX_TYPED(hx_softplus)(HX_REAL z)
+{
+    return (z > 0 ? z : 0) + hx_log1p(hx_exp(-hx_abs(z)));
+}
 
 /* max(0, a - t) */
 HX_MARGIN_LOSS(hinge, value) { return t < a ? a - t : (t >= a ? 0 : t); }
@@ -57,12 +96,12 @@ HX_MARGIN_LOSS(squared_hinge, slope) { return t < a ? -2 * (a - t) : (t >= a ? 0
 /* With u = a - t: u - b/2 for u >= b, u^2 / (2 b) for 0 < u < b, else 0 */
 HX_MARGIN_LOSS(huberized_hinge, value)
 {
-    const double u = a - t;
-    return u >= b ? u - 0.5 * b : (u > 0 ? u * u * (0.5 / b) : (u <= 0 ? 0 : u));
+    const HX_REAL u = a - t;
+    return u >= b ? u - b / 2 : (u > 0 ? u * u / (2 * b) : (u <= 0 ? 0 : u));
 }
 HX_MARGIN_LOSS(huberized_hinge, slope)
 {
-    const double u = a - t;
+    const HX_REAL u = a - t;
     return u >= b ? -1 : (u > 0 ? -u / b : (u <= 0 ? 0 : u));
 }
 
@@ -77,16 +116,16 @@ HX_MARGIN_LOSS(modified_huber, slope)
 }
 
 /* log(1 + exp(b (a - t))) / b */
-HX_MARGIN_LOSS(softplus_hinge, value) { return hx_softplus(b * (a - t)) / b; }
-HX_MARGIN_LOSS(softplus_hinge, slope) { return -hx_sigmoid(b * (a - t)); }
+HX_MARGIN_LOSS(softplus_hinge, value) { return HX_TYPED(hx_softplus)(b * (a - t)) / b; }
+HX_MARGIN_LOSS(softplus_hinge, slope) { return -HX_TYPED(hx_sigmoid)(b * (a - t)); }
 
 /* max(0, -t) */
 HX_MARGIN_LOSS(perceptron, value) { return t < 0 ? -t : (t >= 0 ? 0 : t); }
 HX_MARGIN_LOSS(perceptron, slope) { return t < 0 ? -1 : (t >= 0 ? 0 : t); }
 
 /* log(1 + exp(-t)) */
-HX_MARGIN_LOSS(logistic, value) { return hx_softplus(-t); }
-HX_MARGIN_LOSS(logistic, slope) { return -hx_sigmoid(-t); }
+HX_MARGIN_LOSS(logistic, value) { return HX_TYPED(hx_softplus)(-t); }
+HX_MARGIN_LOSS(logistic, slope) { return -HX_TYPED(hx_sigmoid)(-t); }
 
 /* exp(-t) */
 HX_MARGIN_LOSS(exponential, value) { return hx_exp(-t); }
@@ -99,13 +138,20 @@ HX_MARGIN_LOSS(squared, slope) { return -2 * (1 - t); }
 /* 4 / (1 + exp(2 t))^2, with s = 1 / (1 + exp(2 t)): 4 s^2 and -16 s^2 (1 - s) */
 HX_MARGIN_LOSS(savage, value)
 {
-    const double s = hx_sigmoid(-2 * t);
+    const HX_REAL s = HX_TYPED(hx_sigmoid)(-2 * t);
     return 4 * s * s;
 }
 HX_MARGIN_LOSS(savage, slope)
 {
-    const double s = hx_sigmoid(-2 * t);
-    return -16 * s * s * hx_sigmoid(2 * t);
+    const HX_REAL s = HX_TYPED(hx_sigmoid)(-2 * t);
+    return -16 * s * s * HX_TYPED(hx_sigmoid)(2 * t);
+}
+
+/* 2 / (1 + exp(b t)), with s = 1 / (1 + exp(b t)): -2 b s (1 - s) */
+HX_MARGIN_LOSS(sigmoid, value) { return 2 * HX_TYPED(hx_sigmoid)(-b * t); }
+HX_MARGIN_LOSS(sigmoid, slope)
+{
+    return -2 * b * HX_TYPED(hx_sigmoid)(-b * t) * HX_TYPED(hx_sigmoid)(b * t);
 }
 
 /* min(1 - a, max(0, 1 - t)), a < 1 */
@@ -115,26 +161,5 @@ HX_MARGIN_LOSS(ramp, slope) { return t <= a ? 0 : (t < 1 ? -1 : (t >= 1 ? 0 : t)
 /* 1 for t <= 0, else 0; its derivative is 0 wherever there is one */
 HX_MARGIN_LOSS(zero_one, value) { return t <= 0 ? 1 : (t > 0 ? 0 : t); }
 HX_MARGIN_LOSS(zero_one, slope) { return t == t ? 0 : t; }
-
-#undef HX_MARGIN_LOSS
-
-/* ---- in the dual of an SVM, where 0 <= alpha_i <= upper, with diagonal / 2 * alpha_i^2 ---------
- *
- * of hinge and squared hinge with margin 1; HX_hinge says which of the two `code` is. */
-
-static inline double hx_svm_loss(int code, double t)
-{
-    return code == HX_hinge ? hx_hinge_value(t, 1, 0) : hx_squared_hinge_value(t, 1, 0);
-}
-
-static inline double hx_svm_dual_upper(int code, double C)
-{
-    return code == HX_hinge ? C : (C > 0 ? HUGE_VAL : 0);
-}
-
-static inline double hx_svm_dual_diagonal(int code, double C)
-{
-    return code == HX_hinge ? 0 : 0.5 / C;
-}
 
 #endif

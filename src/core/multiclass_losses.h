@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  *
  * Multiclass losses: value and derivative of one row of K scores s, given the true class k and the
- * loss's parameters a and b. A loss is a function here and a line of HX_MULTICLASS_LOSSES; its
- * formula and source are told where its class is, in hingex/losses/multiclass.py.
+ * loss's parameters a and b, in single and double precision. A loss is a function here and a line
+ * of HX_MULTICLASS_LOSSES; its formula and source are told where its class is, in
+ * hingex/losses/multiclass.py.
  *
- * s and v (K doubles each) may be written over. g receives the derivatives, unless it is NULL. A
+ * s and v (K numbers each) may be written over. g receives the derivatives, unless it is NULL. A
  * NaN among the scores gives NaN, value and derivatives, and so do infinite ones whose difference is
- * none; of equal scores the first is the highest.
+ * none; of equal scores the first is the highest. Sums are double.
  */
 #ifndef HX_MULTICLASS_LOSSES_H
 #define HX_MULTICLASS_LOSSES_H
@@ -24,12 +25,26 @@
     X(carlini_wagner)                                                                             \
     X(dlr)
 
+/* hx_dlr_row_f32 and so on, by including this file again for each type */
 #define HX_MULTICLASS_LOSS(NAME)                                                                  \
-    static double hx_##NAME##_row(double *restrict s, int64_t K, int64_t k, double a, double b,   \
-                                  double *restrict v, double *restrict g)
+    static double HX_TYPED(hx_##NAME##_row)(HX_REAL *restrict s, int64_t K, int64_t k, HX_REAL a, \
+                                            HX_REAL b, HX_REAL *restrict v, HX_REAL *restrict g)
+#define HX_REAL float
+#define HX_TYPED(NAME) NAME##_f32
+#include "multiclass_losses.h"
+#undef HX_REAL
+#undef HX_TYPED
+#define HX_REAL double
+#define HX_TYPED(NAME) NAME##_f64
+#include "multiclass_losses.h"
+#undef HX_REAL
+#undef HX_TYPED
+#undef HX_MULTICLASS_LOSS
+
+#else /* the losses, in HX_REAL */
 
 /* Sum in an order that vector code can follow. */
-static inline double hx_sum(const double *x, int64_t n)
+static inline double HX_TYPED(hx_sum)(const HX_REAL *x, int64_t n)
 {
     double part[8] = {0};
     int64_t j = 0;
@@ -39,14 +54,14 @@ static inline double hx_sum(const double *x, int64_t n)
     return ((part[0] + part[1]) + (part[2] + part[3])) + ((part[4] + part[5]) + (part[6] + part[7]));
 }
 
-static inline double hx_fill(double *g, int64_t K, double value)
+static inline double HX_TYPED(hx_fill)(HX_REAL *g, int64_t K, HX_REAL value)
 {
     for (int64_t j = 0; g && j < K; j++) g[j] = value;
     return value;
 }
 
 /* The first of the highest scores other than that of class k, -1 if a score is NaN. */
-static inline int64_t hx_rival(const double *s, int64_t K, int64_t k)
+static inline int64_t HX_TYPED(hx_rival)(const HX_REAL *s, int64_t K, int64_t k)
 {
     int64_t best = k == 0;
     int nan = 0;
@@ -60,11 +75,11 @@ static inline int64_t hx_rival(const double *s, int64_t K, int64_t k)
 /* max(0, a + max_{j != k} s_j - s_k) */
 HX_MULTICLASS_LOSS(crammer_singer)
 {
-    const int64_t j = hx_rival(s, K, k);
-    if (j < 0) return hx_fill(g, K, NAN);
-    const double z = a + s[j] - s[k];
-    if (z != z) return hx_fill(g, K, z);
-    hx_fill(g, K, 0);
+    const int64_t j = HX_TYPED(hx_rival)(s, K, k);
+    if (j < 0) return HX_TYPED(hx_fill)(g, K, NAN);
+    const HX_REAL z = a + s[j] - s[k];
+    if (z != z) return HX_TYPED(hx_fill)(g, K, z);
+    HX_TYPED(hx_fill)(g, K, 0);
     if (g && z > 0) g[j] = 1, g[k] = -1;
     return z <= 0 ? 0 : z;
 }
@@ -72,7 +87,7 @@ HX_MULTICLASS_LOSS(crammer_singer)
 /* sum_{j != k} max(0, a + s_j - s_k)^b, b of 1 or 2 */
 HX_MULTICLASS_LOSS(weston_watkins)
 {
-    const double own = s[k] - a;
+    const HX_REAL own = s[k] - a;
     if (b == 1) {
         for (int64_t j = 0; j < K; j++) v[j] = s[j] - own <= 0 ? 0 : s[j] - own;
         if (g)
@@ -83,26 +98,26 @@ HX_MULTICLASS_LOSS(weston_watkins)
             for (int64_t j = 0; j < K; j++) g[j] = s[j] - own <= 0 ? 0 : 2 * (s[j] - own);
     }
     v[k] = own != own ? own : 0;
-    const double total = hx_sum(v, K);
-    if (total != total) return hx_fill(g, K, NAN);
-    if (g) g[k] = 0, g[k] = -hx_sum(g, K);
+    const double total = HX_TYPED(hx_sum)(v, K);
+    if (total != total) return HX_TYPED(hx_fill)(g, K, NAN);
+    if (g) g[k] = 0, g[k] = -HX_TYPED(hx_sum)(g, K);
     return total;
 }
 
 /* sum_{j != k} max(0, 1 / (K - 1) + s_j), of scores less their mean if b */
 HX_MULTICLASS_LOSS(lee_lin_wahba)
 {
-    const double mean = b ? hx_sum(s, K) / K : 0, margin = 1.0 / (K - 1);
-    const double own = s[k];
+    const HX_REAL mean = b ? HX_TYPED(hx_sum)(s, K) / K : 0, margin = (HX_REAL)1 / (K - 1);
+    const HX_REAL own = s[k];
     for (int64_t j = 0; j < K; j++) s[j] = s[j] - mean + margin;
     s[k] = own != own ? own : -HUGE_VAL;
     for (int64_t j = 0; j < K; j++) v[j] = s[j] <= 0 ? 0 : s[j];
-    const double total = hx_sum(v, K);
-    if (total != total) return hx_fill(g, K, NAN);
+    const double total = HX_TYPED(hx_sum)(v, K);
+    if (total != total) return HX_TYPED(hx_fill)(g, K, NAN);
     if (g) {
         for (int64_t j = 0; j < K; j++) g[j] = s[j] > 0;
         if (b) {
-            const double shift = hx_sum(g, K) / K;
+            const HX_REAL shift = HX_TYPED(hx_sum)(g, K) / K;
             for (int64_t j = 0; j < K; j++) g[j] -= shift;
         }
     }
@@ -112,11 +127,11 @@ HX_MULTICLASS_LOSS(lee_lin_wahba)
 /* max(0, 1 + max(0, max_{j != k} s_j) - s_k): the true class takes part in the maximum as 0 */
 HX_MULTICLASS_LOSS(categorical_hinge)
 {
-    const int64_t j = hx_rival(s, K, k);
-    if (j < 0) return hx_fill(g, K, NAN);
-    const double z = 1 + (s[j] > 0 ? s[j] : 0) - s[k];
-    if (z != z) return hx_fill(g, K, z);
-    hx_fill(g, K, 0);
+    const int64_t j = HX_TYPED(hx_rival)(s, K, k);
+    if (j < 0) return HX_TYPED(hx_fill)(g, K, NAN);
+    const HX_REAL z = 1 + (s[j] > 0 ? s[j] : 0) - s[k];
+    if (z != z) return HX_TYPED(hx_fill)(g, K, z);
+    HX_TYPED(hx_fill)(g, K, 0);
     if (g && z > 0) {
         g[k] = -1;
         if (s[j] > 0) g[j] = 1;
@@ -127,16 +142,16 @@ HX_MULTICLASS_LOSS(categorical_hinge)
 /* log sum_j exp(s_j - s_k) */
 HX_MULTICLASS_LOSS(cross_entropy)
 {
-    const int64_t j = hx_rival(s, K, k);
-    if (j < 0) return hx_fill(g, K, NAN);
-    const double own = s[k], gap = s[j] - own, top = gap > 0 ? s[j] : own;
+    const int64_t j = HX_TYPED(hx_rival)(s, K, k);
+    if (j < 0) return HX_TYPED(hx_fill)(g, K, NAN);
+    const HX_REAL own = s[k], gap = s[j] - own, top = gap > 0 ? s[j] : own;
     if (top == HUGE_VAL)    /* the limit: only infinite scores count */
         for (int64_t i = 0; i < K; i++) v[i] = s[i] == top;
     else
         for (int64_t i = 0; i < K; i++) v[i] = hx_exp(s[i] - top);
-    const double mine = v[k];
+    const HX_REAL mine = v[k];
     v[k] = 0;
-    const double others = hx_sum(v, K), total = others + mine;
+    const double others = HX_TYPED(hx_sum)(v, K), total = others + mine;
     if (g) {
         for (int64_t i = 0; i < K; i++) g[i] = v[i] / total;
         g[k] = -others / total;
@@ -148,11 +163,11 @@ HX_MULTICLASS_LOSS(cross_entropy)
 /* max(z, -a) with z = max_{j != k} s_j - s_k if b (an attack that wants class k), else -z */
 HX_MULTICLASS_LOSS(carlini_wagner)
 {
-    const int64_t j = hx_rival(s, K, k);
-    if (j < 0) return hx_fill(g, K, NAN);
-    const double sign = b ? 1 : -1, z = sign * (s[j] - s[k]);
-    if (z != z) return hx_fill(g, K, z);
-    hx_fill(g, K, 0);
+    const int64_t j = HX_TYPED(hx_rival)(s, K, k);
+    if (j < 0) return HX_TYPED(hx_fill)(g, K, NAN);
+    const HX_REAL sign = b ? 1 : -1, z = sign * (s[j] - s[k]);
+    if (z != z) return HX_TYPED(hx_fill)(g, K, z);
+    HX_TYPED(hx_fill)(g, K, 0);
     if (g && z > -a) g[j] = sign, g[k] = -sign;
     return z <= -a ? -a : z;
 }
@@ -160,8 +175,8 @@ HX_MULTICLASS_LOSS(carlini_wagner)
 /* -(s_k - max_{j != k} s_j) / (s_(1) - s_(3)), s_(i) the i-th highest score, K >= 3 */
 HX_MULTICLASS_LOSS(dlr)
 {
-    const int64_t j = hx_rival(s, K, k);
-    if (j < 0) return hx_fill(g, K, NAN);
+    const int64_t j = HX_TYPED(hx_rival)(s, K, k);
+    if (j < 0) return HX_TYPED(hx_fill)(g, K, NAN);
     int64_t top[3] = {-1, -1, -1};
     for (int64_t i = 0; i < K; i++) {
         int64_t in = i;
@@ -173,9 +188,9 @@ HX_MULTICLASS_LOSS(dlr)
                 in = out;
             }
     }
-    const double lead = s[k] - s[j], range = s[top[0]] - s[top[2]], slope = 1 / range;
-    if (!(range > 0) || lead * slope != lead * slope) return hx_fill(g, K, NAN);
-    hx_fill(g, K, 0);
+    const HX_REAL lead = s[k] - s[j], range = s[top[0]] - s[top[2]], slope = 1 / range;
+    if (!(range > 0) || lead * slope != lead * slope) return HX_TYPED(hx_fill)(g, K, NAN);
+    HX_TYPED(hx_fill)(g, K, 0);
     if (g) {
         g[k] -= slope, g[j] += slope;
         g[top[0]] += lead * slope * slope, g[top[2]] -= lead * slope * slope;
@@ -183,5 +198,4 @@ HX_MULTICLASS_LOSS(dlr)
     return -lead / range;
 }
 
-#undef HX_MULTICLASS_LOSS
 #endif

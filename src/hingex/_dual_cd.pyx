@@ -45,8 +45,8 @@ alike, and each epoch's rise of the dual is held against what its steps promised
 half of that, the epoch is undone, and rows are visited one after the other from then on. The bits
 depend on the number of parts, not on that of the threads: where these do not run at the same time,
 on a busy machine, one of them does all the parts. With short rows there is not enough to share out:
-two threads are 1.7 times as fast as one with 440 nonzeros in a row, 1.25 times with 150, and no
-faster with 40.
+two threads are 1.4 to 1.9 times as fast as one with 440 nonzeros in a row, 1.2 to 1.4 times with
+150, and no faster with 40.
 
 Coordinate descent is slow to the last digits, where only the duals inside their bounds still move.
 For small problems `solve_free` solves for these at once, as linear equations.

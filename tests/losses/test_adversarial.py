@@ -32,8 +32,9 @@ def test_formulas(dtype, shape):
     if not shape:
         real = np.array(real, dtype)
     lost, other = np.maximum(0, 1 - real.astype(float)), np.maximum(0, 1 + fake.astype(float))
-    assert_allclose(D.value(real, fake), lost.mean() + other.mean(), rtol=1e-14)
-    assert_allclose(D.value(real, fake, reduction="sum"), lost.sum() + other.sum(), rtol=1e-14)
+    exact = 1e-14 if dtype == np.float64 else 1e-7
+    assert_allclose(D.value(real, fake), lost.mean() + other.mean(), rtol=exact)
+    assert_allclose(D.value(real, fake, reduction="sum"), lost.sum() + other.sum(), rtol=exact)
     each = D.value(real, fake, reduction="none")
     slopes = D.gradient(real, fake, reduction="none")
     truth = lost, other, -1.0 * (real < 1), 1.0 * (fake > -1)
