@@ -3,8 +3,12 @@
 
 from .adversarial import *  # noqa: F403
 from .adversarial import __all__ as _adversarial
+from .embedding import *  # noqa: F403
+from .embedding import __all__ as _embedding
 from .margin import *  # noqa: F403
 from .margin import __all__ as _margin
+from .mining import *  # noqa: F403
+from .mining import __all__ as _mining
 from .multiclass import *  # noqa: F403
 from .multiclass import __all__ as _multiclass
 from .ranking import *  # noqa: F403
@@ -14,4 +18,6 @@ from .structured import __all__ as _structured
 from .theory import *  # noqa: F403
 from .theory import __all__ as _theory
 
-__all__ = [*_margin, *_multiclass, *_adversarial, *_ranking, *_structured, *_theory]  # noqa: PLE0604
+__all__ = [  # noqa: PLE0604
+    *_margin, *_multiclass, *_adversarial, *_embedding, *_mining, *_ranking, *_structured, *_theory
+]
