@@ -11,6 +11,8 @@ from .mining import *  # noqa: F403
 from .mining import __all__ as _mining
 from .multiclass import *  # noqa: F403
 from .multiclass import __all__ as _multiclass
+from .multilabel import *  # noqa: F403
+from .multilabel import __all__ as _multilabel
 from .ranking import *  # noqa: F403
 from .ranking import __all__ as _ranking
 from .structured import *  # noqa: F403
@@ -19,5 +21,6 @@ from .theory import *  # noqa: F403
 from .theory import __all__ as _theory
 
 __all__ = [  # noqa: PLE0604
-    *_margin, *_multiclass, *_adversarial, *_embedding, *_mining, *_ranking, *_structured, *_theory
+    *_margin, *_multiclass, *_multilabel, *_adversarial, *_embedding, *_mining, *_ranking,
+    *_structured, *_theory,
 ]
