@@ -551,19 +551,16 @@ class _BatchLoss(Loss):
         (x,) = _rows(embeddings=embeddings)
         groups = codes(labels, len(x), type(self).__name__)
         dtype = x.dtype
-        # Distances are those of differences, which centring leaves; products gain digits by it.
         x = x.astype(np.float64)
         if not np.isfinite(x).all():
             return np.nan, np.full(x.shape, np.nan, dtype)
-        if len(x):
-            x -= x.mean(axis=0)
         with np.errstate(invalid="ignore", over="ignore", under="ignore"):
             value, g = self._of(x, groups, reduction == "mean", gradient)
         return value, None if g is None else g.astype(dtype, copy=False)
 
     def _of(self, x: np.ndarray, groups: np.ndarray, mean: bool, gradient: bool
             ) -> tuple[float, Any]:
-        """Value and derivatives for centred embeddings."""
+        """Value and derivatives for finite embeddings."""
         raise NotImplementedError
 
 
@@ -756,7 +753,8 @@ def _from_distances(x: np.ndarray, distance: np.ndarray, weight: np.ndarray, squ
         pull *= 2
     else:
         pull = np.divide(pull, distance, out=np.zeros(pull.shape), where=distance > 0)
-    return pull.sum(axis=1)[:, None] * x - pull @ x
+    centred = x - x.mean(axis=0) if len(x) else x  # the same differences, with more digits left
+    return pull.sum(axis=1)[:, None] * centred - pull @ centred
 
 
 def _rows(**given: Any) -> list[np.ndarray]:

@@ -7,7 +7,7 @@ import time
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 
@@ -355,6 +355,7 @@ def test_batches(loss, reduction):
 
 @given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 2)), min_size=3, max_size=8),
        st.sampled_from([0.0, 1.0, 2.0, -1.0]), st.booleans())
+@example([(0, 0), (0, 0), (0, 0), (1, 0), (2, 1)], 0.0, False)  # just at the margin
 def test_batch_all_with_ties_and_equal_points(items, margin, squared):
     x = np.array([[float(v), 0.0] for v, _ in items])
     labels = [g for _, g in items]
