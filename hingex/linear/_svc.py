@@ -14,7 +14,7 @@ from .._core import kernels
 from .._estimator import Classifier
 from .._result import Fit, warn
 from .._threads import n_parts, n_threads
-from ..solvers import solve_linear
+from ..solvers import SCHEMES, SOLVERS, check_solver, solve_linear
 from ..stop import Monitor
 
 _WITH_DUALS = ("dual_coef_", "support_", "support_kind_")
@@ -38,6 +38,10 @@ class LinearSVC(Classifier):
     loss : {"squared_hinge", "hinge"}, default "squared_hinge"
     C : float, default 1.0
         Weight of the loss against the penalty; positive and finite.
+    multi_class : {"ovr", "crammer_singer", "weston_watkins", "lee_lin_wahba"}, default "ovr"
+        With more than two classes: a problem for each class against the rest, or one for all.
+    solver : {"auto", "dual_cd", "interior_point", "newton", "multiclass_dual"}, default "auto"
+        "auto" takes the one that suits the data, and another when the first is too slow.
     tol : float, default 1e-3
         Relative duality gap to reach, for every class.
     fit_intercept : bool, default True
@@ -131,6 +135,8 @@ class LinearSVC(Classifier):
         loss: str = "squared_hinge",
         *,
         C: float = 1.0,
+        multi_class: str = "ovr",
+        solver: str = "auto",
         tol: float = 1e-3,
         fit_intercept: bool = True,
         intercept: str = "unregularized",
@@ -147,6 +153,8 @@ class LinearSVC(Classifier):
     ) -> None:
         self.loss = loss
         self.C = C
+        self.multi_class = multi_class
+        self.solver = solver
         self.tol = tol
         self.fit_intercept = fit_intercept
         self.intercept = intercept
@@ -186,6 +194,9 @@ class LinearSVC(Classifier):
         owner = type(self).__name__
         loss = check.choice("loss", self.loss, ("squared_hinge", "hinge"))
         C = check.positive_float("C", self.C)
+        scheme = check.choice("multi_class", self.multi_class, SCHEMES)
+        solver = check.choice("solver", self.solver, ("auto", *SOLVERS))
+        check_solver(solver, loss, scheme)
         tol = check.positive_float("tol", self.tol)
         kind = check.choice("intercept", self.intercept, ("unregularized", "regularized"))
         if not check.boolean("fit_intercept", self.fit_intercept):
@@ -209,7 +220,7 @@ class LinearSVC(Classifier):
         classes, codes = check.encode_labels(y, rows.n, owner)
         cost = check.row_weights(C, self.class_weight, sample_weight, classes, codes, rows.n)
         check.check_feature_names(self, X, reset=True)
-        fit, solver, reason = solve_linear(
+        fit, chosen, reason = solve_linear(
             rows,
             codes,
             len(classes),
@@ -225,6 +236,8 @@ class LinearSVC(Classifier):
             parts=n_parts(self.n_jobs),
             seed=seed,
             monitor=Monitor(callback, verbose, tol, max_time, owner),
+            solver=solver,
+            scheme=scheme,
             start=self._warm_point(rows.n, classes) if warm else None,
         )
 
@@ -238,7 +251,7 @@ class LinearSVC(Classifier):
             squares = np.einsum("kd,kd->k", fit.coef, fit.coef)
         norms = np.sqrt(squares).tolist()
         self.margin_width_ = np.array([2 / norm if norm else np.inf for norm in norms])
-        self.solver_, self.solver_reason_ = solver, reason
+        self.solver_, self.solver_reason_ = chosen, reason
         self._last_fit = (fit.dual, fit.intercept) if warm else None
         for name in _WITH_DUALS:
             self.__dict__.pop(name, None)

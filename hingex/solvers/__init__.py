@@ -2,23 +2,41 @@
 """The functional layer: one file per solver, from a view of the data to a `Fit`.
 
 `solve_linear` chooses among the solvers of linear SVMs, which all have the signature of
-`dual_cd.solve`: coordinate descent for sparse and high-dimensional data, second-order solvers
-where the rows outnumber the features and a d x d matrix is cheap. Whether coordinate descent
-converges cannot be told from the shape of the data, so elsewhere it is tried first, and when its
-gap falls too slowly, and a d x d matrix can be had, a second-order solver starts from where it
-came to. Should that stall in turn, coordinate descent goes on from its duals.
+`dual_cd.solve`; `SOLVERS` says which loss and which multiclass scheme each is for. Joint
+multiclass problems have one solver. Two classes, and one-vs-rest, have coordinate descent for
+sparse and high-dimensional data, second-order solvers where the rows outnumber the features and a
+d x d matrix is cheap. Whether coordinate descent converges cannot be told from the shape of the
+data, so elsewhere it is tried first, and when its gap falls too slowly, and a d x d matrix can be
+had, a second-order solver starts from where it came to. Should that stall in turn, coordinate
+descent goes on from its duals.
 """
 
 from __future__ import annotations
 
 from functools import cache
 from importlib import import_module
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from .._result import Fit
 
+
+class Suits(NamedTuple):
+    """What a solver of linear SVMs is for."""
+
+    losses: tuple[str, ...]
+    schemes: tuple[str, ...]  # values of multi_class; all solvers know two classes
+
+
+JOINT = ("crammer_singer", "weston_watkins", "lee_lin_wahba")
+SCHEMES = ("ovr", *JOINT)
+SOLVERS = {
+    "dual_cd": Suits(("hinge", "squared_hinge"), ("ovr",)),
+    "interior_point": Suits(("hinge",), ("ovr",)),
+    "newton": Suits(("squared_hinge",), ("ovr",)),
+    "multiclass_dual": Suits(("hinge", "squared_hinge"), JOINT),
+}
 SECOND_ORDER = {"hinge": "interior_point", "squared_hinge": "newton"}
 LARGEST = 1000  # features up to which Newton's method may be the first choice
 ROWS_PER_FEATURE = 2  # rows a feature must have for it
@@ -30,6 +48,25 @@ INTERIOR_STEPS = 20
 FEWEST_FOR_TWO = 200  # with a smaller max_iter no second solver is tried
 EPOCHS_PER_PASS = 12  # epochs in the time of a pass over X, once shrinking has set in
 ROUNDING = 1e-9  # a gap at which a second-order solver stalls by rounding: nothing gets further
+
+
+def check_solver(solver: str, loss: str, scheme: str) -> None:
+    """Raise ValueError unless `solver`, a name in SOLVERS or "auto", is for this problem."""
+    if solver == "auto":
+        return
+    suits = SOLVERS[solver]
+    if loss in suits.losses and scheme in suits.schemes:
+        return
+    able = [name for name, s in SOLVERS.items() if loss in s.losses and scheme in s.schemes]
+    raise ValueError(
+        f"solver={solver!r} is not for loss={loss!r} with multi_class={scheme!r}: it is for "
+        f"loss {_either(suits.losses)} with multi_class {_either(suits.schemes)}; this problem "
+        f"is solved by solver {_either(('auto', *able))}"
+    )
+
+
+def _either(names: tuple[str, ...]) -> str:
+    return " or ".join(map(repr, names))
 
 
 def choose_linear(rows: Any, loss: str) -> tuple[str, str]:
@@ -52,16 +89,27 @@ def solve_linear(
     loss: str,
     max_iter: int,
     max_time: float | None,
+    solver: str = "auto",
+    scheme: str = "ovr",
     parts: int = 1,
     **options: Any,
 ) -> tuple[Fit, str, str]:
-    """Solve with the solver that suits the data; returns (fit, name, reason).
+    """Solve with the solver that suits the data, or the one named; returns (fit, name, reason).
 
     `parts` is for coordinate descent alone.
     """
+    check_solver(solver, loss, scheme)
+    if scheme != "ovr":
+        fit = _module("multiclass_dual").solve(
+            rows, codes, n_classes, scheme=scheme, loss=loss, max_iter=max_iter,
+            max_time=max_time, **options,
+        )  # fmt: skip
+        return fit, "multiclass_dual", f"{scheme}: one problem for all classes"
     name, reason = choose_linear(rows, loss)
+    if solver != "auto":
+        name, reason = solver, "as asked for"
     trial: dict[str, Any] = {}
-    two = name == "dual_cd" and rows.d <= WIDEST and max_iter >= FEWEST_FOR_TWO
+    two = solver == "auto" and name == "dual_cd" and rows.d <= WIDEST and max_iter >= FEWEST_FOR_TWO
     if two:
         steps = INTERIOR_STEPS if loss == "hinge" else NEWTON_STEPS
         passes = steps * _step_work(rows) / (rows.nnz + 16 * rows.n)
@@ -88,7 +136,8 @@ def solve_linear(
         left = max(max_iter - fit.n_iter, max_iter // 2)
         fit = solve(name, max_iter=left, max_time=max_time, first=fit)
     time = None if max_time is None else max_time - fit.seconds
-    if fit.status == "stalled" and fit.gap.max() > ROUNDING and (time is None or time > 0):
+    stalled = fit.status == "stalled" and fit.gap.max() > ROUNDING
+    if solver == "auto" and stalled and (time is None or time > 0):
         reason += f"; {name} stalled at {fit.gap.max():.1e} after {fit.n_iter} epochs and steps"
         options["monitor"].go_on(fit.n_iter, fit.seconds)
         start = fit.dual, fit.intercept
