@@ -324,7 +324,13 @@ def _searched_conjugate(loss: MarginLoss, u: np.ndarray) -> np.ndarray:
 
 
 def _searched_bayes_score(loss: MarginLoss, eta: np.ndarray) -> np.ndarray:
-    return _first(lambda f: eta * loss.slope(f) >= (1 - eta) * loss.slope(-f), eta.shape, 0.0)
+    def ascends(f: np.ndarray) -> np.ndarray:
+        other = np.where(eta == 1, 0.0, (1 - eta) * loss.slope(-f))  # not 0 * inf
+        return eta * loss.slope(f) >= other
+
+    found = _first(ascends, eta.shape, 0.0)
+    falls = not loss.has_sparse_dual and bool(loss.slope(1e300) <= 0)  # for ever, if below rounding
+    return np.where((eta == 1) & falls, np.inf, found)
 
 
 def _in_range(name: str, value: Any, lo: float, hi: float) -> np.ndarray:
@@ -572,11 +578,15 @@ class SoftplusHinge(MarginLoss):
         return self.margin * u - _entropy(-u) / self.beta
 
     def _bayes_score(self, eta: np.ndarray) -> np.ndarray:
-        # The root of (1 - eta) x^2 - (2 eta - 1) M x - eta, x = exp(beta f), M = exp(beta margin);
-        # divided by M, as M may be infinite.
-        theta, small = 2 * eta - 1, np.exp(-self.beta * self.margin)
-        root = theta + np.hypot(theta, 2 * np.sqrt(eta * (1 - eta)) * small)
-        return self.margin + np.log(root / (2 * (1 - eta))) / self.beta
+        # The root of (1 - eta) x^2 - (2 eta - 1) M x - eta, x = exp(beta f), M = exp(beta margin):
+        # M (theta + sqrt(theta^2 + exp(2 p))) / (2 (1 - eta)), where exp(p) may be 0 or infinite.
+        theta = 2 * eta - 1
+        p = np.log(2 * np.sqrt(eta * (1 - eta))) - self.beta * self.margin
+        scale = np.maximum(p, 0.0)
+        part = theta * np.exp(-scale)
+        root = scale + np.log(part + np.hypot(part, np.exp(p - scale)))
+        return np.where(theta == 0, 0.0,
+                        self.margin + (root - np.log(2 * (1 - eta))) / self.beta)
 
 
 softplus_hinge_loss = as_function(SoftplusHinge, "softplus_hinge_loss")

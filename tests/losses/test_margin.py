@@ -455,6 +455,32 @@ def test_subgradient_of_smallest_norm_of_mixtures():
         (hl.ZeroOne() + hl.Hinge()).subdifferential([1], [0.0])
 
 
+def test_bayes_score_of_mixtures_with_certain_labels():
+    """The derivative at -f, which counts for nothing, may be infinite."""
+    assert_allclose((1e6 * hl.SquaredHinge()).bayes_score([0.0, 1.0]), [-1, 1], rtol=1e-9)
+    f = (hl.Exponential() + hl.Squared()).bayes_score(1.0)
+    assert_allclose(np.exp(-f), 2 * (f - 1), rtol=1e-9)  # phi'(f) = 0
+    assert (hl.Exponential() + hl.Logistic()).bayes_score(1.0) == np.inf
+    assert_array_equal((0.1 * hl.Logistic() + hl.Hinge()).bayes_score([0, 1]), [-np.inf, np.inf])
+    assert (2 * hl.Hinge()).bayes_score(1.0) == pytest.approx(1)
+
+
+@pytest.mark.parametrize("margin", [-2.0, -0.5, 0.0, 1.0, 3.0])
+@pytest.mark.parametrize("beta", [0.1, 3.0, 1000.0, 1e5])
+def test_bayes_score_of_softplus(beta, margin):
+    """exp(beta margin) may be 0 or infinite."""
+    loss, eta = hl.SoftplusHinge(beta, margin), np.array([0.5, 0.5 + 1e-9, 0.6, 0.99, 1 - 1e-9])
+    f = loss.bayes_score(eta)
+    assert f[0] == 0
+    assert (np.diff(f) > 0).all()
+    risk = loss.conditional_risk(eta)
+    for near in (-1, -0.1, -1e-3, 0, 1e-3, 0.1, 1):
+        assert (risk <= eta * loss.phi(f + near) + (1 - eta) * loss.phi(-f - near) + 1e-14).all()
+    assert_allclose(risk[0], loss.phi(0.0))
+    assert loss.bayes_score(1.0) == np.inf
+    assert loss.conditional_risk(1.0) == 0
+
+
 def test_theory_of_mixtures_that_are_not_convex_is_not_known():
     odd = hl.Logistic() + hl.Ramp()
     for call in (odd.bayes_score, odd.conditional_risk, odd.psi, odd.conjugate):
