@@ -9,15 +9,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import suppress
+from math import isnan
 from typing import Any, NoReturn
 
 import numpy as np
 
+from ._core import kernels
 from ._validate import _numbers, _show, _some, choice, is_sparse
 
 REDUCTIONS = ("mean", "sum", "none")
 F32, F64 = np.dtype(np.float32), np.dtype(np.float64)
 SIGNED = "fdbhilq"  # dtype characters of labels that kernels read
+
+_losses = kernels("losses")
 
 
 def scores(f: Any, name: str = "f") -> np.ndarray:
@@ -28,7 +32,15 @@ def scores(f: Any, name: str = "f") -> np.ndarray:
     if is_sparse(f):
         raise TypeError(f"{name} is a sparse matrix; losses take dense scores: "
                         f"{name}.toarray()")
+    refuse_mask(f, name)
     return _numbers(np.asarray(f), name)
+
+
+def refuse_mask(array: Any, name: str) -> None:
+    """Raise ValueError if elements are masked: what is behind the mask would be taken for data."""
+    if isinstance(array, np.ma.MaskedArray) and np.ma.is_masked(array):
+        raise ValueError(f"{name} is a masked array with masked values: fill them with "
+                         f"{name}.filled(...) or leave them out")
 
 
 def reduced(reduction: Any) -> None:
@@ -38,16 +50,22 @@ def reduced(reduction: Any) -> None:
 
 def weights(sample_weight: Any, shape: tuple[int, ...], name: str = "sample_weight") -> np.ndarray:
     """`sample_weight` as float32 or float64, finite and not negative, of this shape."""
-    w = scores(sample_weight, name)
+    w = sample_weight
+    if type(w) is not np.ndarray or (w.dtype is not F32 and w.dtype is not F64):
+        w = scores(w, name)
     if w.shape != shape:
         raise ValueError(f"{name}.shape == {w.shape}, expected {shape}: a weight for each value of "
                          "the loss")
-    bad = ~((w >= 0) & (w < np.inf))
-    if bad.any():
-        at = _position(bad)
+    if isnan(_sum(w)):
+        at = _position(~((w >= 0) & (w < np.inf)))
         raise ValueError(f"{name}{_index(at)} is {_show(w[at])}; weights must be finite and not "
                          "negative")
     return w
+
+
+def _sum(w: np.ndarray) -> float:
+    """The sum of weights, in double precision; NaN if one is not finite, or negative."""
+    return _losses.sum_of_weights(w if w.ndim <= 2 else w.reshape(-1))
 
 
 def mean_scale(size: int, w: np.ndarray | None, of: str = "f", name: str = "sample_weight"
@@ -57,10 +75,13 @@ def mean_scale(size: int, w: np.ndarray | None, of: str = "f", name: str = "samp
         raise ValueError(f'the mean of no values: {of} is empty; use reduction="sum" or "none"')
     if w is None:
         return 1 / size
-    total = float(np.sum(w.reshape(-1), dtype=np.float64))
+    total = _sum(w)
     if not total > 0:
         raise ValueError(f'the weighted mean is undefined: {name} is zero everywhere; use '
                          'reduction="sum" or "none"')
+    if not 1e-307 < total < np.inf:
+        raise ValueError(f"the weighted mean is beyond double precision: the sum of {name} is "
+                         f"{total:g}; scale the weights")
     return 1 / total
 
 
@@ -96,6 +117,7 @@ def _signed(y: Any) -> np.ndarray:
     """Labels as an array of a type in SIGNED; what cannot be -1 and +1 is refused."""
     if is_sparse(y):
         raise TypeError("y is a sparse matrix; losses take dense labels: use y.toarray()")
+    refuse_mask(y, "y")
     array = np.asarray(y)
     kind = array.dtype.kind
     if kind not in "iuf":
@@ -116,7 +138,8 @@ def _signed(y: Any) -> np.ndarray:
 
 def _as_signs(y: Any, labels: Any) -> np.ndarray:
     """-1 where y is labels[0], +1 where it is labels[1]."""
-    if isinstance(labels, str | bytes) or not hasattr(labels, "__len__") or len(labels) != 2:
+    if not (isinstance(labels, Sequence | np.ndarray) and not isinstance(labels, str | bytes)
+            and len(labels) == 2 and np.ndim(labels) <= 1):  # fmt: skip
         raise ValueError("labels must be a pair (negative label, positive label); got "
                          f"{_show(labels)}")
     negative, positive = labels
@@ -155,8 +178,12 @@ def refuse_signs(y: np.ndarray) -> NoReturn:
 
 def class_indices(y: Any, n: int, K: int) -> np.ndarray:
     """`y` as class indices of a native integer type, shape (n,); their range is for the kernel."""
+    if (type(y) is np.ndarray and y.dtype.char in "bhilq" and y.dtype.isnative
+            and y.shape == (n,)):  # fmt: skip
+        return y
     if is_sparse(y):
         raise TypeError("y is a sparse matrix; losses take an array of class indices")
+    refuse_mask(y, "y")
     array = np.asarray(y)
     if array.shape != (n,):
         raise ValueError(f"y.shape == {array.shape}, expected ({n},): one class index per row of "
@@ -172,8 +199,13 @@ def class_indices(y: Any, n: int, K: int) -> np.ndarray:
             return np.clip(array, -1, 2**53).astype(np.int64)
     if array.size == 0:
         return np.empty(0, np.int64)
+    if kind == "O":
+        odd = [not isinstance(v, int | np.integer) or isinstance(v, bool) for v in array]
+        if not any(odd):
+            return np.array([min(max(v, -1), 2**62) for v in array], np.int64)
     if kind not in "iu":
-        raise ValueError(f"y holds {_show(array.reshape(-1)[0])}; multiclass losses take class "
+        first = array[odd.index(True) if kind == "O" else 0]
+        raise ValueError(f"y holds {_show(first)}; multiclass losses take class "
                          f"indices 0..{K - 1}: codes of labels are what "
                          "np.unique(labels, return_inverse=True)[1] returns")
     if array.dtype.char in "bhilq":
@@ -190,7 +222,9 @@ def refuse_class(y: np.ndarray, K: int) -> NoReturn:
 
 def score_rows(s: Any, least: int = 2) -> np.ndarray:
     """Scores of shape (n, K) with K >= least, as float32 or float64."""
-    array = scores(s, "scores")
+    array = s
+    if type(s) is not np.ndarray or (s.dtype is not F32 and s.dtype is not F64):
+        array = scores(s, "scores")
     if array.ndim != 2 or array.shape[1] < least:
         raise ValueError(f"scores.shape == {array.shape}, expected (n, K): a row of K >= {least} "
                          "class scores for each sample")

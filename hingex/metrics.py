@@ -78,12 +78,14 @@ def hinge_loss(y_true: Any, pred_decision: Any, *, labels: Any = None, sample_we
     if labels is None:
         classes, codes = np.unique(y, return_inverse=True)
     else:
-        classes, codes = _codes(y, np.unique(np.asarray(labels)))
+        classes, codes = np.unique(_label_set(labels)), None
     K = len(classes)
     if K < 2:
         source = "y_true" if labels is None else "labels"
         raise ValueError(f"{K} distinct label(s) in {source}; hinge_loss needs at least 2: pass "
                          "all of them as labels")
+    if codes is None:
+        codes = _codes(y, classes)
     if s.shape != (len(y),) + (K,) * (K > 2):
         expected = f"({len(y)},)" if K == 2 else f"({len(y)}, {K})"
         fix = ": pass all labels if y_true does not have them" if s.ndim == 2 else ""
@@ -96,7 +98,16 @@ def hinge_loss(y_true: Any, pred_decision: Any, *, labels: Any = None, sample_we
     return CrammerSinger().value(codes, s, sample_weight=sample_weight, reduction=reduction)
 
 
-def _codes(y: np.ndarray, classes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _label_set(labels: Any) -> np.ndarray:
+    """`labels` as an array of labels, in any order."""
+    try:
+        return check.label_array(labels, len(labels), "hinge_loss")
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"labels must be a list of labels of one kind; got {check._show(labels)} "
+                         f"({error})") from None
+
+
+def _codes(y: np.ndarray, classes: np.ndarray) -> np.ndarray:
     """Indices of y in the sorted classes, which have to hold all of it."""
     try:
         codes = np.minimum(np.searchsorted(classes, y), len(classes) - 1)
@@ -107,4 +118,4 @@ def _codes(y: np.ndarray, classes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         at = int(np.argmax(unknown))
         raise ValueError(f"y_true[{at}] is {check._show(y[at])}, which is not among labels: "
                          f"{check._some(list(classes))}")
-    return classes, codes
+    return codes

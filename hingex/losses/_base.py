@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from math import isfinite
 from typing import Any
 
@@ -39,6 +39,7 @@ class Loss:
     smoothness: Any = np.inf
 
     _family: type[Loss]  # the class whose subclasses may be added to each other
+    __array_ufunc__ = None  # np.float64(0.5) * loss is for __rmul__
 
     def value(self, *args: Any, **options: Any) -> Any:
         raise NotImplementedError
@@ -53,6 +54,11 @@ class Loss:
         """The same as `value`."""
         return self.value(*args, **options)
 
+    def __getstate__(self) -> dict[str, Any]:
+        """The parameters, without what is derived from them: compiled objects have no pickles."""
+        return {name: value for name, value in vars(self).items()
+                if not isinstance(getattr(type(self), name, None), cached_property)}
+
     def _parts(self) -> list[tuple[float, Loss]]:
         """The weighted sum that this loss is."""
         return [(1.0, self)]
@@ -63,11 +69,12 @@ class Loss:
         return Mixture(parts)
 
     def __mul__(self, factor: Any) -> Loss:
-        if isinstance(factor, bool) or not isinstance(factor, int | float | np.number):
+        if not is_real(factor):
             return NotImplemented
-        if not isfinite(factor):
-            raise ValueError(f"the factor of a loss must be finite; got {factor}")
-        return self._family._mixture([(float(factor) * c, part) for c, part in self._parts()])
+        parts = [(as_float(factor) * c, part) for c, part in self._parts()]
+        if not all(isfinite(c) for c, _ in parts):
+            raise ValueError(f"the factor of a loss must be finite; got {factor!r} times {self}")
+        return self._family._mixture(parts)
 
     __rmul__ = __mul__
 
@@ -80,12 +87,26 @@ class Loss:
         return self._family._mixture(self._parts() + other._parts())
 
 
+def is_real(value: Any) -> bool:
+    """Whether this is a real number; no bool."""
+    return isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool)
+
+
+def as_float(number: Any) -> float:
+    """A real number as Python's float, infinite if it is beyond."""
+    try:
+        return float(number)
+    except OverflowError:
+        return float("inf") if number > 0 else -float("inf")
+
+
 class Mixture(Loss):
     """The weighted sum of losses of one family, as ``0.9 * CrammerSinger() + 0.1 * CrossEntropy()``
     makes it.
 
     Convex if the parts are and no weight is negative. `lipschitz` and `smoothness` are upper
-    bounds: sums of the parts' own.
+    bounds: sums of the parts' own. A part with weight 0 beside others counts for nothing, infinite
+    or not.
     """
 
     def __init__(self, parts: list[tuple[float, Loss]]) -> None:
@@ -94,6 +115,15 @@ class Mixture(Loss):
 
     def _parts(self) -> list[tuple[float, Loss]]:
         return list(self.parts)
+
+    @property
+    def _counting(self) -> list[tuple[float, Any]]:
+        """The parts with a weight."""
+        return [(c, part) for c, part in self.parts if c != 0]
+
+    @property
+    def _computed(self) -> list[tuple[float, Any]]:
+        return self._counting or [self.parts[0]]
 
     def __repr__(self) -> str:
         return " + ".join(f"{c:g}*{part}" for c, part in self.parts)
@@ -106,23 +136,23 @@ class Mixture(Loss):
 
     @property
     def is_convex(self) -> bool:  # type: ignore[override]
-        return all(part.is_convex and c >= 0 for c, part in self.parts)
+        return all(part.is_convex and c >= 0 for c, part in self._counting)
 
     @property
     def is_differentiable(self) -> bool:  # type: ignore[override]
-        return all(part.is_differentiable for c, part in self.parts if c != 0)
+        return all(part.is_differentiable for _, part in self._counting)
 
     @property
     def lipschitz(self) -> float:  # type: ignore[override]
-        return float(sum(abs(c) * part.lipschitz for c, part in self.parts if c != 0))
+        return float(sum(abs(c) * part.lipschitz for c, part in self._counting))
 
     @property
     def smoothness(self) -> float:  # type: ignore[override]
-        return float(sum(abs(c) * part.smoothness for c, part in self.parts if c != 0))
+        return float(sum(abs(c) * part.smoothness for c, part in self._counting))
 
     def value(self, *args: Any, **options: Any) -> Any:
         """Sum of the parts' values."""
-        return _sum([_times(c, part.value(*args, **options)) for c, part in self.parts])
+        return _sum([_times(c, part.value(*args, **options)) for c, part in self._computed])
 
     def gradient(self, *args: Any, **options: Any) -> Any:
         """Sum of the parts' derivatives."""
@@ -130,8 +160,8 @@ class Mixture(Loss):
 
     def value_and_gradient(self, *args: Any, **options: Any) -> Any:
         """Both sums, from one pass for each part."""
-        both = [part.value_and_gradient(*args, **options) for _, part in self.parts]
-        factors = [c for c, _ in self.parts]
+        both = [part.value_and_gradient(*args, **options) for _, part in self._computed]
+        factors = [c for c, _ in self._computed]
         return tuple(_sum([_times(c, pair[i]) for c, pair in zip(factors, both, strict=True)])
                      for i in (0, 1))
 
@@ -150,7 +180,7 @@ def _sum(terms: list[Any]) -> Any:
     return sum(terms[1:], start=terms[0])
 
 
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=256, typed=True)  # True is no 1.0: it is to be refused whatever came before
 def _made(cls: Any, **parameters: Any) -> Any:
     return cls(**parameters)
 
@@ -164,8 +194,11 @@ def as_function(cls: type[Loss], name: str) -> Callable[..., Any]:
     cut = next((i for i, p in enumerate(given) if p.kind is p.KEYWORD_ONLY), len(given))
 
     made: Any = _made
+    plain: Any = cls() if all(p.default is not p.empty for p in own) else None
 
     def function(*args: Any, **options: Any) -> Any:
+        if plain is not None and names.isdisjoint(options):
+            return plain.value(*args, **options)
         parameters = {key: options.pop(key) for key in names & options.keys()}
         try:
             loss = made(cls, **parameters)

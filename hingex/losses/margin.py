@@ -19,7 +19,7 @@ from .. import _scores as gate
 from .. import _validate as check
 from .._core import kernels
 from .._threads import n_threads
-from ._base import Loss, Mixture, as_function
+from ._base import Loss, Mixture, as_float, as_function, is_real
 
 __all__ = [  # all that is public here
     "MarginLoss", "Hinge", "hinge_loss", "SquaredHinge", "squared_hinge_loss", "HuberizedHinge",
@@ -78,7 +78,9 @@ class MarginLoss(Loss):
         return _searched_conjugate(self, u)
 
     def _bayes_score(self, eta: np.ndarray) -> np.ndarray:
-        """`bayes_score` for eta of 0.5..1; by default it is searched for (convex losses)."""
+        """`bayes_score` for eta of 0.5..1; by default it is searched for, if phi is convex."""
+        if not self.is_convex:
+            raise ValueError(f"{self} is not convex: its Bayes score is not known")
         return _searched_bayes_score(self, eta)
 
     # ---- values and derivatives ---------------------------------------------------------------
@@ -172,11 +174,12 @@ class MarginLoss(Loss):
         """
         slope = self.gradient(y, f, reduction="none", labels=labels)
         y, f, *_, shape = gate.margins(y, f, labels, None, "none")
-        y, f = y.reshape(shape), f.reshape(shape)
+        t = y.reshape(shape).astype(f.dtype) * f.reshape(shape)
+        y = np.sign(y.reshape(shape)).astype(f.dtype)
         lo, hi = np.array(slope), np.array(slope)
         for kink, sides in self.kinks.items():
-            at = y * f == kink
-            ends = y[at] * sides[0], y[at] * sides[1]
+            at = t == t.dtype.type(kink)  # as the kernels see it
+            ends = y[at] * sides[0] + 0, y[at] * sides[1] + 0  # no -0
             lo[at], hi[at] = np.minimum(*ends), np.maximum(*ends)
         return lo[()], hi[()]
 
@@ -208,6 +211,11 @@ class MarginLoss(Loss):
         Where several do, the one nearest to zero; infinite if the infimum is only approached.
         bayes_score(1 - eta) = -bayes_score(eta). Its sign is that of 2 eta - 1 if the loss is
         classification-calibrated.
+
+        Raises
+        ------
+        ValueError
+            For an `eta` that is not in 0..1, or mixtures that are not convex.
         """
         eta = _in_range("eta", eta, 0, 1)
         likely = np.maximum(eta, 1 - eta)
@@ -216,7 +224,13 @@ class MarginLoss(Loss):
         return np.where(eta < 0.5, -score, score)[()]
 
     def conditional_risk(self, eta: Any) -> Any:
-        """H(eta) = inf_f (eta phi(f) + (1 - eta) phi(-f)), concave in eta."""
+        """H(eta) = inf_f (eta phi(f) + (1 - eta) phi(-f)), concave in eta.
+
+        Raises
+        ------
+        ValueError
+            For an `eta` that is not in 0..1, or mixtures that are not convex.
+        """
         eta = _in_range("eta", eta, 0, 1)
         likely = np.maximum(eta, 1 - eta)
         with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
@@ -261,11 +275,20 @@ class MarginLoss(Loss):
 MarginLoss._family = MarginLoss
 
 
-def _finite(name: str, value: Any) -> None:
-    if isinstance(value, bool) or not isinstance(value, int | float | np.number):
-        raise TypeError(f"{name} must be a number; got {value!r}")
-    if not isfinite(value):
-        raise ValueError(f"{name} must be finite; got {value!r}")
+def _finite(name: str, value: Any) -> float:
+    """`value` as a finite float. Raises TypeError for what is no number, else ValueError."""
+    if not is_real(value):
+        raise TypeError(f"{name} must be a number; got {check._show(value)}")
+    number = as_float(value)
+    if not isfinite(number):
+        raise ValueError(f"{name} must be finite; got {check._show(value)}")
+    return number
+
+
+def set_parameters(loss: Any, **values: Any) -> None:
+    """Set fields of a frozen dataclass, to what was made of the arguments."""
+    for name, value in values.items():
+        object.__setattr__(loss, name, value)
 
 
 def _x_log_x(x: np.ndarray) -> np.ndarray:
@@ -301,7 +324,13 @@ def _searched_conjugate(loss: MarginLoss, u: np.ndarray) -> np.ndarray:
 
 
 def _searched_bayes_score(loss: MarginLoss, eta: np.ndarray) -> np.ndarray:
-    return _first(lambda f: eta * loss.slope(f) >= (1 - eta) * loss.slope(-f), eta.shape, 0.0)
+    def ascends(f: np.ndarray) -> np.ndarray:
+        other = np.where(eta == 1, 0.0, (1 - eta) * loss.slope(-f))  # not 0 * inf
+        return eta * loss.slope(f) >= other
+
+    found = _first(ascends, eta.shape, 0.0)
+    falls = not loss.has_sparse_dual and bool(loss.slope(1e300) <= 0)  # for ever, if below rounding
+    return np.where((eta == 1) & falls, np.inf, found)
 
 
 def _in_range(name: str, value: Any, lo: float, hi: float) -> np.ndarray:
@@ -341,7 +370,7 @@ class Hinge(MarginLoss):
     conjugate_domain = (-1.0, 0.0)
 
     def __post_init__(self) -> None:
-        _finite("margin", self.margin)
+        set_parameters(self, margin=_finite("margin", self.margin))
 
     @property
     def kinks(self) -> dict[float, tuple[float, float]]:  # type: ignore[override]
@@ -383,7 +412,7 @@ class SquaredHinge(MarginLoss):
     conjugate_domain = (-np.inf, 0.0)
 
     def __post_init__(self) -> None:
-        _finite("margin", self.margin)
+        set_parameters(self, margin=_finite("margin", self.margin))
 
     def _term(self) -> tuple[str, float, float]:
         return "squared_hinge", self.margin, 0.0
@@ -425,8 +454,8 @@ class HuberizedHinge(MarginLoss):
     conjugate_domain = (-1.0, 0.0)
 
     def __post_init__(self) -> None:
-        check.positive_float("delta", self.delta)
-        _finite("margin", self.margin)
+        set_parameters(self, delta=check.positive_float("delta", self.delta),
+                       margin=_finite("margin", self.margin))
 
     @property
     def smoothness(self) -> float:  # type: ignore[override]
@@ -535,8 +564,8 @@ class SoftplusHinge(MarginLoss):
     conjugate_domain = (-1.0, 0.0)
 
     def __post_init__(self) -> None:
-        check.positive_float("beta", self.beta)
-        _finite("margin", self.margin)
+        set_parameters(self, beta=check.positive_float("beta", self.beta),
+                       margin=_finite("margin", self.margin))
 
     @property
     def smoothness(self) -> float:  # type: ignore[override]
@@ -549,11 +578,15 @@ class SoftplusHinge(MarginLoss):
         return self.margin * u - _entropy(-u) / self.beta
 
     def _bayes_score(self, eta: np.ndarray) -> np.ndarray:
-        # The root of (1 - eta) x^2 - (2 eta - 1) M x - eta, x = exp(beta f), M = exp(beta margin);
-        # divided by M, as M may be infinite.
-        theta, small = 2 * eta - 1, np.exp(-self.beta * self.margin)
-        root = theta + np.hypot(theta, 2 * np.sqrt(eta * (1 - eta)) * small)
-        return self.margin + np.log(root / (2 * (1 - eta))) / self.beta
+        # The root of (1 - eta) x^2 - (2 eta - 1) M x - eta, x = exp(beta f), M = exp(beta margin):
+        # M (theta + sqrt(theta^2 + exp(2 p))) / (2 (1 - eta)), where exp(p) may be 0 or infinite.
+        theta = 2 * eta - 1
+        p = np.log(2 * np.sqrt(eta * (1 - eta))) - self.beta * self.margin
+        scale = np.maximum(p, 0.0)
+        part = theta * np.exp(-scale)
+        root = scale + np.log(part + np.hypot(part, np.exp(p - scale)))
+        return np.where(theta == 0, 0.0,
+                        self.margin + (root - np.log(2 * (1 - eta))) / self.beta)
 
 
 softplus_hinge_loss = as_function(SoftplusHinge, "softplus_hinge_loss")
@@ -743,7 +776,7 @@ class Sigmoid(MarginLoss):
     is_classification_calibrated = True  # type: ignore[assignment]
 
     def __post_init__(self) -> None:
-        check.positive_float("beta", self.beta)
+        set_parameters(self, beta=check.positive_float("beta", self.beta))
 
     @property
     def lipschitz(self) -> float:  # type: ignore[override]
@@ -751,7 +784,8 @@ class Sigmoid(MarginLoss):
 
     @property
     def smoothness(self) -> float:  # type: ignore[override]
-        return self.beta**2 / (3 * sqrt(3))  # phi'' is extreme at s = (1 +- 1 / sqrt(3)) / 2
+        # phi'' is extreme at s = (1 +- 1 / sqrt(3)) / 2
+        return self.beta * self.beta / (3 * sqrt(3))
 
     def _term(self) -> tuple[str, float, float]:
         return "sigmoid", 0.0, self.beta
@@ -788,7 +822,7 @@ class Ramp(MarginLoss):
     lipschitz = 1.0
 
     def __post_init__(self) -> None:
-        _finite("s", self.s)
+        set_parameters(self, s=_finite("s", self.s))
         if not self.s < 0:
             raise ValueError(f"s must be negative; got {self.s!r}")
 
@@ -837,7 +871,7 @@ class MarginMixture(Mixture, MarginLoss):
     """A weighted sum of margin losses, ``0.9 * Hinge() + 0.1 * Logistic()``: a margin loss again.
 
     All terms are computed in one pass over the data. `lipschitz` and `smoothness` are sums, upper
-    bounds; `conjugate`, `bayes_score` and `psi` are searched for numerically.
+    bounds; `conjugate`, `bayes_score` and `psi` are searched for numerically, if it is convex.
     """
 
     def _term(self) -> tuple[str, float, float]:
@@ -845,8 +879,17 @@ class MarginMixture(Mixture, MarginLoss):
 
     @cached_property
     def _terms(self) -> Any:
-        parts = [(c, part._term()) for c, part in self.parts]  # type: ignore[attr-defined]
-        return _losses.Terms([(name, c, a, b) for c, (name, a, b) in parts])
+        terms = []
+        for c, part in self._counting:
+            name, a, b = part._term()
+            terms.append((name, c, a, b))
+        for t, sides in self.kinks.items():
+            # The sum of the parts' smallest subgradients need not be the sum's smallest.
+            found = sum(c * float(part.slope(t)) for c, part in self._counting)
+            least = min(max(0.0, min(sides)), max(sides))
+            if found != least:
+                terms.append(("kink", 1.0, t, least - found))
+        return _losses.Terms(terms or [("zero_one", 0.0, 0.0, 0.0)])  # 0, and NaN of NaN
 
     value = MarginLoss.value
     gradient = MarginLoss.gradient
@@ -854,14 +897,18 @@ class MarginMixture(Mixture, MarginLoss):
 
     @property
     def kinks(self) -> dict[float, tuple[float, float]]:  # type: ignore[override]
-        jumps = {t: right - left for c, part in self.parts if c != 0
-                 for t, (left, right) in part.kinks.items()}  # type: ignore[attr-defined]
-        return {t: self._sides(t) for t in jumps}
+        return {t: self._sides(t) for _, part in self._counting for t in part.kinks}
 
     def _sides(self, t: float) -> tuple[float, float]:
-        sides = [(c, part.kinks.get(t, (part.slope(t),) * 2))  # type: ignore[attr-defined]
-                 for c, part in self.parts]
+        sides = [(c, part.kinks.get(t, (float(part.slope(t)),) * 2)) for c, part in self._counting]
         return sum(c * s[0] for c, s in sides), sum(c * s[1] for c, s in sides)
+
+    def subdifferential(self, y: Any, f: Any, *, labels: Any = None) -> tuple[Any, Any]:
+        """As of any margin loss; ValueError if the zero-one loss is a part."""
+        for _, part in self._counting:
+            if isinstance(part, ZeroOne):
+                part.subdifferential(y, f)
+        return MarginLoss.subdifferential(self, y, f, labels=labels)
 
     @property
     def is_classification_calibrated(self) -> Any:  # type: ignore[override]
@@ -876,13 +923,13 @@ class MarginMixture(Mixture, MarginLoss):
 
     @property
     def has_sparse_dual(self) -> bool:  # type: ignore[override]
-        return self.is_convex and all(
-            part.has_sparse_dual for c, part in self.parts if c > 0)  # type: ignore[attr-defined]
+        return self.is_convex and all(part.has_sparse_dual for _, part in self._counting)
 
     @property
     def conjugate_domain(self) -> tuple[float, float]:  # type: ignore[override]
-        ends = [(c * np.asarray(part.conjugate_domain)) for c, part in self.parts if c > 0]  # type: ignore[attr-defined]
-        return tuple(float(e) for e in sum(ends))  # type: ignore[return-value, arg-type, union-attr]
+        ends = [(c * part.conjugate_domain[0], c * part.conjugate_domain[1])
+                for c, part in self._counting if c > 0]
+        return float(sum(end[0] for end in ends)), float(sum(end[1] for end in ends))
 
 
 def _mixture(parts: list[tuple[float, Loss]]) -> MarginLoss:

@@ -19,14 +19,15 @@ from .. import _scores as gate
 from .. import _validate as check
 from .._core import kernels
 from .._threads import n_threads
-from ._base import Loss, as_function
-from .margin import Hinge, MarginLoss, _finite
+from ._base import Loss, Mixture, as_function
+from .margin import Hinge, MarginLoss, _finite, set_parameters
 
 __all__ = [  # all that is public here
     "MulticlassLoss", "CrammerSinger", "crammer_singer_loss", "WestonWatkins",
     "weston_watkins_loss", "LeeLinWahba", "lee_lin_wahba_loss", "CategoricalHinge",
     "categorical_hinge_loss", "CrossEntropy", "cross_entropy_loss", "OneVsRest",
     "one_vs_rest_loss", "CarliniWagner", "carlini_wagner_loss", "DLR", "dlr_loss",
+    "MulticlassMixture",
 ]
 
 PARALLEL_FROM = 100_000  # scores; below, waking threads costs more than it saves
@@ -45,7 +46,7 @@ class MulticlassLoss(Loss):
     is_fisher_consistent : bool or None
         Whether with the scores that minimise the expected loss, given the probabilities of the
         classes, the most probable class alone has the highest score, whatever the probabilities.
-        None where that has no meaning.
+        None where that has no meaning or is not known.
     is_upper_bound_on_zero_one : bool
         Whether the loss is at least 1 where another class scores as high as the true one, and never
         negative.
@@ -128,8 +129,11 @@ class MulticlassLoss(Loss):
         n, K = s.shape
         y = gate.class_indices(y, n, K)
         w = None if sample_weight is None else gate.weights(sample_weight, (n,))
-        gate.reduced(reduction)
-        scale = gate.mean_scale(n, w) if reduction == "mean" else 1.0
+        scale = 1.0
+        if reduction == "mean":
+            scale = gate.mean_scale(n, w)
+        elif reduction not in gate.REDUCTIONS:
+            gate.reduced(reduction)
         each = reduction == "none"
         name, coef, a, b = self._row(K)
         found = _losses.multiclass_losses(
@@ -166,7 +170,7 @@ class CrammerSinger(MulticlassLoss):
     lipschitz = sqrt(2)
 
     def __post_init__(self) -> None:
-        _finite("margin", self.margin)
+        set_parameters(self, margin=_finite("margin", self.margin))
 
     @property
     def is_upper_bound_on_zero_one(self) -> bool:  # type: ignore[override]
@@ -211,15 +215,16 @@ class WestonWatkins(MulticlassLoss):
     weight: Any = None
 
     def __post_init__(self) -> None:
-        _finite("margin", self.margin)
+        set_parameters(self, margin=_finite("margin", self.margin))
         if isinstance(self.p, bool) or self.p not in (1, 2):
             raise ValueError(f"p must be 1 or 2; got {self.p!r}")
+        set_parameters(self, p=int(self.p))
         check.boolean("mean_over_classes", self.mean_over_classes)
         if self.weight is not None:
             w = gate.scores(self.weight, "weight")
             if w.ndim != 1 or w.size < 2:
                 raise ValueError(f"weight.shape == {w.shape}, expected (K,): one for each class")
-            object.__setattr__(self, "weight", tuple(gate.weights(w, w.shape, "weight").tolist()))
+            set_parameters(self, weight=tuple(gate.weights(w, w.shape, "weight").tolist()))
 
     @property
     def is_differentiable(self) -> bool:  # type: ignore[override]
@@ -402,10 +407,12 @@ class OneVsRest(MulticlassLoss):
         return sqrt(K) * self.phi.lipschitz
 
     @property
-    def is_fisher_consistent(self) -> bool:  # type: ignore[override]
+    def is_fisher_consistent(self) -> bool | None:  # type: ignore[override]
         """Whether phi's Bayes score increases with the probability, strictly."""
+        if isinstance(self.phi, Mixture) and not self.phi.is_convex:
+            return None
         scores = self.phi.bayes_score(np.linspace(0.01, 0.99, 99))
-        return bool((np.diff(scores) > 1e-12).all())
+        return bool((scores[1:] > scores[:-1] + 1e-12).all())
 
     @property
     def is_upper_bound_on_zero_one(self) -> bool:  # type: ignore[override]
@@ -449,7 +456,7 @@ class CarliniWagner(MulticlassLoss):
     is_upper_bound_on_zero_one = False
 
     def __post_init__(self) -> None:
-        check.real("kappa", self.kappa, positive=False)
+        set_parameters(self, kappa=check.real("kappa", self.kappa, positive=False))
         check.boolean("targeted", self.targeted)
 
     @property
@@ -486,3 +493,37 @@ class DLR(MulticlassLoss):
 
 
 dlr_loss = as_function(DLR, "dlr_loss")
+
+
+class MulticlassMixture(Mixture, MulticlassLoss):
+    """A weighted sum of multiclass losses, ``0.9 * CrammerSinger() + 0.1 * CrossEntropy()``.
+
+    `lipschitz`, `smoothness` and those of K classes are sums, upper bounds.
+    """
+
+    def lipschitz_of(self, K: int) -> float:
+        """The sum of the parts' constants for K classes."""
+        return float(sum(abs(c) * part.lipschitz_of(K) for c, part in self._counting))
+
+    def smoothness_of(self, K: int) -> float:
+        """The sum of the parts' constants for K classes."""
+        return float(sum(abs(c) * part.smoothness_of(K) for c, part in self._counting))
+
+    @property
+    def is_fisher_consistent(self) -> Any:  # type: ignore[override]
+        """That of the only part; None, not known, of several."""
+        (c, part), *others = self._computed
+        return part.is_fisher_consistent if c > 0 and not others else None
+
+    @property
+    def is_upper_bound_on_zero_one(self) -> Any:  # type: ignore[override]
+        """True if the parts are and their weights make 1; otherwise None, not known."""
+        bounds = all(c > 0 and part.is_upper_bound_on_zero_one for c, part in self._counting)
+        return True if bounds and sum(c for c, _ in self.parts) >= 1 else None
+
+
+def _mixture(parts: list[tuple[float, Loss]]) -> MulticlassMixture:
+    return MulticlassMixture(parts)
+
+
+MulticlassLoss._mixture = staticmethod(_mixture)  # type: ignore[method-assign, assignment]

@@ -67,14 +67,14 @@ static void load(const hx_values *v, int64_t begin, int64_t n, const real *y, re
     }
 }
 
-/* x times factor, and times y if that is given; no -0 from that. */
+/* x times factor, and times y if that is given; no -0. */
 static void store(real *restrict out, int64_t n, const real *restrict x, const real *restrict y,
                   real factor)
 {
     if (y)
         for (int64_t j = 0; j < n; j++) out[j] = x[j] * factor * y[j] + 0;
     else
-        for (int64_t j = 0; j < n; j++) out[j] = x[j] * factor;
+        for (int64_t j = 0; j < n; j++) out[j] = x[j] * factor + 0;
 }
 
 static void multiply(real *restrict x, const real *restrict w, int64_t n)

@@ -29,7 +29,8 @@
     X(savage)                                                                                     \
     X(sigmoid)                                                                                    \
     X(ramp)                                                                                       \
-    X(zero_one)
+    X(zero_one)                                                                                   \
+    X(kink)
 
 /* Codes of the losses: HX_hinge and so on. */
 #define X(NAME) HX_##NAME,
@@ -97,12 +98,12 @@ HX_MARGIN_LOSS(squared_hinge, slope) { return t < a ? -2 * (a - t) : (t >= a ? 0
 HX_MARGIN_LOSS(huberized_hinge, value)
 {
     const HX_REAL u = a - t;
-    return u >= b ? u - b / 2 : (u > 0 ? u * u / (2 * b) : (u <= 0 ? 0 : u));
+    return u <= 0 ? 0 : (u >= b ? u - b / 2 : (u > 0 ? u * u / (2 * b) : u));
 }
 HX_MARGIN_LOSS(huberized_hinge, slope)
 {
     const HX_REAL u = a - t;
-    return u >= b ? -1 : (u > 0 ? -u / b : (u <= 0 ? 0 : u));
+    return u <= 0 ? 0 : (u >= b ? -1 : (u > 0 ? -u / b : u));
 }
 
 /* max(0, 1 - t)^2 for t >= -1, else -4 t */
@@ -116,7 +117,11 @@ HX_MARGIN_LOSS(modified_huber, slope)
 }
 
 /* log(1 + exp(b (a - t))) / b */
-HX_MARGIN_LOSS(softplus_hinge, value) { return HX_TYPED(hx_softplus)(b * (a - t)) / b; }
+HX_MARGIN_LOSS(softplus_hinge, value)
+{
+    const HX_REAL z = a - t; /* b z may be infinite where z is not */
+    return (z > 0 ? z : 0) + hx_log1p(hx_exp(-b * hx_abs(z))) / b;
+}
 HX_MARGIN_LOSS(softplus_hinge, slope) { return -HX_TYPED(hx_sigmoid)(b * (a - t)); }
 
 /* max(0, -t) */
@@ -151,7 +156,7 @@ HX_MARGIN_LOSS(savage, slope)
 HX_MARGIN_LOSS(sigmoid, value) { return 2 * HX_TYPED(hx_sigmoid)(-b * t); }
 HX_MARGIN_LOSS(sigmoid, slope)
 {
-    return -2 * b * HX_TYPED(hx_sigmoid)(-b * t) * HX_TYPED(hx_sigmoid)(b * t);
+    return -2 * (HX_TYPED(hx_sigmoid)(-b * t) * HX_TYPED(hx_sigmoid)(b * t) * b);
 }
 
 /* min(1 - a, max(0, 1 - t)), a < 1 */
@@ -161,5 +166,10 @@ HX_MARGIN_LOSS(ramp, slope) { return t <= a ? 0 : (t < 1 ? -1 : (t >= 1 ? 0 : t)
 /* 1 for t <= 0, else 0; its derivative is 0 wherever there is one */
 HX_MARGIN_LOSS(zero_one, value) { return t <= 0 ? 1 : (t > 0 ? 0 : t); }
 HX_MARGIN_LOSS(zero_one, slope) { return t == t ? 0 : t; }
+
+/* no loss: what mixtures add to a slope at the margin a, where the parts' subgradients of smallest
+ * norm do not add up to the sum's */
+HX_MARGIN_LOSS(kink, value) { return (void)a, (void)b, t == t ? 0 : t; }
+HX_MARGIN_LOSS(kink, slope) { return t == a ? b : (t == t ? 0 : t); }
 
 #endif

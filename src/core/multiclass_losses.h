@@ -189,7 +189,7 @@ HX_MULTICLASS_LOSS(carlini_wagner)
     if (z != z) return HX_TYPED(hx_fill)(g, K, z);
     HX_TYPED(hx_fill)(g, K, 0);
     if (g && z > -a) g[j] = sign, g[k] = -sign;
-    return z <= -a ? -a : z;
+    return z <= -a ? 0 - a : z; /* no -0 */
 }
 
 /* -(s_k - max_{j != k} s_j) / (s_(1) - s_(3)), s_(i) the i-th highest score, K >= 3 */

@@ -6,9 +6,11 @@ the types of HX_VALUE_TYPES, of equal shapes. What only a pass over the data can
 is none, is returned.
 """
 from cpython.buffer cimport PyBUF_FORMAT, PyBUF_STRIDES, PyBuffer_Release, PyObject_GetBuffer
+from cpython.mem cimport PyMem_Calloc, PyMem_Free, PyMem_Malloc
 from cython.parallel cimport prange, threadid
+from libc.math cimport INFINITY, NAN
 from libc.stdint cimport int64_t
-from libc.string cimport memset, strlen
+from libc.string cimport memcpy, memset, strlen
 
 import numpy as np
 
@@ -90,31 +92,35 @@ cdef extern from *:
                                 double *room) nogil
     double hx_margin_losses(hx_margin_job *job, int64_t begin, int64_t end) nogil
 
-cdef enum:
-    MOST_TERMS = 16
-
 MARGIN_LOSSES = tuple(hx_margin_loss_names[i].decode() for i in range(HX_MARGIN_LOSS_COUNT))
 
 MULTICLASS_LOSSES = []
 while hx_multiclass_loss_names[len(MULTICLASS_LOSSES)] != NULL:
     MULTICLASS_LOSSES.append(hx_multiclass_loss_names[len(MULTICLASS_LOSSES)].decode())
 
+cdef dict multiclass_codes = {name: code for code, name in enumerate(MULTICLASS_LOSSES)}
+
 cdef object empty = np.empty, float32 = np.dtype(np.float32), float64 = np.dtype(np.float64)
 
 
 cdef class Terms:
     """sum_k coef_k phi_k, from tuples (name of the loss, coef, a, b)."""
-    cdef hx_term[MOST_TERMS] term
+    cdef hx_term *term
     cdef int count
 
-    def __init__(self, terms):
-        if not 1 <= len(terms) <= MOST_TERMS:
-            raise ValueError(f"a mixture of {len(terms)} margin losses: 1 to {MOST_TERMS} are "
-                             "possible")
+    def __cinit__(self, terms):
+        if not terms:
+            raise ValueError("a mixture of no losses")
+        self.term = <hx_term *>PyMem_Calloc(len(terms), sizeof(hx_term))
+        if self.term is NULL:
+            raise MemoryError
         for i, (name, coef, a, b) in enumerate(terms):
             self.term[i].loss = MARGIN_LOSSES.index(name)
             self.term[i].coef, self.term[i].a, self.term[i].b = coef, a, b
         self.count = len(terms)
+
+    def __dealloc__(self):
+        PyMem_Free(self.term)
 
 
 cdef int _look_at(object array, hx_values *values, Py_buffer *buffer) except -1:
@@ -139,6 +145,35 @@ cdef int _look_at(object array, hx_values *values, Py_buffer *buffer) except -1:
         if values.row_stride == values.cols * values.stride:    # one long row
             values.cols *= buffer.shape[0]
     return 0
+
+
+def sum_of_weights(w):
+    """The sum of an array (float, at most two dimensions); NaN if one is negative or not finite."""
+    cdef hx_values v
+    cdef Py_buffer buffer
+    cdef int64_t n = w.size, i, j = 0
+    cdef double total = 0, part = 0, x
+    cdef float single
+    cdef const char *row
+    cdef bint good = True
+    _look_at(w, &v, &buffer)
+    row = v.data
+    with nogil:
+        for i in range(n):
+            if v.type == HX_F32:
+                memcpy(&single, row + j * v.stride, sizeof(float))
+                x = single
+            else:
+                memcpy(&x, row + j * v.stride, sizeof(double))
+            good &= 0 <= x < INFINITY
+            part += x
+            j += 1
+            if j == v.cols:
+                j, row = 0, row + v.row_stride
+            if i % 512 == 511:
+                total, part = total + part, 0
+    PyBuffer_Release(&buffer)
+    return total + part if good else NAN
 
 
 def margin_losses(Terms terms not None, y, f, w, double scale, bint summed, bint value,
@@ -223,20 +258,26 @@ def multiclass_losses(str loss, Terms terms, double coef, double a, double b, y 
     cdef int64_t n = s.shape[0], K = s.shape[1], c
     cdef int64_t chunks = (n + HX_LOSS_ROWS - 1) // HX_LOSS_ROWS
     cdef double total = 0
-    cdef double[::1] parts = empty(chunks)
-    cdef double[:, ::1] room = empty((max(threads, 1), 3 * K + 16))
+    cdef int64_t own = 3 * K + 16   # numbers of a thread
+    cdef double *parts
+    cdef double *room
     cdef object values = None, derivatives = None
     memset(&job, 0, sizeof(job))
     if terms is not None:
         job.terms, job.count = terms.term, terms.count
     else:
-        job.loss = MULTICLASS_LOSSES.index(loss)
+        job.loss = multiclass_codes[loss]
     job.coef, job.a, job.b, job.K = coef, a, b, K
     job.scale, job.summed, job.bad = scale, summed, -1
     if class_weight is not None:
         if class_weight.shape[0] != K:
             raise ValueError("arrays of multiclass_losses do not fit each other")
         job.class_weight = &class_weight[0]
+    threads = max(threads, 1)
+    parts = <double *>PyMem_Malloc((chunks + threads * own) * sizeof(double))
+    if parts is NULL:
+        raise MemoryError
+    room = parts + chunks
     try:
         _look_at(s, &job.s, &buffers[0])
         held = 1
@@ -257,14 +298,15 @@ def multiclass_losses(str loss, Terms terms, double coef, double a, double b, y 
                 for c in prange(chunks, num_threads=threads, schedule="static"):
                     parts[c] = hx_multiclass_losses(&job, c * HX_LOSS_ROWS,
                                                     min(n, (c + 1) * HX_LOSS_ROWS),
-                                                    &room[threadid(), 0])
+                                                    room + threadid() * own)
             else:
                 for c in range(chunks):
                     parts[c] = hx_multiclass_losses(&job, c * HX_LOSS_ROWS,
-                                                    min(n, (c + 1) * HX_LOSS_ROWS), &room[0, 0])
+                                                    min(n, (c + 1) * HX_LOSS_ROWS), room)
         for c in range(chunks):
             total += parts[c]
     finally:
+        PyMem_Free(parts)
         for c in range(held):
             PyBuffer_Release(&buffers[c])
     if job.bad >= 0:

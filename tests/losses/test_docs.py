@@ -11,7 +11,8 @@ import pytest
 from numpy.testing import assert_allclose
 
 import hingex.losses as hl
-from hingex.losses import adversarial, margin, multiclass, structured, theory
+from hingex import metrics
+from hingex.losses import adversarial, margin, multiclass, multilabel, structured, theory
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "losses.md").read_text(encoding="utf-8")
@@ -56,7 +57,7 @@ def test_no_loss_is_missing():
     def classes(module, base):
         return {c.__name__ for c in vars(module).values() if isinstance(c, type)
                 and issubclass(c, base) and c.__module__ == module.__name__ and c is not base
-                and not issubclass(c, hl.MarginMixture)}
+                and not issubclass(c, hl.MarginMixture | hl.MulticlassMixture)}
 
     def named(table):
         return {row[0].split("(")[0] for row in table}
@@ -115,7 +116,8 @@ def test_examples_of_pages(name):
     assert not failed
 
 
-@pytest.mark.parametrize("module", [adversarial, structured, theory, margin])
+@pytest.mark.parametrize("module", [
+    adversarial, structured, theory, margin, multilabel, metrics])
 def test_examples_of_docstrings(module):
     failed, tried = doctest.testmod(module)
     assert tried

@@ -1,7 +1,10 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Margin losses against their formulas, finite differences, and the theory's definitions."""
 
+import copy
+import pickle
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -245,6 +248,14 @@ def test_weights(loss):
     assert_allclose(loss.value(y, f, sample_weight=w, reduction="none"), w * each)
     assert_allclose(loss.value(y, f, sample_weight=w, reduction="sum"), w @ each)
     assert_allclose(loss.value(y, f, sample_weight=w), np.average(each, weights=w))
+    cube, shape = np.repeat(w, 2)[::2].reshape(2, 5, 5), (2, 5, 5)
+    assert_allclose(loss.value(y.reshape(shape), f.reshape(shape), sample_weight=cube),
+                    np.average(each, weights=w))
+    assert loss.value(y, f, sample_weight=np.broadcast_to(0.5, 50)) == loss.value(
+        y, f, sample_weight=np.full(50, 0.5))
+    table = np.asfortranarray(w.reshape(5, 10))
+    assert_allclose(loss.value(y.reshape(5, 10), f.reshape(5, 10), sample_weight=table),
+                    np.average(each, weights=w))
     assert_allclose(loss.gradient(y, f, sample_weight=w), w * y * loss.slope(y * f) / w.sum())
     assert_allclose(loss.gradient(y, f, sample_weight=w, reduction="sum"),
                     w * y * loss.slope(y * f))
@@ -294,6 +305,14 @@ def test_other_labels(labels, y):
     ({"sample_weight": [1, -1, 1]}, r"sample_weight\[1\] is -1"),
     ({"sample_weight": [1, 1, np.nan]}, r"sample_weight\[2\] is nan"),
     ({"sample_weight": [0, 0, 0]}, "weighted mean is undefined"),
+    ({"sample_weight": [1e308, 1e308, 0]}, "beyond double precision: the sum .* is inf"),
+    ({"sample_weight": [1e-320, 0, 0]}, "beyond double precision"),
+    ({"sample_weight": np.array([1, np.inf, 1], np.float32)}, r"sample_weight\[1\] is inf"),
+    ({"f": np.ma.array([1.0, 2, 3], mask=[0, 1, 0])}, "f is a masked array"),
+    ({"y": np.ma.array([1, 1, 1], mask=[0, 1, 0])}, "y is a masked array"),
+    ({"labels": {1, -1}}, "pair"),
+    ({"labels": {1: 0, -1: 1}}, "pair"),
+    ({"labels": [[-1, 1], [1, -1]]}, "pair"),
     ({"f": [1, "x", 2]}, "f must hold numbers; got 'x'"),
     ({"f": [1j, 0, 0]}, "Complex"),
     ({"labels": (0, 0)}, "two different labels"),
@@ -351,8 +370,132 @@ def test_objects():
         hl.Hinge() * hl.Hinge()
     with pytest.raises(TypeError):
         hl.Hinge() + 1
-    with pytest.raises(ValueError, match="mixture of 17"):
-        sum((hl.Hinge() for _ in range(16)), start=hl.Logistic()).value([1], [1.0])
+    many = sum((hl.Hinge() for _ in range(99)), start=hl.Logistic())  # as many as one likes
+    assert_allclose(many.phi(0.5), 99 * 0.5 + np.log1p(np.exp(-0.5)))
+
+
+@LOSSES
+def test_copies(loss):
+    y, f = np.array([1, -1]), np.array([0.25, 0.5])
+    want = loss.value(y, f)
+    for other in (pickle.loads(pickle.dumps(loss)), copy.copy(loss), copy.deepcopy(loss)):
+        assert other == loss
+        assert hash(other) == hash(loss)
+        assert other.value(y, f) == want
+        assert other._family is loss._family
+
+
+def test_parameters_become_floats():
+    """So that float32 scores are compared with a margin in float32, whatever it was given as."""
+    for margin in (0.1, np.float64(0.1)):
+        loss = hl.Hinge(margin)
+        assert repr(loss) == "Hinge(margin=0.1)"
+        for y in (1, np.array([1]), np.array([1.0]), [1]):
+            lo, hi = loss.subdifferential(np.ravel(y), np.float32([0.1]))
+            assert (lo, hi) == (-1, 0)
+            assert lo.dtype == hi.dtype == np.float32
+        lo, hi = loss.subdifferential([-1], [-0.1])
+        assert (lo, hi) == (0, 1)
+        assert not np.signbit(lo)
+    assert repr(hl.Hinge(1)) == "Hinge(margin=1.0)"
+    assert repr(hl.HuberizedHinge(np.float32(2), 1)) == "HuberizedHinge(delta=2.0, margin=1.0)"
+    assert repr(hl.SoftplusHinge(2, 0)) == "SoftplusHinge(beta=2.0, margin=0.0)"
+    assert repr(hl.Ramp(-2)) == "Ramp(s=-2.0)"
+    for huge in (10**400, -10**400):
+        with pytest.raises(ValueError, match="must be finite"):
+            hl.Hinge(huge)
+        with pytest.raises(ValueError, match="must be finite"):
+            huge * hl.Hinge()
+    with pytest.raises(ValueError, match="must be finite"):
+        1e308 * (1e308 * hl.Hinge())
+    for odd in (True, np.True_, 1j, np.complex64(1), np.array(1.0), "1", None):
+        with pytest.raises(TypeError):
+            hl.Hinge(odd)
+        with pytest.raises(TypeError):
+            odd * hl.Hinge()
+    assert hl.hinge_loss([1], [0.0], margin=1) == 1
+    with pytest.raises(TypeError, match="margin must be a number"):     # though True == 1
+        hl.hinge_loss([1], [0.0], margin=True)
+    assert np.float32(0.5) * hl.Hinge() == hl.Hinge() * np.float64(0.5) == 0.5 * hl.Hinge()
+
+
+def test_parts_without_weight():
+    """They count for nothing, also where they are infinite or not convex."""
+    f = np.array([-800.0, -1.0, -np.inf, np.inf, np.nan])
+    mixture = 0 * hl.Exponential() + hl.Hinge() + 0 * hl.Ramp()
+    assert_array_equal(mixture.phi(f), hl.Hinge().phi(f))
+    assert_array_equal(mixture.slope(f), hl.Hinge().slope(f))
+    assert mixture.is_convex
+    assert mixture.has_sparse_dual
+    assert mixture.conjugate_domain == (-1, 0)
+    assert mixture.kinks == {1.0: (-1.0, 0.0)}
+    nothing = 0 * hl.Exponential()
+    assert_array_equal(nothing.phi(f), [0, 0, 0, 0, np.nan])
+    assert_array_equal(nothing.conjugate([0.0, 0.1]), [0, np.inf])
+    assert nothing.psi(0.5) == 0
+
+
+def test_subgradient_of_smallest_norm_of_mixtures():
+    """Not always the sum of the parts' own."""
+    for loss, t, want in ((hl.Squared() + hl.Hinge(1.25), 1.25, (-0.5, 0.5, 0)),
+                          (hl.Squared() + hl.Hinge(2), 2.0, (1, 2, 1)),
+                          (hl.Squared() + 3 * hl.Hinge(2), 2.0, (-1, 2, 0)),
+                          (hl.Hinge() + -2 * hl.Hinge(), 1.0, (0, 1, 0)),
+                          (hl.Ramp() + -0.5 * hl.Hinge(), 1.0, (-0.5, 0, 0))):
+        for dtype in (np.float32, np.float64):
+            f = np.array([t - 0.5, t, t + 0.5, np.nan], dtype)
+            lo, hi = loss.subdifferential([1, 1, 1, 1], f)
+            slopes = loss.slope(f)
+            assert_allclose([lo[1], hi[1], slopes[1]], want, atol=1e-7)
+            assert_array_equal(slopes[[0, 2, 3]], hi[[0, 2, 3]])
+            assert_allclose(loss.slope(f[:3]) - slopes[:3], 0)
+            mirrored = loss.gradient([-1], [-dtype(t)], reduction="sum")
+            assert_allclose(mirrored, [-want[2]], atol=1e-7)
+    with pytest.raises(ValueError, match="no subdifferential"):
+        (hl.ZeroOne() + hl.Hinge()).subdifferential([1], [0.0])
+
+
+def test_bayes_score_of_mixtures_with_certain_labels():
+    """The derivative at -f, which counts for nothing, may be infinite."""
+    assert_allclose((1e6 * hl.SquaredHinge()).bayes_score([0.0, 1.0]), [-1, 1], rtol=1e-9)
+    f = (hl.Exponential() + hl.Squared()).bayes_score(1.0)
+    assert_allclose(np.exp(-f), 2 * (f - 1), rtol=1e-9)  # phi'(f) = 0
+    assert (hl.Exponential() + hl.Logistic()).bayes_score(1.0) == np.inf
+    assert_array_equal((0.1 * hl.Logistic() + hl.Hinge()).bayes_score([0, 1]), [-np.inf, np.inf])
+    assert (2 * hl.Hinge()).bayes_score(1.0) == pytest.approx(1)
+
+
+@pytest.mark.parametrize("margin", [-2.0, -0.5, 0.0, 1.0, 3.0])
+@pytest.mark.parametrize("beta", [0.1, 3.0, 1000.0, 1e5])
+def test_bayes_score_of_softplus(beta, margin):
+    """exp(beta margin) may be 0 or infinite."""
+    loss, eta = hl.SoftplusHinge(beta, margin), np.array([0.5, 0.5 + 1e-9, 0.6, 0.99, 1 - 1e-9])
+    f = loss.bayes_score(eta)
+    assert f[0] == 0
+    assert (np.diff(f) > 0).all()
+    risk = loss.conditional_risk(eta)
+    for near in (-1, -0.1, -1e-3, 0, 1e-3, 0.1, 1):
+        assert (risk <= eta * loss.phi(f + near) + (1 - eta) * loss.phi(-f - near) + 1e-14).all()
+    assert_allclose(risk[0], loss.phi(0.0))
+    assert loss.bayes_score(1.0) == np.inf
+    assert loss.conditional_risk(1.0) == 0
+
+
+def test_theory_of_mixtures_that_are_not_convex_is_not_known():
+    odd = hl.Logistic() + hl.Ramp()
+    for call in (odd.bayes_score, odd.conditional_risk, odd.psi, odd.conjugate):
+        with pytest.raises(ValueError, match="is not convex"):
+            call(0.75)
+
+
+def test_calls_from_many_threads():
+    rng = np.random.default_rng(4)
+    n = module.PARALLEL_FROM + 7
+    f, y = rng.standard_normal(n), np.where(rng.random(n) < 0.5, 1, -1)
+    loss = hl.Logistic() + hl.Hinge()
+    want = loss.value(y, f)
+    with ThreadPoolExecutor(8) as pool:
+        assert set(pool.map(lambda _: loss.value(y, f), range(32))) == {want}
 
 
 def test_functions():
@@ -475,6 +618,11 @@ def test_limits_of_families():
     t = np.linspace(-3, 3, 61)
     assert_allclose(hl.HuberizedHinge(delta=1e-9).phi(t), hl.Hinge().phi(t), atol=1e-8)
     assert_allclose(hl.SoftplusHinge(beta=1e9).phi(t), hl.Hinge().phi(t), atol=1e-8)
+    assert_array_equal(hl.SoftplusHinge(beta=1e308).phi([-3.0, 1.5]), [4, 0])  # beta t is infinite
+    assert_array_equal(hl.Sigmoid(beta=1e308).slope([-3.0, 1.5]), [0, 0])
+    assert hl.Sigmoid(beta=1e300).smoothness == np.inf
+    narrow = hl.HuberizedHinge(delta=1e-300).slope(np.float32([0.5, 1, 2]))
+    assert_array_equal(narrow, [-1, 0, 0])
     assert_array_equal(hl.HuberizedHinge(delta=1).phi(t), hl.SmoothHinge().phi(t))
     assert_allclose(hl.SoftplusHinge(beta=1, margin=0).phi(t), hl.Logistic().phi(t), rtol=1e-15)
     assert_allclose(hl.ModifiedHuber().probability([-2, -0.5, 0, 3]), [0, 0.25, 0.5, 1])

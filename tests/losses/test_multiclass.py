@@ -2,6 +2,7 @@
 """Multiclass losses against formulas, finite differences, and definitions of what they are."""
 
 import itertools
+import pickle
 
 import numpy as np
 import pytest
@@ -63,7 +64,7 @@ IDS = [case[0] for case in CASES]
 LOSSES = pytest.mark.parametrize("loss", [case[1] for case in CASES], ids=IDS)
 FORMULAS = pytest.mark.parametrize(("loss", "formula"), [case[1:] for case in CASES], ids=IDS)
 PLAIN = [case[1] for case in CASES if not isinstance(case[1], hl.DLR)]  # for K of 2, too
-KINDS = [case[1] for case in CASES if isinstance(case[1], hl.MulticlassLoss)]
+KINDS = [case[1] for case in CASES if not isinstance(case[1], hl.MulticlassMixture)]
 
 
 def by_formula(formula, y, s):
@@ -79,8 +80,8 @@ def data(n, K, seed=0, scale=1.0):
 def test_every_loss_is_here():
     classes = {c for c in vars(module).values() if isinstance(c, type)
                and issubclass(c, hl.MulticlassLoss) and c is not hl.MulticlassLoss}
-    assert {type(case[1]) for case in CASES} - {type(CASES[-1][1])} == classes
-    assert len(classes) == 8
+    assert {type(case[1]) for case in CASES} == classes
+    assert len(classes) == 9    # with mixtures
 
 
 @FORMULAS
@@ -275,7 +276,7 @@ def test_layouts_and_types(loss, dtype, K):
             assert_array_equal(got[1], want[1])
         labels = [y.astype(kind) for kind in (
             np.int8, np.uint8, np.int16, np.uint16, np.int32, ">i4", np.uint32, np.uint64,
-            np.float32, np.float64)]
+            np.float32, np.float64, object)]
         for label, weight in [*((z, w) for z in labels), *((z, w) for z in layouts(y)),
                               *((y, v) for v in layouts(w)), (y.tolist(), w.tolist())]:
             got = loss.value_and_gradient(label, s, reduction=reduction, sample_weight=weight)
@@ -385,7 +386,11 @@ def test_class_weight(p):
     ({"y": [0.0, 1e300, 1]}, r"y\[1\] is "),
     ({"y": [True, False, True]}, "y holds .*class indices"),
     ({"y": ["a", "b", "c"]}, "y holds 'a'; multiclass losses take class indices.*np.unique"),
-    ({"y": np.array([0, None, 1])}, "y holds 0; multiclass"),
+    ({"y": np.array([0, None, 1])}, "y holds None; multiclass"),
+    ({"y": np.array([0, True, 1], object)}, "y holds True; multiclass"),
+    ({"y": np.array([0, 1, 2**80], object)}, r"y\[2\] is .*of 3 classes"),
+    ({"y": np.ma.array([0, 1, 2], mask=[0, 1, 0])}, "y is a masked array"),
+    ({"s": np.ma.array(np.eye(3), mask=np.eye(3))}, "scores is a masked array"),
     ({"y": [0, 1]}, r"y.shape == \(2,\), expected \(3,\)"),
     ({"y": [[0], [1], [2]]}, r"y.shape == \(3, 1\), expected \(3,\)"),
     ({"s": [0.5, 1, 2]}, r"scores.shape == \(3,\), expected \(n, K\)"),
@@ -445,6 +450,10 @@ def test_functions():
                        and c.__name__.lower() == name[:-5].replace("_", ""))
             assert function(y, s) == cls().value(y, s)
     assert hl.crammer_singer_loss(y, s, margin=3) == hl.CrammerSinger(3).value(y, s)
+    assert hl.carlini_wagner_loss(y, s, targeted=True) == hl.CarliniWagner(0, True).value(y, s)
+    with pytest.raises(TypeError, match="targeted must be"):    # though 1 == True
+        hl.carlini_wagner_loss(y, s, targeted=1)
+    assert repr(hl.WestonWatkins(np.float64(1), np.int64(2))) == repr(hl.WestonWatkins(p=2.0))
     assert hl.one_vs_rest_loss(y, s, phi=hl.Squared()) == hl.OneVsRest(hl.Squared()).value(y, s)
     with pytest.raises(AttributeError):
         hl.CrammerSinger().margin = 2
@@ -467,15 +476,14 @@ def test_metadata(loss, K):
     va, ga = loss.value_and_gradient(y, a, reduction="none")
     vb, gb = loss.value_and_gradient(y, b, reduction="none")
     length = np.linalg.norm(b - a, axis=1)
-    L = loss.lipschitz_of(K) if isinstance(loss, hl.MulticlassLoss) else loss.lipschitz
-    M = loss.smoothness_of(K) if isinstance(loss, hl.MulticlassLoss) else loss.smoothness
+    L, M = loss.lipschitz_of(K), loss.smoothness_of(K)
     assert loss.lipschitz >= L
     assert loss.smoothness >= M
     if np.isfinite(L):
         assert (np.abs(va - vb) <= L * length * (1 + 1e-9) + 1e-12).all()
         steepest = np.linalg.norm(ga, axis=1).max()
         assert steepest <= L * (1 + 1e-12)
-        assert steepest >= (0.95 if isinstance(loss, hl.MulticlassLoss) else 0.6) * L
+        assert steepest >= (0.6 if isinstance(loss, hl.MulticlassMixture) else 0.95) * L
     if np.isfinite(M):
         assert (np.linalg.norm(ga - gb, axis=1) <= M * length * (1 + 1e-9) + 1e-12).all()
         assert (np.linalg.norm(ga - gb, axis=1) / length).max() >= 0.5 * M
@@ -573,7 +581,48 @@ def test_smooth_losses_are_fisher_consistent(loss):
             assert_allclose(found - found.mean(), np.log(p) - np.mean(np.log(p)), atol=1e-4)
 
 
+def test_mixtures():
+    mixture = 2 * hl.WestonWatkins() + 0.5 * hl.LeeLinWahba()
+    assert isinstance(mixture, hl.MulticlassLoss)
+    assert mixture.lipschitz == np.inf
+    assert_allclose(mixture.lipschitz_of(3), 2 * np.sqrt(6) + 0.5 * np.sqrt(2))
+    assert mixture.is_fisher_consistent is None
+    assert mixture.is_upper_bound_on_zero_one is None
+    assert (hl.CrammerSinger() + 0.5 * hl.WestonWatkins()).is_upper_bound_on_zero_one is True
+    assert (2 * hl.CrossEntropy()).is_fisher_consistent is True
+    assert (0.5 * hl.CrossEntropy() + 0 * hl.CrammerSinger()).smoothness_of(4) == 0.25
+    blind = 0 * hl.CrossEntropy() + hl.CrammerSinger()  # not 0 inf
+    assert blind.value([0], [[-np.inf, 0.0]]) == np.inf
+    assert blind.value([1], [[-np.inf, np.inf]]) == 0
+    assert (hl.CrammerSinger() + 0 * hl.DLR()).is_convex
+    with pytest.raises(ValueError, match="K >= 3"):
+        (hl.CrammerSinger() + hl.DLR()).value([0], [[1.0, 2.0]])
+
+
+@LOSSES
+def test_copies(loss):
+    y, s = data(5, 4)
+    want = loss.value(y, s)
+    other = pickle.loads(pickle.dumps(loss))
+    assert other == loss
+    assert other.value(y, s) == want
+    heavy = hl.WestonWatkins(weight=[1, 2, 3, 4])
+    want = heavy.value(y, s)
+    assert pickle.loads(pickle.dumps(heavy)).value(y, s) == want
+
+
+def test_no_negative_zeros():
+    for loss in (hl.WestonWatkins(), hl.CrossEntropy(), hl.OneVsRest(), hl.CarliniWagner()):
+        value, gradient = loss.value_and_gradient([0], [[5000.0, -5.0, -5.0]], reduction="none")
+        assert not np.signbit(gradient[gradient == 0]).any()
+        assert not np.signbit(value[value == 0]).any()
+    assert not np.signbit(hl.CarliniWagner().value([0], [[0.0, 5.0]]))
+
+
 def test_consistency_of_parameters():
+    assert not hl.OneVsRest(hl.Sigmoid()).is_fisher_consistent  # infinite Bayes scores
+    assert hl.OneVsRest(hl.Logistic() + hl.Ramp()).is_fisher_consistent is None
+    assert not hl.OneVsRest(0 * hl.Logistic()).is_fisher_consistent
     assert not hl.WestonWatkins(p=2, margin=0).is_fisher_consistent
     assert not hl.WestonWatkins(p=2, weight=[1, 2]).is_fisher_consistent
     assert hl.CarliniWagner().is_fisher_consistent is hl.DLR().is_fisher_consistent is None
