@@ -13,8 +13,10 @@ from typing import Any
 import numpy as np
 
 from .. import _scores as gate
+from .._core import kernels
+from .._threads import n_threads
 from ._base import Loss, as_function
-from .margin import Hinge
+from .margin import PARALLEL_FROM, Hinge
 
 __all__ = [  # all that is public here
     "GanDiscriminatorHinge", "gan_discriminator_hinge", "GanGeneratorHinge",
@@ -22,6 +24,7 @@ __all__ = [  # all that is public here
 ]
 
 _HINGE = Hinge()
+_losses = kernels("losses")
 
 
 @dataclass(frozen=True)
@@ -99,16 +102,11 @@ class GanDiscriminatorHinge(Loss):
 
     def _evaluate(self, real: Any, fake: Any, real_weight: Any, fake_weight: Any, reduction: str,
                   value: bool, gradient: bool) -> tuple[Any, Any]:
-        values, slopes = [], []
-        for name, given, weight, label in (("real", real, real_weight, 1),
-                                           ("fake", fake, fake_weight, -1)):
-            f, w, _ = _scores_and_weights(given, name, weight, f"{name}_weight", reduction)
-            y = np.broadcast_to(np.int8(label), f.shape)
-            v, g = _HINGE._evaluate(y, f, None, w, reduction, value, gradient)
-            values.append(v)
-            slopes.append(g)
-        summed = value and reduction != "none"
-        return sum(values) if summed else tuple(values), tuple(slopes)
+        on_real = _one_sided(real, "real", real_weight, 1, reduction, value, gradient)
+        on_fake = _one_sided(fake, "fake", fake_weight, -1, reduction, value, gradient)
+        values: Any = (on_real[0], on_fake[0])
+        return (sum(values) if value and reduction != "none" else values,
+                (on_real[1], on_fake[1]))
 
 
 GanDiscriminatorHinge._family = GanDiscriminatorHinge
@@ -157,38 +155,64 @@ class GanGeneratorHinge(Loss):
         ValueError
             For weights that do not fit, the mean of no scores, or a wrong `reduction`.
         """
-        f, w, scale = _scores_and_weights(fake, "fake", sample_weight, "sample_weight", reduction)
-        if reduction == "none":
-            return np.multiply(-1 if w is None else -w, f, dtype=f.dtype)
-        f = f.reshape(-1)
-        with np.errstate(invalid="ignore"):  # inf - inf is NaN
-            if w is not None:
-                f = np.multiply(w.reshape(-1), f, dtype=np.float64)
-            return 0.0 - scale * float(np.sum(f, dtype=np.float64))
+        return self._evaluate(fake, sample_weight, reduction, True, False)[0]
 
     def gradient(self, fake: Any, *, sample_weight: Any = None, reduction: str = "mean") -> Any:
         """Derivative of the reduced value with respect to every score, in the shape of `fake`."""
-        f, w, scale = _scores_and_weights(fake, "fake", sample_weight, "sample_weight", reduction)
-        each = -scale if w is None else np.multiply(-scale, w, dtype=np.float64)
-        return np.full(f.shape, each, f.dtype)[()]
+        return self._evaluate(fake, sample_weight, reduction, False, True)[1]
 
     def value_and_gradient(self, fake: Any, *, sample_weight: Any = None,
                            reduction: str = "mean") -> tuple[Any, Any]:
         """`value` and `gradient`."""
-        options: dict[str, Any] = {"sample_weight": sample_weight, "reduction": reduction}
-        return self.value(fake, **options), self.gradient(fake, **options)
+        return self._evaluate(fake, sample_weight, reduction, True, True)
+
+    def _evaluate(self, fake: Any, sample_weight: Any, reduction: str, value: bool, gradient: bool
+                  ) -> tuple[Any, Any]:
+        f, w, scale = _scores_and_weights(fake, "fake", sample_weight, "sample_weight", reduction)
+        found = slopes = None
+        if value and reduction == "none":
+            found = np.multiply(-1 if w is None else -w, f, dtype=f.dtype)
+        elif value:
+            flat = f.reshape(-1)
+            with np.errstate(invalid="ignore"):  # inf - inf is NaN
+                if w is not None:
+                    flat = np.multiply(w.reshape(-1), flat, dtype=np.float64)
+                found = 0.0 - scale * float(np.add.reduce(flat, dtype=np.float64))
+        if gradient:
+            slopes = np.empty(f.shape, f.dtype)
+            slopes[...] = -scale if w is None else np.multiply(-scale, w, dtype=np.float64)
+            slopes = slopes[()]
+        return found, slopes
 
 
 GanGeneratorHinge._family = GanGeneratorHinge
 gan_generator_hinge = as_function(GanGeneratorHinge, "gan_generator_hinge")
 
 
+def _one_sided(f: Any, name: str, w: Any, label: int, reduction: str, value: bool, gradient: bool
+               ) -> tuple[Any, Any]:
+    """The hinge loss of scores that all have one label, and its derivatives."""
+    f, w, scale = _scores_and_weights(f, name, w, f"{name}_weight", reduction)
+    shape, each = f.shape, reduction == "none"
+    if len(shape) > 2:
+        f, w = f.reshape(-1), None if w is None else w.reshape(-1)
+    total, values, slopes = _losses.margin_losses(
+        _HINGE._terms, label, f, w, scale, value and not each, value and each, gradient,
+        n_threads() if f.size >= PARALLEL_FROM else 1)  # fmt: skip
+    if len(shape) != 1:
+        values = None if values is None else values.reshape(shape)[()]
+        slopes = None if slopes is None else slopes.reshape(shape)[()]
+    return values if each else total, slopes
+
+
 def _scores_and_weights(
     f: Any, name: str, w: Any, weight_name: str, reduction: str
 ) -> tuple[np.ndarray, np.ndarray | None, float]:
     """Scores, weights, and what the sum is to be multiplied by; or an error that names them."""
-    gate.reduced(reduction)
-    f = gate.scores(f, name)
+    if reduction not in gate.REDUCTIONS:
+        gate.reduced(reduction)
+    if type(f) is not np.ndarray or (f.dtype is not gate.F32 and f.dtype is not gate.F64):
+        f = gate.scores(f, name)
     w = None if w is None else gate.weights(w, f.shape, weight_name)
     scale = gate.mean_scale(f.size, w, name, weight_name) if reduction == "mean" else 1.0
     return f, w, scale

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from math import sqrt
 from typing import Any
 
@@ -111,10 +112,11 @@ class HingeEmbedding(Loss):
             if value:
                 loss = np.where(similar, d, np.maximum(0.0, self.margin - d))
                 each = _reduced(loss, w, scale, reduction, x.dtype, shape)
+                each = each if reduction != "none" else each[()]
             if gradient:
                 slope = np.where(similar, 1.0, np.where(d < self.margin, -1.0, 0.0)) * scale
                 slope[np.isnan(d)] = np.nan
-                slopes = (slope if w is None else slope * w).astype(x.dtype).reshape(shape)
+                slopes = (slope if w is None else slope * w).astype(x.dtype).reshape(shape)[()]
         return each, slopes
 
 
@@ -160,6 +162,10 @@ class MarginRanking(Loss):
 
     def __post_init__(self) -> None:
         _finite("margin", self.margin)
+
+    @cached_property
+    def _hinge(self) -> Hinge:
+        return Hinge(self.margin)
 
     def value(self, y: Any, x1: Any, x2: Any, *, sample_weight: Any = None,
               reduction: str = "mean", labels: Any = None) -> Any:
@@ -210,8 +216,7 @@ class MarginRanking(Loss):
         y = _as_x(y, x1, reduction, "x1")
         with np.errstate(invalid="ignore", over="ignore"):
             f = np.asarray(x1 - x2)
-        each, g = Hinge(self.margin)._evaluate(y, f, labels, sample_weight, reduction, value,
-                                               gradient)
+        each, g = self._hinge._evaluate(y, f, labels, sample_weight, reduction, value, gradient)
         if not gradient:
             return each, None
         return each, (g.astype(x1.dtype, copy=False), np.negative(g, dtype=x2.dtype))
@@ -705,7 +710,7 @@ class BatchAllTriplet(_BatchLoss):
             ordered = np.sort(near)
             count = np.searchsorted(ordered, reach)
             before = np.concatenate([[0.0], np.cumsum(ordered)])
-            losses[a] = np.sum(count * reach - before[count])
+            losses[a] = np.sum(np.maximum(0.0, count * reach - before[count]))
             if weight is not None:
                 weight[a, positives] = count
                 weight[a, negatives] = np.searchsorted(np.sort(reach), near, "right") - len(reach)
@@ -782,8 +787,10 @@ def _row_weights(sample_weight: Any, n: int, reduction: str, of: str
 
 def _as_x(y: Any, x: np.ndarray, reduction: str, name: str = "x") -> Any:
     """`y`, if it has the shape of x, and there is something to take the mean of."""
-    gate.reduced(reduction)
-    y = y if check.is_sparse(y) else np.asarray(y)
+    if reduction not in gate.REDUCTIONS:
+        gate.reduced(reduction)
+    if type(y) is not np.ndarray and not check.is_sparse(y):
+        y = np.asarray(y)
     if y.shape != x.shape:
         raise ValueError(f"y.shape == {y.shape}, expected {x.shape} as {name} has")
     if reduction == "mean" and x.size == 0:

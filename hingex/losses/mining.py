@@ -88,18 +88,38 @@ def mine_triplets(embeddings: Any, labels: Any, strategy: str = "all", *, margin
     if bad.any():
         raise ValueError(f"embeddings[{int(bad.argmax())}] is not finite: it has no distances to "
                          "choose triplets by")
-    found = [np.empty((0, 3), np.int64)]
+    found = _Rows()
     for start, stop in blocks(n, n):
         if strategy == "all":
             near = np.empty((stop - start, 0))
         else:
             near = distances(x[start:stop], x, squared)
         if strategy == "batch-hard":
-            found.append(_hardest(near, groups, start))
+            triplets = _hardest(near, groups, start)
+            found.more(len(triplets))[:] = triplets
         else:
-            found += [_of_anchor(a, near[a - start], groups, strategy, margin)
-                      for a in range(start, stop)]
-    return np.concatenate(found)
+            for a in range(start, stop):
+                _of_anchor(a, near[a - start], groups, strategy, margin, found)
+    return found.rows()
+
+
+class _Rows:
+    """An array (m, 3) that grows by whole blocks of rows, without a second copy of them."""
+
+    def __init__(self) -> None:
+        self._array, self._used = np.empty((0, 3), np.int64), 0
+
+    def more(self, count: int) -> np.ndarray:
+        """The next `count` rows, to be written before there are more."""
+        begin, self._used = self._used, self._used + count
+        if self._used > len(self._array):
+            self._array.resize((max(self._used, 3 * len(self._array) // 2), 3), refcheck=False)
+        return self._array[begin:self._used]
+
+    def rows(self) -> np.ndarray:
+        """The array; there will be no more."""
+        self._array.resize((self._used, 3), refcheck=False)
+        return self._array
 
 
 def _hardest(near: np.ndarray, groups: np.ndarray, start: int) -> np.ndarray:
@@ -114,28 +134,38 @@ def _hardest(near: np.ndarray, groups: np.ndarray, start: int) -> np.ndarray:
     return triplets[has_negative & same.any(axis=1)]
 
 
-def _of_anchor(a: int, near: np.ndarray, groups: np.ndarray, strategy: str, margin: float
-               ) -> np.ndarray:
-    """The triplets of the anchor `a`, whose distances are `near`."""
+def _of_anchor(a: int, near: np.ndarray, groups: np.ndarray, strategy: str, margin: float,
+               found: _Rows) -> None:
+    """Add the triplets of the anchor `a`, whose distances are `near`."""
     same = groups == groups[a]
     negatives = np.flatnonzero(~same)
     same[a] = False
     positives = np.flatnonzero(same)
     if strategy == "all":
-        lo, hi = np.zeros(len(positives), np.int64), np.full(len(positives), len(negatives))
-    else:  # negatives by distance: those of a positive are a range of them
-        negatives = negatives[np.argsort(near[negatives], kind="stable")]
-        ordered, own = near[negatives], near[positives]
-        lo, hi = np.zeros(len(own), np.int64), np.searchsorted(ordered, own, "right")
-        if strategy == "semi-hard":
-            lo, hi = hi, np.maximum(hi, np.searchsorted(ordered, own + margin, "left"))
+        shape = len(positives), len(negatives), 3
+        out = found.more(shape[0] * shape[1]).reshape(shape)
+        out[:, :, 0], out[:, :, 1], out[:, :, 2] = a, positives[:, None], negatives
+        return
+    # By distance, the negatives of a positive are a range of them.
+    far, own = near[negatives], near[positives]
+    by_distance = np.argsort(far, kind="stable")
+    ordered = far[by_distance]
+    hi = np.searchsorted(ordered, own, "right")
+    lo = np.zeros_like(hi)
+    if strategy == "semi-hard":
+        lo, hi = hi, np.maximum(hi, np.searchsorted(ordered, own + margin, "left"))
     counts = hi - lo
     ends = np.cumsum(counts)
     total = int(ends[-1]) if len(ends) else 0
-    out = np.empty((total, 3), np.int64)
+    if total == 0:
+        return
+    out = found.more(total)
     out[:, 0] = a
     out[:, 1] = np.repeat(positives, counts)
-    out[:, 2] = negatives[np.arange(total) + np.repeat(lo - (ends - counts), counts)]
-    if strategy != "all":
-        out = out[np.lexsort((out[:, 2], out[:, 1]))]
-    return out
+    # One sort puts all ranges into the order of indices, each range by itself.
+    base = np.repeat(np.arange(len(counts)) * len(negatives), counts)
+    chosen = by_distance[np.arange(total) + np.repeat(lo - (ends - counts), counts)]
+    chosen += base
+    chosen.sort()
+    chosen -= base
+    out[:, 2] = negatives[chosen]

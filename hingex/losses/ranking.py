@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import sqrt
 from typing import Any
 
 import numpy as np
@@ -41,13 +42,21 @@ class PairwiseRanking(Loss):
         Divide by the weight of all pairs, sum w_i w_j; or take the mean over the queries that have
         pairs of each query's mean; or leave the sum.
 
+    Attributes
+    ----------
+    lipschitz, smoothness : float
+        Of means of pairs, with respect to all scores: sqrt(2) for p = 1, and 4 for the derivative
+        for p = 2; both are reached by a single pair. A sum of pairs has none for all n.
+
     Notes
     -----
     Sums are made in double precision of scores less their query's mean: the result's rounding
     error is some 1e-16 times the number of pairs and the largest of (that difference)^p. Where
     scores differ by just the margin the derivative is 0. A NaN score makes the derivatives of its
-    query, and the value, NaN; an infinite one has the limits. Results do not depend on the number
-    of threads, nor on the order of the queries but for rounding.
+    query, and the value, NaN; an infinite one has the limits, or NaN where there is none: for two
+    items with the same infinite score and different relevance. Items of weight 0 take no part,
+    unless their score is NaN. Results do not depend on the number of threads, nor on the order of
+    the queries but for rounding.
 
     References
     ----------
@@ -77,6 +86,14 @@ class PairwiseRanking(Loss):
     def is_differentiable(self) -> bool:  # type: ignore[override]
         return self.p == 2
 
+    @property
+    def lipschitz(self) -> float:  # type: ignore[override]
+        return sqrt(2) if self.p == 1 and self.normalize != "none" else np.inf
+
+    @property
+    def smoothness(self) -> float:  # type: ignore[override]
+        return 4.0 if self.p == 2 and self.normalize != "none" else np.inf
+
     def value(self, relevance: Any, f: Any, *, qid: Any = None, sample_weight: Any = None) -> float:
         """The normalised sum.
 
@@ -98,8 +115,10 @@ class PairwiseRanking(Loss):
         Raises
         ------
         ValueError
-            For shapes that differ, a relevance that is NaN, wrong weights, and where there are no
-            pairs (of positive weight) to take a mean of.
+            For shapes that differ, a relevance or `qid` that is NaN, wrong weights, and where there
+            are no pairs (of positive weight) to take a mean of.
+        TypeError
+            For a `qid` of things that cannot be ordered, such as strings and None.
         """
         return self._evaluate(relevance, f, qid, sample_weight, False)[0]
 
@@ -172,7 +191,14 @@ def _queries(relevance: np.ndarray, f: np.ndarray, qid: Any) -> tuple[np.ndarray
         ids = np.asarray(qid)
         if ids.shape != (n,):
             raise ValueError(f"qid.shape == {ids.shape}, expected ({n},) as f has")
-        codes = np.unique(ids, return_inverse=True)[1].reshape(-1)
+        try:
+            found, codes = np.unique(ids, return_inverse=True)
+        except TypeError as error:
+            raise TypeError(f"qid must hold numbers or strings, not a mixture: {error}") from None
+        if len(found) and found[-1] != found[-1]:  # NaN, which is the last
+            at = int(np.argmax(ids != ids))  # noqa: PLR0124
+            raise ValueError(f"qid[{at}] is {ids[at]}: it says of no query that it is the item's")
+        codes = codes.reshape(-1)
         order, by_level = np.lexsort((f, codes)), np.lexsort((relevance, codes))
         sizes = np.bincount(codes)
         start = np.concatenate([[0], np.cumsum(sizes)])

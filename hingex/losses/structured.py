@@ -133,12 +133,12 @@ class StructuredHinge(Loss):
             worse than the truth; for the mean of no samples, or a wrong `reduction` or
             `sample_weight`.
         TypeError
-            For sparse joint features.
+            For sparse joint features, and costs that are no numbers.
 
         Notes
         -----
         One call of `loss_augmented_argmax` and two of `joint_feature` and `loss` for each sample,
-        O(n d) besides. A NaN in `w` makes losses and derivatives NaN.
+        O(n d) besides. A NaN in `w` or in a joint feature makes losses and derivatives NaN.
         """
         return self._evaluate(w, X, Y, sample_weight, reduction, False)[0]
 
@@ -189,7 +189,9 @@ class StructuredHinge(Loss):
                 ) -> tuple[float, np.ndarray | None]:
         """Loss of sample i and a subgradient, None for zero."""
         other = self.oracle.loss_augmented_argmax(w, x, y, self.rescaling)
-        difference = self._feature(i, x, other, w.size) - self._feature(i, x, y, w.size)
+        features = self._feature(i, x, other, w.size), self._feature(i, x, y, w.size)
+        with np.errstate(invalid="ignore"):  # of infinite features: NaN
+            difference = features[0] - features[1]
         cost = self._cost(i, y, other)
         if (own := self._cost(i, y, y)) != 0:
             raise ValueError(f"oracle.loss(y, y) is {own:g} for sample {i}; the cost of the true "
@@ -222,7 +224,12 @@ class StructuredHinge(Loss):
         return array
 
     def _cost(self, i: int, y: Any, other: Any) -> float:
-        cost = float(self.oracle.loss(y, other))
+        returned = self.oracle.loss(y, other)
+        try:
+            cost = float(returned)
+        except (TypeError, ValueError):
+            raise TypeError(f"oracle.loss returned {check._show(returned)} for sample {i}, "
+                            "expected a number") from None
         if not 0 <= cost < np.inf:
             raise ValueError(f"oracle.loss returned {cost:g} for sample {i}; costs must be finite "
                              "and not negative")

@@ -180,9 +180,10 @@ def margin_losses(Terms terms not None, y, f, w, double scale, bint summed, bint
                   bint gradient, int threads):
     """phi(y f) and its derivative with respect to f, times w.
 
-    y of -1 and +1, or None: +1 everywhere; w may be None. Returns the sum of values times `scale`
-    (None unless `summed`), the array of values (None unless `value`), and derivatives times `scale`
-    (None unless `gradient`). None instead of all that: an element of y is neither -1 nor +1.
+    y of -1 and +1, or one int for all, or None: +1 everywhere; w may be None. Returns the sum of
+    values times `scale` (None unless `summed`), the array of values (None unless `value`), and
+    derivatives times `scale` (None unless `gradient`). None instead of all that: an element of y is
+    neither -1 nor +1.
     """
     cdef hx_margin_job job
     cdef Py_buffer[3] buffers
@@ -200,6 +201,8 @@ def margin_losses(Terms terms not None, y, f, w, double scale, bint summed, bint
         job.f32 = job.f.type == HX_F32
         if y is None:
             job.y.constant = 1
+        elif type(y) is int:
+            job.y.constant = y
         else:
             _look_at(y, &job.y, &buffers[held])
             held += 1

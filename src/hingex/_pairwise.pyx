@@ -5,11 +5,11 @@ For an item i the pairs (i, j) with rel_i > rel_j that have a loss are those wit
 margin. With items visited by descending f_i, the j come in by descending f_j, one after the other,
 into a Fenwick tree over the levels, which holds sums of w_j, w_j f_j and w_j f_j^2; all that i
 needs are three sums over the levels below its own. The derivatives of the f_j come from the same
-sweep the other way round.
+sweep the other way round. Items of weight 0 stay out: their infinite scores would make sums NaN.
 """
 from cpython.exc cimport PyErr_CheckSignals
 from cython.parallel cimport prange
-from libc.math cimport NAN, isfinite
+from libc.math cimport INFINITY, NAN, isfinite
 from libc.stdint cimport int32_t, int64_t
 
 cdef struct Job:
@@ -53,25 +53,32 @@ cdef void _query(const Job *job, int64_t q) noexcept nogil:
     cdef const int64_t *order = job.order + job.start[q]
     cdef int64_t n = job.start[q + 1] - job.start[q], levels = 0, count = 0, a, b, i, j
     cdef double *tree = job.tree + 3 * (job.start[q] + q)
+    cdef int64_t seen[2]        # levels of scores of -inf and inf
     cdef double sums[3]
-    cdef double total = 0, pairs = 0, centre = 0, w, f, u, slope
+    cdef double total = 0, pairs = 0, centre = 0, lower = 0, w, f, u, slope
+    seen[0] = seen[1] = -1
     for a in range(n):
         i = order[a]
         levels = max(levels, job.level[i] + 1)
         if isfinite(job.f[i]):
             centre += job.f[i]
             count += 1
-        if job.f[i] != job.f[i]:
+        elif job.f[i] != job.f[i]:
             total = NAN
+        elif _weight(job, i) > 0:
+            b = job.f[i] > 0
+            if seen[b] >= 0 and seen[b] != job.level[i]:
+                total = NAN     # inf - inf
+            seen[b] = job.level[i]
     centre = centre / count if count > 0 else 0     # sums of smaller numbers keep more digits
-    # The weight of all pairs, loss or not.
-    for a in range(3 * (levels + 1)):
+    # The weight of all pairs, loss or not: of each level, and of those below it.
+    for a in range(levels):
         tree[a] = 0
     for a in range(n):
-        _put(tree, levels, job.level[order[a]] + 1, _weight(job, order[a]), 0)
-    for a in range(n):
-        _below(tree, job.level[order[a]], &sums[0])
-        pairs += _weight(job, order[a]) * sums[0]
+        tree[job.level[order[a]]] += _weight(job, order[a])
+    for a in range(levels):
+        pairs += tree[a] * lower
+        lower += tree[a]
     job.pairs[q] = pairs
     if total != total:
         job.value[q] = total
@@ -87,15 +94,20 @@ cdef void _query(const Job *job, int64_t q) noexcept nogil:
         i = order[a]
         while b >= 0 and job.margin - (job.f[i] - job.f[order[b]]) > 0:
             j = order[b]
-            _put(tree, levels, job.level[j] + 1, _weight(job, j), job.f[j] - centre)
+            w = _weight(job, j)
+            if w > 0:
+                _put(tree, levels, job.level[j] + 1, w, job.f[j] - centre)
             b -= 1
-        _below(tree, job.level[i], &sums[0])
         w = _weight(job, i)
         slope = 0
-        if sums[0] > 0:
+        _below(tree, job.level[i], &sums[0])
+        if sums[0] > 0 and w > 0:
             u = job.margin - (job.f[i] - centre)
             if job.squared:
-                total += w * max(0, sums[0] * u * u + 2 * u * sums[1] + sums[2])
+                if isfinite(u) and isfinite(sums[2]):
+                    total += w * max(0, sums[0] * u * u + 2 * u * sums[1] + sums[2])
+                else:       # the sum may be inf - inf, but no loss is less than infinite
+                    total = INFINITY
                 slope = -2 * w * (sums[0] * u + sums[1])
             else:
                 total += w * max(0, sums[0] * u + sums[1])
@@ -113,11 +125,13 @@ cdef void _query(const Job *job, int64_t q) noexcept nogil:
         j = order[a]
         while b < n and job.margin - (job.f[order[b]] - job.f[j]) > 0:
             i = order[b]
-            _put(tree, levels, levels - job.level[i], _weight(job, i), job.f[i] - centre)
+            w = _weight(job, i)
+            if w > 0:
+                _put(tree, levels, levels - job.level[i], w, job.f[i] - centre)
             b += 1
+        w = _weight(job, j)
         _below(tree, levels - job.level[j] - 1, &sums[0])
-        if sums[0] > 0:
-            w = _weight(job, j)
+        if sums[0] > 0 and w > 0:
             f = job.f[j] - centre
             job.gradient[j] += 2 * w * (sums[0] * (job.margin + f) - sums[1]) if job.squared else (
                 w * sums[0])

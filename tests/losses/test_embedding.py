@@ -114,6 +114,8 @@ def test_pairs_of_any_shape_and_layout(dtype):
             assert_allclose(none.mean(), loss.value(*args), rtol=1e-5)
     assert HingeEmbedding().value(-1, 0.25) == 0.75
     assert HingeEmbedding().gradient(-1, 0.25) == -1
+    for found in HingeEmbedding().value_and_gradient(-1, 0.25, reduction="none"):
+        assert isinstance(found, np.float64)  # a number for numbers, as of the margin losses
 
 
 def test_pairs_not_finite_and_empty():

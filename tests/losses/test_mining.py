@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Mined triplets against three loops."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -94,3 +96,16 @@ def test_errors():
         mine_triplets([1.0, 2.0, 3.0], [0, 1, 1])
     with pytest.raises(ValueError, match="margin must be finite"):
         mine_triplets(x, [0, 0, 1], "semi-hard", margin=np.inf)
+
+
+def test_the_result_is_held_once():
+    """Also while it is made: the peak is the result, and little more."""
+    rng = np.random.default_rng(2)
+    x, labels = rng.standard_normal((200, 3)), rng.integers(3, size=200)
+    for strategy in ("all", "hard", "semi-hard"):
+        tracemalloc.start()
+        found = mine_triplets(x, labels, strategy)
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        assert len(found) > 100_000
+        assert peak < 1.6 * found.nbytes + 4_000_000  # it grows by halves

@@ -184,3 +184,60 @@ def test_mixture():
              PairwiseRanking(p=2).value_and_gradient(rel, f)]
     assert_allclose(value, 0.5 * parts[0][0] + parts[1][0])
     assert_allclose(gradient, 0.5 * parts[0][1] + parts[1][1])
+
+
+@pytest.mark.parametrize("p", [1, 2])
+@pytest.mark.parametrize(("rel", "f", "want", "slopes"), [
+    ([1, 0, 1], [-np.inf, -4.0, 3.0], np.inf, {1: [-1, 1, 0], 2: [-np.inf, np.inf, 0]}),
+    ([1, 0, 0], [5.0, np.inf, -5.0], np.inf, {1: [-1, 1, 0], 2: [-np.inf, np.inf, 0]}),
+    ([1, 0, 1, 0], [5.0, 0, -np.inf, -4.0], np.inf,
+     {1: [0, 1, -2, 1], 2: [0, np.inf, -np.inf, np.inf]}),
+    ([2, 1, 0], [np.inf, np.inf, 0], np.nan, {1: [np.nan] * 3, 2: [np.nan] * 3}),
+    ([1, 0], [-np.inf, -np.inf], np.nan, {1: [np.nan] * 2, 2: [np.nan] * 2}),
+    ([1, 1], [np.inf, np.inf], 0, {1: [0, 0], 2: [0, 0]}),
+])  # fmt: skip
+def test_infinite_scores_among_finite_ones(p, rel, f, want, slopes):
+    value, gradient = PairwiseRanking(p=p, normalize="none").value_and_gradient(rel, f)
+    assert_array_equal(value, want)
+    assert_array_equal(gradient, slopes[p])
+
+
+@pytest.mark.parametrize("p", [1, 2])
+def test_weight_zero_takes_no_part(p):
+    """As items of a padded query, whose scores are infinite."""
+    loss = PairwiseRanking(p=p)
+    value, gradient = loss.value_and_gradient(
+        [1, 0, 0, 2, 1], [0.5, 0.25, -np.inf, -np.inf, np.inf], sample_weight=[1, 2, 0, 0, 0])
+    want, slopes = loss.value_and_gradient([1, 0], [0.5, 0.25], sample_weight=[1, 2])
+    assert value == want
+    assert_array_equal(gradient, [*slopes, 0, 0, 0])
+
+
+def test_squares_that_overflow():
+    value = PairwiseRanking(p=2, normalize="none").value([1, 0, 0], [1e200, 1.5e200, -2.5e200])
+    assert value == np.inf  # of inf - inf
+
+
+@pytest.mark.parametrize("normalize", ["pairs", "queries"])
+def test_constants(normalize):
+    """No pair of scores has a steeper mean, and one pair reaches the constants."""
+    rng = np.random.default_rng(4)
+    hinge, square = (PairwiseRanking(p=p, normalize=normalize) for p in (1, 2))
+    rel, qid = rng.integers(0, 3, 12), rng.integers(0, 3, 12)
+    for _ in range(50):
+        f, g = rng.standard_normal((2, 12))
+        assert np.linalg.norm(hinge.gradient(rel, f, qid=qid)) <= hinge.lipschitz
+        change = square.gradient(rel, f, qid=qid) - square.gradient(rel, g, qid=qid)
+        assert np.linalg.norm(change) <= square.smoothness * np.linalg.norm(f - g)
+    assert_allclose(np.linalg.norm(hinge.gradient([1, 0], [0, 0])), hinge.lipschitz)
+    change = square.gradient([1, 0], [0.25, 0]) - square.gradient([1, 0], [0, 0.25])
+    assert_allclose(np.linalg.norm(change), square.smoothness * np.linalg.norm([0.25, -0.25]))
+    assert hinge.smoothness == square.lipschitz == np.inf
+    assert PairwiseRanking(normalize="none").lipschitz == np.inf
+
+
+def test_wrong_queries():
+    with pytest.raises(ValueError, match=r"qid\[1\] is nan"):
+        PairwiseRanking().value([1, 0, 2], [0.1, 0.2, 0.3], qid=[1, np.nan, 1])
+    with pytest.raises(TypeError, match="qid must hold numbers or strings"):
+        PairwiseRanking().value([1, 0, 2], [0.1, 0.2, 0.3], qid=[None, "a", "a"])

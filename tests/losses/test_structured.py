@@ -190,6 +190,10 @@ def test_empty_and_not_finite():
     assert np.isnan(gradient).all()
     w[3] = np.inf
     assert not loss.value(w, [np.ones(FEATURES)], [0]) >= 0
+    infinite = hl.StructuredHinge(Part(joint_feature=lambda x, y: np.full(12, np.inf)))
+    value, gradient = infinite.value_and_gradient(np.ones(12), [np.ones(FEATURES)], [0])
+    assert np.isnan(value)
+    assert np.isnan(gradient).all()
 
 
 class Part:
@@ -214,6 +218,8 @@ def test_a_missing_method_is_named(name):
 @pytest.mark.parametrize(("methods", "error", "said"), [
     ({"loss_augmented_argmax": lambda w, x, y, rescaling: 3}, ValueError,
      "for sample 1 an output that is worse than the true one"),
+    ({"loss": lambda y, other: None}, TypeError, "oracle.loss returned None for sample 0"),
+    ({"loss": lambda y, other: [1, 2]}, TypeError, r"oracle.loss returned \[1, 2\]"),
     ({"loss": lambda y, other: 1.0}, ValueError, r"oracle.loss\(y, y\) is 1 for sample 0"),
     ({"loss": lambda y, other: -1.0 * (y != other)}, ValueError, "costs must be finite"),
     ({"loss": lambda y, other: np.nan}, ValueError, "oracle.loss returned nan"),
