@@ -65,12 +65,12 @@ static void load(const hx_values *v, int64_t begin, int64_t n, real *out)
  * copied to `room`. */
 static const real *in_place(const hx_values *v, int64_t begin, int64_t n, real *room)
 {
-    const int64_t row = v->data && begin >= v->cols ? begin / v->cols : 0;
-    const int64_t col = begin - row * v->cols;
-    const char *at = v->data + row * v->row_stride + col * v->stride;
-    if (v->data && v->type == (sizeof(real) == 4 ? HX_F32 : HX_F64) && v->stride == sizeof(real) &&
-        col + n <= v->cols && (uintptr_t)at % sizeof(real) == 0)
-        return (const real *)at;
+    const int type = sizeof(real) == sizeof(float) ? HX_F32 : HX_F64;
+    if (v->data && v->type == type && v->stride == sizeof(real)) {
+        const int64_t row = begin < v->cols ? 0 : begin / v->cols, col = begin - row * v->cols;
+        const char *at = v->data + row * v->row_stride + col * v->stride;
+        if (col + n <= v->cols && (uintptr_t)at % sizeof(real) == 0) return (const real *)at;
+    }
     load(v, begin, n, room);
     return room;
 }
