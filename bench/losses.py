@@ -8,11 +8,17 @@ from . import child, linear
 from .micro import in_turn
 
 SHOWN = (
-    ("stream_gbs", "memory bandwidth, triad on arrays past the caches", "GB/s"),
+    ("stream_gbs", "memory bandwidth: the better of these two", "GB/s"),
+    ("triad_gbs", "   a = b + s c, arrays past the caches", "GB/s"),
+    ("copy_gbs", "   a = b, arrays past the caches", "GB/s"),
     ("hinge_ms", "hinge, value and gradient, 10^6 float32 scores", "ms"),
     ("hinge_over_numpy", "   NumPy's expression", "x"),
     ("hinge_over_torch", "   torch", "x"),
     ("hinge_of_stream", "   bytes read and written, of that bandwidth", "x"),
+    ("hinge_out_ms", "   the gradient in out=", "ms"),
+    ("hinge_out_of_stream", "      bytes read and written, of that bandwidth", "x"),
+    ("hinge_large_ms", "   20 times as many scores, past the caches, out=", "ms"),
+    ("hinge_large_of_stream", "      bytes read and written, of that bandwidth", "x"),
     ("logistic_ms", "logistic, value and gradient, 10^6 float32 scores", "ms"),
     ("logistic_over_numpy", "   NumPy's expression", "x"),
     ("logistic_over_torch", "   torch", "x"),
@@ -42,15 +48,20 @@ def main():
     emit = child.emitter()
     repeats = max(9, 3 * child.arguments()["repeats"])
     figures = {}
-    for part in (_stream, _margin, _multiclass, _ranking, _small):
+    for part in (_stream, _margin, _out, _multiclass, _ranking, _small):
         figures |= part(repeats)
-    seconds = figures["hinge_ms"] * 1e-3    # y, f and the gradient, once each
-    figures["hinge_of_stream"] = 3 * 4e6 / seconds / (1e9 * figures["stream_gbs"])
+    for name, size in (("hinge", 1), ("hinge_out", 1), ("hinge_large", 20)):
+        moved = 3 * 4 * size * 1e6     # y, f and the gradient, once each
+        figures[f"{name}_of_stream"] = 1e-6 * moved / figures[f"{name}_ms"] / figures["stream_gbs"]
     emit(figures)
 
 
 def _stream(repeats):
-    """a = b + s c as three streams, b and c and a of 256 MB in all: more than caches hold."""
+    """A triad of three streams, of 256 MB in all, and a copy: more than caches hold.
+
+    As for the losses, bytes are those that are read and written, without those that a processor
+    reads to write others.
+    """
     import numpy as np
 
     n = 256 * 10**6 // 3 // 8
@@ -67,7 +78,8 @@ def _stream(repeats):
         np.copyto(a, b)
 
     one, two = in_turn([triad, copy], repeats)
-    return {"stream_gbs": max(3 * 8 * n / one, 2 * 8 * n / two) / 1e9}
+    figures = {"triad_gbs": 3e-9 * 8 * n / one, "copy_gbs": 2e-9 * 8 * n / two}
+    return {"stream_gbs": max(figures.values()), **figures}
 
 
 def _torch():
@@ -120,6 +132,22 @@ def _margin(repeats):
         for other, seconds in zip(("numpy", "torch"), theirs, strict=False):
             figures[f"{name}_over_{other}"] = seconds / ours
     return figures
+
+
+def _out(repeats):
+    """The hinge with an array for the gradient, which in the others' time is a new one."""
+    import numpy as np
+
+    from hingex import losses
+
+    rng = np.random.default_rng(0)
+    calls = []
+    for size in (10**6, 20 * 10**6):
+        f = rng.standard_normal(size, dtype=np.float32)
+        y = np.where(rng.random(size, dtype=np.float32) < 0.5, np.float32(-1), np.float32(1))
+        calls.append(partial(losses.Hinge().value_and_gradient, y, f, out=np.zeros_like(f)))
+    return {f"{name}_ms": 1e3 * in_turn([call], repeats)[0]
+            for name, call in zip(("hinge_out", "hinge_large"), calls, strict=True)}
 
 
 def _agree(results):

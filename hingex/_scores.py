@@ -231,6 +231,21 @@ def score_rows(s: Any, least: int = 2) -> np.ndarray:
     return array
 
 
+def output(out: Any, shape: tuple[int, ...], dtype: Any, **read: np.ndarray | None) -> None:
+    """Raise TypeError or ValueError unless results can be written to `out` while `read` is read."""
+    if not isinstance(out, np.ndarray):
+        raise TypeError(f"out must be a NumPy array; got {type(out).__name__}")
+    if out.shape != shape or out.dtype != dtype:
+        raise ValueError(f"out has dtype {out.dtype} and shape {out.shape}, expected {dtype} and "
+                         f"{shape} as the scores have")
+    if not out.flags.carray:  # C-contiguous, aligned and writeable
+        what = "is read-only" if not out.flags.writeable else "is not C-contiguous and aligned"
+        raise ValueError(f"out {what}; pass an array as np.empty makes it")
+    for name, array in read.items():
+        if array is not None and np.shares_memory(out, array):
+            raise ValueError(f"out shares memory with {name}; pass an array of its own")
+
+
 def _position(bad: np.ndarray) -> tuple[int, ...]:
     return tuple(int(i) for i in np.unravel_index(int(np.argmax(bad)), bad.shape))
 

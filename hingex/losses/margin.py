@@ -115,21 +115,36 @@ class MarginLoss(Loss):
         return self._evaluate(y, f, labels, sample_weight, reduction, True, False)[0]
 
     def gradient(self, y: Any, f: Any, *, sample_weight: Any = None, reduction: str = "mean",
-                 labels: Any = None) -> Any:
+                 labels: Any = None, out: Any = None) -> Any:
         """Derivative of the reduced value with respect to every score: w y phi'(y f) / sum(w).
 
-        The divisor is that of the mean; "sum" and "none" have none. See `value`.
+        The divisor is that of the mean; "sum" and "none" have none. For the other parameters see
+        `value`.
+
+        Parameters
+        ----------
+        out : ndarray, optional
+            Where the derivatives are written, and then returned: C-contiguous, of the shape and
+            precision of `f`, and apart from the other arrays. Saves the memory of large arrays
+            from being taken anew, which can cost more than the loss. After an error its elements
+            are any numbers.
 
         Returns
         -------
         ndarray in the shape of `f` and of its precision
+
+        Raises
+        ------
+        TypeError, ValueError
+            For an `out` that is no such array, and like `value`.
         """
-        return self._evaluate(y, f, labels, sample_weight, reduction, False, True)[1]
+        return self._evaluate(y, f, labels, sample_weight, reduction, False, True, out)[1]
 
     def value_and_gradient(self, y: Any, f: Any, *, sample_weight: Any = None,
-                           reduction: str = "mean", labels: Any = None) -> tuple[Any, Any]:
-        """`value` and `gradient` in one pass over the data."""
-        return self._evaluate(y, f, labels, sample_weight, reduction, True, True)
+                           reduction: str = "mean", labels: Any = None, out: Any = None
+                           ) -> tuple[Any, Any]:
+        """`value` and `gradient` in one pass over the data; `out` is for the gradient."""
+        return self._evaluate(y, f, labels, sample_weight, reduction, True, True, out)
 
     def phi(self, t: Any) -> Any:
         """The loss at margins `t`, an ndarray of their shape (a float for a number)."""
@@ -150,18 +165,21 @@ class MarginLoss(Loss):
         return _losses.Terms([(self._term()[0], 1.0, *self._term()[1:])])
 
     def _evaluate(self, y: Any, f: Any, labels: Any, sample_weight: Any, reduction: str,
-                  value: bool, gradient: bool) -> tuple[Any, Any]:
+                  value: bool, gradient: bool, out: Any = None) -> tuple[Any, Any]:
         y, f, w, scale, shape = gate.margins(y, f, labels, sample_weight, reduction)
         each = reduction == "none"
+        if out is not None:
+            gate.output(out, shape, f.dtype, y=y, f=f, sample_weight=w)
         found = _losses.margin_losses(
             self._terms, y, f, w, scale, value and not each, value and each, gradient,
-            n_threads() if f.size >= PARALLEL_FROM else 1)  # fmt: skip
+            n_threads() if f.size >= PARALLEL_FROM else 1, out)  # fmt: skip
         if found is None:
             gate.refuse_signs(y)
         total, values, slopes = found
         if len(shape) != 1:
             values = None if values is None else values.reshape(shape)[()]
-            slopes = None if slopes is None else slopes.reshape(shape)[()]
+            if out is None:
+                slopes = None if slopes is None else slopes.reshape(shape)[()]
         return values if each else total, slopes
 
     def subdifferential(self, y: Any, f: Any, *, labels: Any = None) -> tuple[Any, Any]:

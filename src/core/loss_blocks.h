@@ -6,7 +6,7 @@
 #define real HX_REAL
 #define load_run HX_TYPED(load_run)
 #define load HX_TYPED(load)
-#define store HX_TYPED(store)
+#define in_place HX_TYPED(in_place)
 #define multiply HX_TYPED(multiply)
 #define no_sign HX_TYPED(no_sign)
 #define sum HX_TYPED(hx_sum)
@@ -21,27 +21,22 @@
 
 /* ---- arrays of any type and stride ------------------------------------------------------ */
 
-/* n elements of a row, times y if that is given. Copied as bytes, as they need not be aligned. */
-static void load_run(int type, const char *at, ptrdiff_t stride, int64_t n,
-                     const real *restrict y, real *restrict out)
+/* n elements of a row. Copied as bytes, as they need not be aligned. */
+static void load_run(int type, const char *at, ptrdiff_t stride, int64_t n, real *restrict out)
 {
     switch (type) {
-#define EACH(T, STEP, TIMES)                                                                      \
+#define EACH(T, STEP)                                                                             \
     for (int64_t j = 0; j < n; j++) {                                                             \
         T x;                                                                                      \
         memcpy(&x, at + j * (ptrdiff_t)(STEP), sizeof(T));                                        \
-        out[j] = (real)x TIMES;                                                                   \
+        out[j] = (real)x;                                                                         \
     }
 #define X(CODE, T)                                                                                \
     case CODE:                                                                                    \
-        if (stride == sizeof(T) && y)                                                             \
-            EACH(T, sizeof(T), *y[j])                                                             \
-        else if (stride == sizeof(T))                                                             \
-            EACH(T, sizeof(T), )                                                                  \
-        else if (y)                                                                               \
-            EACH(T, stride, *y[j])                                                                \
+        if (stride == sizeof(T))                                                                  \
+            EACH(T, sizeof(T))                                                                    \
         else                                                                                      \
-            EACH(T, stride, )                                                                     \
+            EACH(T, stride)                                                                       \
         break;
         HX_VALUE_TYPES(X)
 #undef X
@@ -49,32 +44,35 @@ static void load_run(int type, const char *at, ptrdiff_t stride, int64_t n,
     }
 }
 
-/* Elements begin..begin+n-1, times y if that is given. */
-static void load(const hx_values *v, int64_t begin, int64_t n, const real *y, real *out)
+/* Elements begin..begin+n-1. */
+static void load(const hx_values *v, int64_t begin, int64_t n, real *out)
 {
     if (!v->data) {
-        for (int64_t j = 0; j < n; j++) out[j] = y ? y[j] * (real)v->constant : (real)v->constant;
+        for (int64_t j = 0; j < n; j++) out[j] = (real)v->constant;
         return;
     }
     int64_t row = begin < v->cols ? 0 : begin / v->cols, col = begin - row * v->cols;
     for (int64_t j = 0; j < n;) {
         const int64_t run = n - j < v->cols - col ? n - j : v->cols - col;
-        load_run(v->type, v->data + row * v->row_stride + col * v->stride, v->stride, run,
-                 y ? y + j : NULL, out + j);
+        load_run(v->type, v->data + row * v->row_stride + col * v->stride, v->stride, run, out + j);
         j += run;
         row++;
         col = 0;
     }
 }
 
-/* x times factor, and times y if that is given; no -0. */
-static void store(real *restrict out, int64_t n, const real *restrict x, const real *restrict y,
-                  real factor)
+/* Elements begin..begin+n-1: where they lie, if that is side by side in this precision, else
+ * copied to `room`. */
+static const real *in_place(const hx_values *v, int64_t begin, int64_t n, real *room)
 {
-    if (y)
-        for (int64_t j = 0; j < n; j++) out[j] = x[j] * factor * y[j] + 0;
-    else
-        for (int64_t j = 0; j < n; j++) out[j] = x[j] * factor + 0;
+    const int type = sizeof(real) == sizeof(float) ? HX_F32 : HX_F64;
+    if (v->data && v->type == type && v->stride == sizeof(real)) {
+        const int64_t row = begin < v->cols ? 0 : begin / v->cols, col = begin - row * v->cols;
+        const char *at = v->data + row * v->row_stride + col * v->stride;
+        if (col + n <= v->cols && (uintptr_t)at % sizeof(real) == 0) return (const real *)at;
+    }
+    load(v, begin, n, room);
+    return room;
 }
 
 static void multiply(real *restrict x, const real *restrict w, int64_t n)
@@ -95,23 +93,29 @@ static int64_t no_sign(const real *y, int64_t n)
 
 /* ---- margin losses ---------------------------------------------------------------------- */
 
-/* Value and slope at n margins; either may be NULL. */
-typedef void margin_block(const real *restrict t, int64_t n, real a, real b,
-                          real *restrict value, real *restrict slope);
+/* Values at n margins y f, and slopes times factor times y; either may be NULL. As y is -1 or +1
+ * the last product is exact, and adding 0 leaves no -0. */
+typedef void margin_block(const real *restrict y, const real *restrict f, int64_t n, real a, real b,
+                          real factor, real *restrict value, real *restrict slope);
 
 #define X(NAME)                                                                                   \
-    static void HX_TYPED(NAME##_block)(const real *restrict t, int64_t n, real a, real b,         \
-                                       real *restrict value, real *restrict slope)                \
+    static void HX_TYPED(NAME##_block)(const real *restrict y, const real *restrict f, int64_t n, \
+                                       real a, real b, real factor, real *restrict value,         \
+                                       real *restrict slope)                                      \
     {                                                                                             \
         if (value && slope)                                                                       \
             for (int64_t j = 0; j < n; j++) {                                                     \
-                value[j] = HX_TYPED(hx_##NAME##_value)(t[j], a, b);                               \
-                slope[j] = HX_TYPED(hx_##NAME##_slope)(t[j], a, b);                               \
+                const real t = y[j] * f[j];                                                       \
+                value[j] = HX_TYPED(hx_##NAME##_value)(t, a, b);                                  \
+                slope[j] = HX_FMA(HX_TYPED(hx_##NAME##_slope)(t, a, b) * factor, y[j], (real)0);  \
             }                                                                                     \
         else if (value)                                                                           \
-            for (int64_t j = 0; j < n; j++) value[j] = HX_TYPED(hx_##NAME##_value)(t[j], a, b);   \
+            for (int64_t j = 0; j < n; j++)                                                       \
+                value[j] = HX_TYPED(hx_##NAME##_value)(y[j] * f[j], a, b);                        \
         else if (slope)                                                                           \
-            for (int64_t j = 0; j < n; j++) slope[j] = HX_TYPED(hx_##NAME##_slope)(t[j], a, b);   \
+            for (int64_t j = 0; j < n; j++)                                                       \
+                slope[j] = HX_FMA(HX_TYPED(hx_##NAME##_slope)(y[j] * f[j], a, b) * factor, y[j],  \
+                                  (real)0);                                                       \
     }
 HX_MARGIN_LOSSES(X)
 #undef X
@@ -120,51 +124,48 @@ HX_MARGIN_LOSSES(X)
 static margin_block *const margin_blocks[] = {HX_MARGIN_LOSSES(X)};
 #undef X
 
-/* sum_k coef_k phi_k(t), and its slope, for at most BLOCK margins. */
-static void evaluate(const hx_term *terms, int count, const real *t, int64_t n, real *value,
-                     real *slope)
+/* sum_k coef_k phi_k(y f), and its derivative times `scale`, for at most BLOCK scores. */
+static void evaluate(const hx_term *terms, int count, const real *y, const real *f, int64_t n,
+                     double scale, real *value, real *slope)
 {
     real v[BLOCK], s[BLOCK];
     for (int k = 0; k < count; k++) {
         const hx_term *one = terms + k;
         const real coef = (real)one->coef;
         real *to_v = value && k > 0 ? v : value, *to_s = slope && k > 0 ? s : slope;
-        margin_blocks[one->loss](t, n, (real)one->a, (real)one->b, to_v, to_s);
-        if (k == 0 && coef == 1) continue;
+        margin_blocks[one->loss](y, f, n, (real)one->a, (real)one->b, (real)(one->coef * scale),
+                                 to_v, to_s);
         if (k == 0) {
-            for (int64_t j = 0; value && j < n; j++) value[j] *= coef;
-            for (int64_t j = 0; slope && j < n; j++) slope[j] *= coef;
+            for (int64_t j = 0; value && coef != 1 && j < n; j++) value[j] *= coef;
         } else {
             for (int64_t j = 0; value && j < n; j++) value[j] += coef * v[j];
-            for (int64_t j = 0; slope && j < n; j++) slope[j] += coef * s[j];
+            for (int64_t j = 0; slope && j < n; j++) slope[j] += s[j];
         }
     }
 }
 
 static double margin_losses(hx_margin_job *job, int64_t begin, int64_t end)
 {
-    real y[BLOCK], t[BLOCK], w[BLOCK], value[BLOCK], slope[BLOCK];
-    const int values = job->value || job->summed;
+    real y_room[BLOCK], f_room[BLOCK], w_room[BLOCK], v_room[BLOCK];
+    const int weighted = job->w.data != NULL;
     double total = 0;
     for (int64_t i = begin; i < end; i += BLOCK) {
         const int64_t n = end - i < BLOCK ? end - i : BLOCK;
-        load(&job->y, i, n, NULL, y);
+        real *value = job->value ? (real *)job->value + i : (job->summed ? v_room : NULL);
+        real *slope = job->gradient ? (real *)job->gradient + i : NULL;
+        const real *y = in_place(&job->y, i, n, y_room), *f = in_place(&job->f, i, n, f_room);
         const int64_t bad = no_sign(y, n);
         if (bad >= 0) {
             job->bad = i + bad;
             return 0;
         }
-        load(&job->f, i, n, y, t);
-        evaluate(job->terms, job->count, t, n, values ? value : NULL,
-                 job->gradient ? slope : NULL);
-        if (job->w.data) {
-            load(&job->w, i, n, NULL, w);
-            if (values) multiply(value, w, n);
-            if (job->gradient) multiply(slope, w, n);
+        evaluate(job->terms, job->count, y, f, n, weighted ? 1 : job->scale, value, slope);
+        if (weighted) {
+            const real *w = in_place(&job->w, i, n, w_room), scale = (real)job->scale;
+            if (value) multiply(value, w, n);
+            for (int64_t j = 0; slope && j < n; j++) slope[j] = slope[j] * w[j] * scale + 0;
         }
-        if (job->value) store((real *)job->value + i, n, value, NULL, 1);
         if (job->summed) total += sum(value, n);
-        if (job->gradient) store((real *)job->gradient + i, n, slope, y, (real)job->scale);
     }
     return total;
 }
@@ -178,17 +179,16 @@ typedef double multiclass_row(real *restrict s, int64_t K, int64_t k, real a, re
 static multiclass_row *const multiclass_rows[] = {HX_MULTICLASS_LOSSES(X)};
 #undef X
 
-static double one_vs_rest(const hx_multiclass_job *job, real *s, int64_t k, real *v, real *g)
+static double one_vs_rest(const hx_multiclass_job *job, const real *s, int64_t k, real *v, real *g)
 {
-    for (int64_t j = 0; j < job->K; j++) s[j] = j == k ? s[j] : -s[j];
+    real y[BLOCK];
     for (int64_t j = 0; j < job->K; j += BLOCK) {
         const int64_t n = job->K - j < BLOCK ? job->K - j : BLOCK;
-        evaluate(job->terms, job->count, s + j, n, v + j, g ? g + j : NULL);
+        for (int64_t i = 0; i < n; i++) y[i] = j + i == k ? 1 : -1;
+        evaluate(job->terms, job->count, y, s + j, n, 1, v + j, g ? g + j : NULL);
     }
     const double total = sum(v, job->K);
-    if (total != total) return HX_TYPED(hx_fill)(g, job->K, (real)total);
-    for (int64_t j = 0; g && j < job->K; j++) g[j] = j == k ? g[j] : -g[j];
-    return total;
+    return total != total ? HX_TYPED(hx_fill)(g, job->K, (real)total) : total;
 }
 
 static double multiclass_losses(hx_multiclass_job *job, int64_t begin, int64_t end, real *room)
@@ -196,8 +196,8 @@ static double multiclass_losses(hx_multiclass_job *job, int64_t begin, int64_t e
     const int64_t K = job->K;
     real *const s = room, *const v = room + K, *const g = job->gradient ? room + 2 * K : NULL;
     double values[HX_LOSS_ROWS], codes[HX_LOSS_ROWS], w[HX_LOSS_ROWS];
-    load_f64(&job->y, begin, end - begin, NULL, codes);
-    if (job->w.data) load_f64(&job->w, begin, end - begin, NULL, w);
+    load_f64(&job->y, begin, end - begin, codes);
+    if (job->w.data) load_f64(&job->w, begin, end - begin, w);
     for (int64_t i = begin; i < end; i++) {
         const double code = codes[i - begin];
         if (!(code >= 0 && code < K)) {
@@ -207,13 +207,17 @@ static double multiclass_losses(hx_multiclass_job *job, int64_t begin, int64_t e
         const int64_t k = (int64_t)code;
         double factor = job->coef * (job->w.data ? w[i - begin] : 1), value;
         if (job->class_weight) factor *= job->class_weight[k];
-        load(&job->s, i * K, K, NULL, s);
+        load(&job->s, i * K, K, s);
         if (job->terms)
             value = one_vs_rest(job, s, k, v, g);
         else
             value = multiclass_rows[job->loss](s, K, k, (real)job->a, (real)job->b, v, g);
         values[i - begin] = factor * value;
-        if (g) store((real *)job->gradient + i * K, K, g, NULL, (real)(factor * job->scale));
+        if (g) {
+            real *restrict out = (real *)job->gradient + i * K;
+            const real times = (real)(factor * job->scale);
+            for (int64_t j = 0; j < K; j++) out[j] = g[j] * times + 0; /* no -0 */
+        }
         if (job->value) ((real *)job->value)[i] = (real)(factor * value);
     }
     return job->summed ? hx_sum_f64(values, end - begin) : 0;
@@ -222,7 +226,7 @@ static double multiclass_losses(hx_multiclass_job *job, int64_t begin, int64_t e
 #undef real
 #undef load_run
 #undef load
-#undef store
+#undef in_place
 #undef multiply
 #undef no_sign
 #undef sum

@@ -87,33 +87,41 @@ static inline HX_REAL HX_TYPED(hx_softplus)(HX_REAL z)
 }
 
 /* max(0, a - t) */
-HX_MARGIN_LOSS(hinge, value) { return t < a ? a - t : (t >= a ? 0 : t); }
-HX_MARGIN_LOSS(hinge, slope) { return t < a ? -1 : (t >= a ? 0 : t); }
+HX_MARGIN_LOSS(hinge, value) { return 0 > a - t ? 0 : a - t; }
+HX_MARGIN_LOSS(hinge, slope)
+{
+    const HX_REAL u = HX_TYPED(hx_hinge_value)(t, a, b);
+    return u > 0 ? -1 : u;
+}
 
 /* max(0, a - t)^2 */
-HX_MARGIN_LOSS(squared_hinge, value) { return t < a ? (a - t) * (a - t) : (t >= a ? 0 : t); }
-HX_MARGIN_LOSS(squared_hinge, slope) { return t < a ? -2 * (a - t) : (t >= a ? 0 : t); }
+HX_MARGIN_LOSS(squared_hinge, value)
+{
+    const HX_REAL u = HX_TYPED(hx_hinge_value)(t, a, b);
+    return u * u;
+}
+HX_MARGIN_LOSS(squared_hinge, slope) { return 0 - 2 * HX_TYPED(hx_hinge_value)(t, a, b); }
 
-/* With u = a - t: u - b/2 for u >= b, u^2 / (2 b) for 0 < u < b, else 0 */
+/* With u = max(0, a - t): u - b/2 for u >= b, else u^2 / (2 b) */
 HX_MARGIN_LOSS(huberized_hinge, value)
 {
-    const HX_REAL u = a - t;
-    return u <= 0 ? 0 : (u >= b ? u - b / 2 : (u > 0 ? u * u / (2 * b) : u));
+    const HX_REAL u = HX_TYPED(hx_hinge_value)(t, a, b);
+    return u >= b ? u - b / 2 : u * u / (2 * b);
 }
 HX_MARGIN_LOSS(huberized_hinge, slope)
 {
-    const HX_REAL u = a - t;
-    return u <= 0 ? 0 : (u >= b ? -1 : (u > 0 ? -u / b : u));
+    const HX_REAL u = HX_TYPED(hx_hinge_value)(t, a, b);
+    return u > 0 ? (u >= b ? -1 : -u / b) : u; /* b may have become 0 in single precision */
 }
 
 /* max(0, 1 - t)^2 for t >= -1, else -4 t */
 HX_MARGIN_LOSS(modified_huber, value)
 {
-    return t < -1 ? -4 * t : (t < 1 ? (1 - t) * (1 - t) : (t >= 1 ? 0 : t));
+    return t < -1 ? -4 * t : HX_TYPED(hx_squared_hinge_value)(t, 1, b);
 }
 HX_MARGIN_LOSS(modified_huber, slope)
 {
-    return t < -1 ? -4 : (t < 1 ? -2 * (1 - t) : (t >= 1 ? 0 : t));
+    return t < -1 ? -4 : HX_TYPED(hx_squared_hinge_slope)(t, 1, b);
 }
 
 /* log(1 + exp(b (a - t))) / b */
@@ -125,8 +133,8 @@ HX_MARGIN_LOSS(softplus_hinge, value)
 HX_MARGIN_LOSS(softplus_hinge, slope) { return -HX_TYPED(hx_sigmoid)(b * (a - t)); }
 
 /* max(0, -t) */
-HX_MARGIN_LOSS(perceptron, value) { return t < 0 ? -t : (t >= 0 ? 0 : t); }
-HX_MARGIN_LOSS(perceptron, slope) { return t < 0 ? -1 : (t >= 0 ? 0 : t); }
+HX_MARGIN_LOSS(perceptron, value) { return HX_TYPED(hx_hinge_value)(t, 0, b); }
+HX_MARGIN_LOSS(perceptron, slope) { return HX_TYPED(hx_hinge_slope)(t, 0, b); }
 
 /* log(1 + exp(-t)) */
 HX_MARGIN_LOSS(logistic, value) { return HX_TYPED(hx_softplus)(-t); }
@@ -160,8 +168,8 @@ HX_MARGIN_LOSS(sigmoid, slope)
 }
 
 /* min(1 - a, max(0, 1 - t)), a < 1 */
-HX_MARGIN_LOSS(ramp, value) { return t <= a ? 1 - a : (t < 1 ? 1 - t : (t >= 1 ? 0 : t)); }
-HX_MARGIN_LOSS(ramp, slope) { return t <= a ? 0 : (t < 1 ? -1 : (t >= 1 ? 0 : t)); }
+HX_MARGIN_LOSS(ramp, value) { return t <= a ? 1 - a : HX_TYPED(hx_hinge_value)(t, 1, b); }
+HX_MARGIN_LOSS(ramp, slope) { return t <= a ? 0 : HX_TYPED(hx_hinge_slope)(t, 1, b); }
 
 /* 1 for t <= 0, else 0; its derivative is 0 wherever there is one */
 HX_MARGIN_LOSS(zero_one, value) { return t <= 0 ? 1 : (t > 0 ? 0 : t); }

@@ -43,11 +43,13 @@
 
 #else /* the losses, in HX_REAL */
 
-/* Sum in an order that vector code can follow. */
+/* Sum in an order that vector code can follow, without waiting for one addition after another. */
 static inline double HX_TYPED(hx_sum)(const HX_REAL *x, int64_t n)
 {
     double part[8] = {0};
     int64_t j = 0;
+    for (; j + 16 <= n; j += 16)
+        for (int i = 0; i < 8; i++) part[i] += (double)x[j + i] + (double)x[j + 8 + i];
     for (; j + 8 <= n; j += 8)
         for (int i = 0; i < 8; i++) part[i] += x[j + i];
     for (int i = 0; j + i < n; i++) part[i] += x[j + i];

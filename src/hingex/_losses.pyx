@@ -177,13 +177,14 @@ def sum_of_weights(w):
 
 
 def margin_losses(Terms terms not None, y, f, w, double scale, bint summed, bint value,
-                  bint gradient, int threads):
+                  bint gradient, int threads, out=None):
     """phi(y f) and its derivative with respect to f, times w.
 
     y of -1 and +1, or one int for all, or None: +1 everywhere; w may be None. Returns the sum of
     values times `scale` (None unless `summed`), the array of values (None unless `value`), and
-    derivatives times `scale` (None unless `gradient`). None instead of all that: an element of y is
-    neither -1 nor +1.
+    derivatives times `scale` (None unless `gradient`), in `out` if that is given: a contiguous
+    array like f, and apart from the others. None instead of all that: an element of y is neither -1
+    nor +1.
     """
     cdef hx_margin_job job
     cdef Py_buffer[3] buffers
@@ -213,7 +214,7 @@ def margin_losses(Terms terms not None, y, f, w, double scale, bint summed, bint
             values = empty(f.shape, float32 if job.f32 else float64)
             job.value = _address(values)
         if gradient:
-            derivatives = empty(f.shape, float32 if job.f32 else float64)
+            derivatives = empty(f.shape, float32 if job.f32 else float64) if out is None else out
             job.gradient = _address(derivatives)
         if chunks <= 1:
             total = hx_margin_losses(&job, 0, n) if n > 0 else 0
@@ -239,7 +240,7 @@ def margin_losses(Terms terms not None, y, f, w, double scale, bint summed, bint
 
 
 cdef void *_address(object array) except NULL:
-    """Where a new array's elements are."""
+    """Where the elements of a contiguous array are."""
     cdef Py_buffer buffer
     PyObject_GetBuffer(array, &buffer, PyBUF_STRIDES)
     PyBuffer_Release(&buffer)   # the caller keeps the array

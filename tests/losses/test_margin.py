@@ -264,6 +264,51 @@ def test_weights(loss):
 # ------------------------------------------------------------------------------- errors
 
 
+@LOSSES
+@pytest.mark.parametrize("dtype", ["f", "d"])
+@pytest.mark.parametrize("shape", [(), (0,), (700,), (30, 40), (2, 3, 200)])
+def test_out(loss, dtype, shape):
+    rng = np.random.default_rng(5)
+    f = np.asarray(rng.normal(size=shape), dtype)
+    y, w = np.where(rng.random(shape) < 0.5, -1, 1).astype(np.int8), rng.random(shape)
+    for options in ({"reduction": "sum"}, {"reduction": "none", "sample_weight": w}):
+        out, other = np.full(shape, 7, dtype), np.full(shape, 7, dtype)
+        value, expected = loss.value_and_gradient(y, f, **options)
+        both = loss.value_and_gradient(y, f, out=out, **options)
+        assert both[1] is out
+        assert loss.gradient(y, f, out=other, **options) is other
+        assert_array_equal(both[0], value)
+        assert_array_equal(out, expected)
+        assert_array_equal(other, expected)
+
+
+def test_out_that_does_not_fit():
+    y, f, w = np.ones(6), np.zeros(6), np.ones(6)
+    fixed = np.zeros(6)
+    fixed.flags.writeable = False
+    for out, error, said in [
+        ([0.0] * 6, TypeError, "out must be a NumPy array; got list"),
+        (np.zeros(5), ValueError, r"shape \(5,\), expected float64 and \(6,\)"),
+        (np.zeros((6, 1)), ValueError, "shape"),
+        (np.zeros(6, "f"), ValueError, "out has dtype float32 .* expected float64"),
+        (np.zeros(6, ">f8"), ValueError, "out has dtype >f8"),
+        (np.zeros(12)[::2], ValueError, "out is not C-contiguous"),
+        (np.zeros(49, np.int8)[1:].view(float), ValueError, "not C-contiguous and aligned"),
+        (fixed, ValueError, "out is read-only"),
+        (f, ValueError, "out shares memory with f"),
+        (y, ValueError, "out shares memory with y"),
+        (w, ValueError, "out shares memory with sample_weight"),
+    ]:
+        for method in (hl.Hinge().gradient, hl.Hinge().value_and_gradient):
+            with pytest.raises(error, match=said):
+                method(y, f, sample_weight=w, out=out)
+    room = np.zeros(9)
+    with pytest.raises(ValueError, match="shares memory with f"):
+        hl.Logistic().gradient(y, room[:6], out=room[3:])
+    with pytest.raises(ValueError, match=r"y\[0\] is 0"):
+        hl.Hinge().gradient(np.zeros(6), f, out=np.zeros(6))
+
+
 @pytest.mark.parametrize(("y", "said"), [
     ([0, 1, 1], r"y\[0\] is 0, but margin losses take labels -1 and \+1; pass labels=\(0, 1\)"),
     ([1.0, 0.0, 1.0], r"y\[1\] is 0.0.*labels=\(0.0, 1.0\)"),
