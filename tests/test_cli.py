@@ -636,3 +636,13 @@ def test_predictions_replace_a_file_when_complete(copies, monkeypatch):
     assert "is a folder" in run(*arguments[:-1], copies, code=1).stderr
     if os.path.exists("/dev/null"):
         run(*arguments[:-1], "/dev/null")
+
+
+def test_train_with_a_named_solver(files, tmp_path):
+    done = run("train", files / "b.train", tmp_path / "m", "--loss", "hinge", "--solver",
+               "interior_point")
+    assert done.exit_code == 0
+    assert hingex.load(tmp_path / "m").solver_ == "interior_point"
+    done = run("train", files / "b.train", tmp_path / "n", "--solver", "interior_point", code=1)
+    assert "'auto' or 'dual_cd' or 'newton'" in done.stderr
+    assert not (tmp_path / "n").exists()

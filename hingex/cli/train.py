@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from ..solvers import SCHEMES, SOLVERS, check_solver
 from ._common import (
     Progress,
     certificate,
@@ -89,6 +90,10 @@ def _check_target(path: str) -> None:
               show_default=True)
 @click.option("-C", "--cost", type=_POSITIVE, default=1.0, show_default=True, metavar="C",
               help="Weight of the loss against the penalty.")
+@click.option("--multi-class", type=click.Choice(SCHEMES), default="ovr", show_default=True,
+              help="More than two classes: each against the rest, or one problem for all.")
+@click.option("--solver", type=click.Choice(["auto", *SOLVERS]), default="auto", show_default=True,
+              help="\"auto\" takes the one that suits the data.")
 @click.option("--tol", type=_POSITIVE, default=1e-3, show_default=True, metavar="GAP",
               help="Relative duality gap to reach.")
 @click.option("--intercept", type=click.Choice(["unregularized", "regularized"]),
@@ -117,6 +122,8 @@ def train_command(
     *,
     loss: str,
     cost: float,
+    multi_class: str,
+    solver: str,
     tol: float,
     intercept: str,
     no_intercept: bool,
@@ -140,6 +147,7 @@ def train_command(
     is written too, with a warning and exit code 0.
     """
     progress = Progress(quiet)
+    check_solver(solver, loss, multi_class)
     check_output(model, TRAIN=train)
     _check_target(model)
     X, y = read_data(train, n_features=n_features, zero_based=zero_based, float32=float32,
@@ -149,7 +157,8 @@ def train_command(
     from ..model_io import save_liblinear
 
     svm = LinearSVC(
-        loss=loss, C=cost, tol=tol, fit_intercept=not no_intercept, intercept=intercept,
+        loss=loss, C=cost, multi_class=multi_class, solver=solver, tol=tol,
+        fit_intercept=not no_intercept, intercept=intercept,
         intercept_scaling=intercept_scaling, class_weight=class_weight, max_iter=max_iter,
         max_time=max_time, n_jobs=n_jobs, random_state=seed, verbose=progress.terminal,
         callback=None if quiet or progress.terminal else _Lines(progress),
