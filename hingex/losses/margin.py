@@ -137,11 +137,27 @@ class MarginLoss(Loss):
         """phi'(t); where there is none, the subgradient of smallest norm."""
         return self._at(t, False)
 
+    def curvature(self, t: Any) -> Any:
+        """phi''(t), what Newton's method needs; where phi' has a corner, the side to the right.
+
+        A generalized second derivative: jumps of phi' (`kinks`) are not in it.
+        """
+        t = gate.scores(t, "t")
+        out = np.empty(t.size, t.dtype)
+        _losses.margin_losses(self._terms, None, t.reshape(-1), None, 1.0, False, False, False, 1,
+                              out)
+        return out.reshape(t.shape)[()]
+
     def _at(self, t: Any, value: bool) -> Any:
         t = gate.scores(t, "t")
         _, v, g = _losses.margin_losses(self._terms, None, t.reshape(-1), None, 1.0, False, value,
                                         not value, 1)
         return (v if value else g).reshape(t.shape)[()]
+
+    def _kink_rows(self) -> np.ndarray:
+        """Kinks in ascending order, a row for each: where, slope to the left, slope to the right."""
+        rows = [(at, *sides) for at, sides in sorted(self.kinks.items())]
+        return np.array(rows, dtype=np.float64).reshape(-1, 3)
 
     @cached_property
     def _terms(self) -> Any:
@@ -842,6 +858,11 @@ class MarginMixture(Mixture, MarginLoss):
 
     def _term(self) -> tuple[str, float, float]:
         raise NotImplementedError
+
+    def _conjugate(self, u: np.ndarray) -> np.ndarray:
+        out = np.empty(u.size)
+        _losses.conjugates(self._terms, self._kink_rows(), u.reshape(-1), None, out)
+        return out.reshape(u.shape)
 
     @cached_property
     def _terms(self) -> Any:

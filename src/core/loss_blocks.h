@@ -95,13 +95,14 @@ static int64_t no_sign(const real *y, int64_t n)
 
 /* ---- margin losses ---------------------------------------------------------------------- */
 
-/* Value and slope at n margins; either may be NULL. */
+/* Value, slope and curvature at n margins; each may be NULL. */
 typedef void margin_block(const real *restrict t, int64_t n, real a, real b,
-                          real *restrict value, real *restrict slope);
+                          real *restrict value, real *restrict slope, real *restrict curvature);
 
 #define X(NAME)                                                                                   \
     static void HX_TYPED(NAME##_block)(const real *restrict t, int64_t n, real a, real b,         \
-                                       real *restrict value, real *restrict slope)                \
+                                       real *restrict value, real *restrict slope,                \
+                                       real *restrict curvature)                                  \
     {                                                                                             \
         if (value && slope)                                                                       \
             for (int64_t j = 0; j < n; j++) {                                                     \
@@ -112,6 +113,9 @@ typedef void margin_block(const real *restrict t, int64_t n, real a, real b,
             for (int64_t j = 0; j < n; j++) value[j] = HX_TYPED(hx_##NAME##_value)(t[j], a, b);   \
         else if (slope)                                                                           \
             for (int64_t j = 0; j < n; j++) slope[j] = HX_TYPED(hx_##NAME##_slope)(t[j], a, b);   \
+        if (curvature)                                                                            \
+            for (int64_t j = 0; j < n; j++)                                                       \
+                curvature[j] = HX_TYPED(hx_##NAME##_curvature)(t[j], a, b);                       \
     }
 HX_MARGIN_LOSSES(X)
 #undef X
@@ -120,30 +124,33 @@ HX_MARGIN_LOSSES(X)
 static margin_block *const margin_blocks[] = {HX_MARGIN_LOSSES(X)};
 #undef X
 
-/* sum_k coef_k phi_k(t), and its slope, for at most BLOCK margins. */
+/* sum_k coef_k phi_k(t), its slope and its curvature, for at most BLOCK margins. */
 static void evaluate(const hx_term *terms, int count, const real *t, int64_t n, real *value,
-                     real *slope)
+                     real *slope, real *curvature)
 {
-    real v[BLOCK], s[BLOCK];
+    real v[BLOCK], s[BLOCK], c[BLOCK];
     for (int k = 0; k < count; k++) {
         const hx_term *one = terms + k;
         const real coef = (real)one->coef;
         real *to_v = value && k > 0 ? v : value, *to_s = slope && k > 0 ? s : slope;
-        margin_blocks[one->loss](t, n, (real)one->a, (real)one->b, to_v, to_s);
+        real *to_c = curvature && k > 0 ? c : curvature;
+        margin_blocks[one->loss](t, n, (real)one->a, (real)one->b, to_v, to_s, to_c);
         if (k == 0 && coef == 1) continue;
         if (k == 0) {
             for (int64_t j = 0; value && j < n; j++) value[j] *= coef;
             for (int64_t j = 0; slope && j < n; j++) slope[j] *= coef;
+            for (int64_t j = 0; curvature && j < n; j++) curvature[j] *= coef;
         } else {
             for (int64_t j = 0; value && j < n; j++) value[j] += coef * v[j];
             for (int64_t j = 0; slope && j < n; j++) slope[j] += coef * s[j];
+            for (int64_t j = 0; curvature && j < n; j++) curvature[j] += coef * c[j];
         }
     }
 }
 
 static double margin_losses(hx_margin_job *job, int64_t begin, int64_t end)
 {
-    real y[BLOCK], t[BLOCK], w[BLOCK], value[BLOCK], slope[BLOCK];
+    real y[BLOCK], t[BLOCK], w[BLOCK], value[BLOCK], slope[BLOCK], curvature[BLOCK];
     const int values = job->value || job->summed;
     double total = 0;
     for (int64_t i = begin; i < end; i += BLOCK) {
@@ -156,15 +163,18 @@ static double margin_losses(hx_margin_job *job, int64_t begin, int64_t end)
         }
         load(&job->f, i, n, y, t);
         evaluate(job->terms, job->count, t, n, values ? value : NULL,
-                 job->gradient ? slope : NULL);
+                 job->gradient ? slope : NULL, job->curvature ? curvature : NULL);
         if (job->w.data) {
             load(&job->w, i, n, NULL, w);
             if (values) multiply(value, w, n);
             if (job->gradient) multiply(slope, w, n);
+            if (job->curvature) multiply(curvature, w, n);
         }
         if (job->value) store((real *)job->value + i, n, value, NULL, 1);
         if (job->summed) total += sum(value, n);
         if (job->gradient) store((real *)job->gradient + i, n, slope, y, (real)job->scale);
+        if (job->curvature)
+            store((real *)job->curvature + i, n, curvature, NULL, (real)job->scale);
     }
     return total;
 }
@@ -183,7 +193,7 @@ static double one_vs_rest(const hx_multiclass_job *job, real *s, int64_t k, real
     for (int64_t j = 0; j < job->K; j++) s[j] = j == k ? s[j] : -s[j];
     for (int64_t j = 0; j < job->K; j += BLOCK) {
         const int64_t n = job->K - j < BLOCK ? job->K - j : BLOCK;
-        evaluate(job->terms, job->count, s + j, n, v + j, g ? g + j : NULL);
+        evaluate(job->terms, job->count, s + j, n, v + j, g ? g + j : NULL, NULL);
     }
     const double total = sum(v, job->K);
     if (total != total) return HX_TYPED(hx_fill)(g, job->K, (real)total);

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  *
- * Every binary margin loss: value and derivative at the margin t = y f, given the loss's parameters
- * a and b, in single and double precision. A loss is two functions here and a line of
- * HX_MARGIN_LOSSES; its formula, source and mathematical properties are told where its class is, in
- * hingex/losses/margin.py.
+ * Every binary margin loss: value, derivative and second derivative at the margin t = y f, given the
+ * loss's parameters a and b, in single and double precision. A loss is three functions here and a
+ * line of HX_MARGIN_LOSSES; its formula, source and mathematical properties are told where its class
+ * is, in hingex/losses/margin.py.
  *
- * At a kink the derivative is the subgradient of smallest norm. NaN gives NaN, an infinite t the
- * limit. Comparisons are selections, not branches: loops over these functions become vector code.
+ * At a kink the derivative is the subgradient of smallest norm; where it has a corner, the second
+ * derivative is that of the side to the right. NaN gives NaN, an infinite t the limit. Comparisons are selections, not branches: loops over these functions become vector code.
  * Constants are whole numbers: 0.5 would make double precision of single.
  */
 #ifndef HX_MARGIN_LOSSES_H
@@ -88,10 +88,12 @@ static inline HX_REAL HX_TYPED(hx_softplus)(HX_REAL z)
 /* max(0, a - t) */
 HX_MARGIN_LOSS(hinge, value) { return t < a ? a - t : (t >= a ? 0 : t); }
 HX_MARGIN_LOSS(hinge, slope) { return t < a ? -1 : (t >= a ? 0 : t); }
+HX_MARGIN_LOSS(hinge, curvature) { return t == t ? 0 : t; }
 
 /* max(0, a - t)^2 */
 HX_MARGIN_LOSS(squared_hinge, value) { return t < a ? (a - t) * (a - t) : (t >= a ? 0 : t); }
 HX_MARGIN_LOSS(squared_hinge, slope) { return t < a ? -2 * (a - t) : (t >= a ? 0 : t); }
+HX_MARGIN_LOSS(squared_hinge, curvature) { return t < a ? 2 : (t >= a ? 0 : t); }
 
 /* With u = a - t: u - b/2 for u >= b, u^2 / (2 b) for 0 < u < b, else 0 */
 HX_MARGIN_LOSS(huberized_hinge, value)
@@ -104,6 +106,11 @@ HX_MARGIN_LOSS(huberized_hinge, slope)
     const HX_REAL u = a - t;
     return u >= b ? -1 : (u > 0 ? -u / b : (u <= 0 ? 0 : u));
 }
+HX_MARGIN_LOSS(huberized_hinge, curvature)
+{
+    const HX_REAL u = a - t;
+    return u > b ? 0 : (u > 0 ? 1 / b : (u <= 0 ? 0 : u));
+}
 
 /* max(0, 1 - t)^2 for t >= -1, else -4 t */
 HX_MARGIN_LOSS(modified_huber, value)
@@ -114,28 +121,38 @@ HX_MARGIN_LOSS(modified_huber, slope)
 {
     return t < -1 ? -4 : (t < 1 ? -2 * (1 - t) : (t >= 1 ? 0 : t));
 }
+HX_MARGIN_LOSS(modified_huber, curvature) { return t < -1 ? 0 : (t < 1 ? 2 : (t >= 1 ? 0 : t)); }
 
 /* log(1 + exp(b (a - t))) / b */
 HX_MARGIN_LOSS(softplus_hinge, value) { return HX_TYPED(hx_softplus)(b * (a - t)) / b; }
 HX_MARGIN_LOSS(softplus_hinge, slope) { return -HX_TYPED(hx_sigmoid)(b * (a - t)); }
+HX_MARGIN_LOSS(softplus_hinge, curvature)
+{
+    return b * HX_TYPED(hx_sigmoid)(b * (a - t)) * HX_TYPED(hx_sigmoid)(b * (t - a));
+}
 
 /* max(0, -t) */
 HX_MARGIN_LOSS(perceptron, value) { return t < 0 ? -t : (t >= 0 ? 0 : t); }
 HX_MARGIN_LOSS(perceptron, slope) { return t < 0 ? -1 : (t >= 0 ? 0 : t); }
+HX_MARGIN_LOSS(perceptron, curvature) { return t == t ? 0 : t; }
 
 /* log(1 + exp(-t)) */
 HX_MARGIN_LOSS(logistic, value) { return HX_TYPED(hx_softplus)(-t); }
 HX_MARGIN_LOSS(logistic, slope) { return -HX_TYPED(hx_sigmoid)(-t); }
+HX_MARGIN_LOSS(logistic, curvature) { return HX_TYPED(hx_sigmoid)(t) * HX_TYPED(hx_sigmoid)(-t); }
 
 /* exp(-t) */
 HX_MARGIN_LOSS(exponential, value) { return hx_exp(-t); }
 HX_MARGIN_LOSS(exponential, slope) { return -hx_exp(-t); }
+HX_MARGIN_LOSS(exponential, curvature) { return hx_exp(-t); }
 
 /* (1 - t)^2 */
 HX_MARGIN_LOSS(squared, value) { return (1 - t) * (1 - t); }
 HX_MARGIN_LOSS(squared, slope) { return -2 * (1 - t); }
+HX_MARGIN_LOSS(squared, curvature) { return t == t ? 2 : t; }
 
-/* 4 / (1 + exp(2 t))^2, with s = 1 / (1 + exp(2 t)): 4 s^2 and -16 s^2 (1 - s) */
+/* 4 / (1 + exp(2 t))^2, with s = 1 / (1 + exp(2 t)): 4 s^2, -16 s^2 (1 - s) and
+ * 32 s^2 (1 - s) (2 - 3 s) */
 HX_MARGIN_LOSS(savage, value)
 {
     const HX_REAL s = HX_TYPED(hx_sigmoid)(-2 * t);
@@ -146,20 +163,32 @@ HX_MARGIN_LOSS(savage, slope)
     const HX_REAL s = HX_TYPED(hx_sigmoid)(-2 * t);
     return -16 * s * s * HX_TYPED(hx_sigmoid)(2 * t);
 }
+HX_MARGIN_LOSS(savage, curvature)
+{
+    const HX_REAL s = HX_TYPED(hx_sigmoid)(-2 * t);
+    return 32 * s * s * HX_TYPED(hx_sigmoid)(2 * t) * (2 - 3 * s);
+}
 
-/* 2 / (1 + exp(b t)), with s = 1 / (1 + exp(b t)): -2 b s (1 - s) */
+/* 2 / (1 + exp(b t)), with s = 1 / (1 + exp(b t)): -2 b s (1 - s) and 2 b^2 s (1 - s) (1 - 2 s) */
 HX_MARGIN_LOSS(sigmoid, value) { return 2 * HX_TYPED(hx_sigmoid)(-b * t); }
 HX_MARGIN_LOSS(sigmoid, slope)
 {
     return -2 * b * HX_TYPED(hx_sigmoid)(-b * t) * HX_TYPED(hx_sigmoid)(b * t);
 }
+HX_MARGIN_LOSS(sigmoid, curvature)
+{
+    const HX_REAL s = HX_TYPED(hx_sigmoid)(-b * t), q = HX_TYPED(hx_sigmoid)(b * t);
+    return 2 * b * b * s * q * (q - s);
+}
 
 /* min(1 - a, max(0, 1 - t)), a < 1 */
 HX_MARGIN_LOSS(ramp, value) { return t <= a ? 1 - a : (t < 1 ? 1 - t : (t >= 1 ? 0 : t)); }
 HX_MARGIN_LOSS(ramp, slope) { return t <= a ? 0 : (t < 1 ? -1 : (t >= 1 ? 0 : t)); }
+HX_MARGIN_LOSS(ramp, curvature) { return t == t ? 0 : t; }
 
 /* 1 for t <= 0, else 0; its derivative is 0 wherever there is one */
 HX_MARGIN_LOSS(zero_one, value) { return t <= 0 ? 1 : (t > 0 ? 0 : t); }
 HX_MARGIN_LOSS(zero_one, slope) { return t == t ? 0 : t; }
+HX_MARGIN_LOSS(zero_one, curvature) { return t == t ? 0 : t; }
 
 #endif
