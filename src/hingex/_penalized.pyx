@@ -256,6 +256,42 @@ cdef double _run(Model *m, int what, const int32_t *order, int64_t count, int64_
     return worst
 
 
+cdef void _chosen(const hx_rows *XT, const int32_t *which, const double *r, double *out,
+                  int64_t begin, int64_t end, real *tag_v, index *tag_i) noexcept nogil:
+    cdef const real *x = NULL
+    cdef const index *idx = NULL
+    cdef int64_t k, length
+    for k in range(begin, end):
+        length = hx_row(XT, which[k], &x, &idx)
+        out[k] = hx_dot(XT, x, idx, length, r)
+
+
+def chosen(Rows columns, const int32_t[::1] which, const double[::1] r, double[::1] out):
+    """out_k = sum_i r_i x_ij, j = which[k]."""
+    cdef hx_rows *X = &columns.c
+    cdef int64_t begin = 0, end, step = _slice(X), size = which.shape[0]
+    if r.shape[0] != X.d or out.shape[0] != size:
+        raise ValueError("arrays of chosen do not fit each other")
+    while begin < size:
+        end = min(size, begin + step)
+        with nogil:
+            if X.is_f32:
+                if X.is_i64:
+                    _chosen(X, &which[0], &r[0], &out[0], begin, end, <float *>NULL,
+                            <int64_t *>NULL)
+                else:
+                    _chosen(X, &which[0], &r[0], &out[0], begin, end, <float *>NULL,
+                            <int32_t *>NULL)
+            elif X.is_i64:
+                _chosen(X, &which[0], &r[0], &out[0], begin, end, <double *>NULL,
+                        <int64_t *>NULL)
+            else:
+                _chosen(X, &which[0], &r[0], &out[0], begin, end, <double *>NULL,
+                        <int32_t *>NULL)
+        begin = end
+        PyErr_CheckSignals()
+
+
 def descend(Rows columns, const int32_t[::1] which, const double[::1] v, const double[::1] s,
             const double[::1] w, double l1, double l2, bint free, double offset, double tol,
             int64_t sweeps):
