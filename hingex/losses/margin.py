@@ -410,6 +410,11 @@ class SquaredHinge(MarginLoss):
     def _bayes_score(self, eta: np.ndarray) -> np.ndarray:
         return max(0.0, self.margin) * (2 * eta - 1)
 
+    def probability(self, f: Any) -> Any:
+        """P(y = +1) by a score: (clip(f / margin, -1, 1) + 1) / 2; nan for margins <= 0."""
+        scale = self.margin if self.margin > 0 else np.nan
+        return (np.clip(gate.scores(f) / scale, -1, 1) + 1) / 2
+
 
 squared_hinge_loss = as_function(SquaredHinge, "squared_hinge_loss")
 
@@ -637,6 +642,10 @@ class Logistic(MarginLoss):
     def _psi(self, theta: np.ndarray) -> np.ndarray:
         return log(2) - _entropy((1 + theta) / 2)
 
+    def probability(self, f: Any) -> Any:
+        """P(y = +1) by a score: 1 / (1 + exp(-f))."""
+        return -self.slope(-gate.scores(f))
+
 
 logistic_loss = as_function(Logistic, "logistic_loss")
 
@@ -669,6 +678,10 @@ class Exponential(MarginLoss):
     def _psi(self, theta: np.ndarray) -> np.ndarray:
         return theta * theta / (1 + np.sqrt(1 - theta * theta))
 
+    def probability(self, f: Any) -> Any:
+        """P(y = +1) by a score: 1 / (1 + exp(-2 f))."""
+        return -Logistic().slope(-2 * gate.scores(f))
+
 
 exponential_loss = as_function(Exponential, "exponential_loss")
 
@@ -696,6 +709,10 @@ class Squared(MarginLoss):
 
     def _bayes_score(self, eta: np.ndarray) -> np.ndarray:
         return 2 * eta - 1
+
+    def probability(self, f: Any) -> Any:
+        """P(y = +1) by a score: (clip(f, -1, 1) + 1) / 2."""
+        return (np.clip(gate.scores(f), -1, 1) + 1) / 2
 
 
 squared_loss = as_function(Squared, "squared_loss")
@@ -911,3 +928,11 @@ def _mixture(parts: list[tuple[float, Loss]]) -> MarginLoss:
 
 
 MarginLoss._mixture = staticmethod(_mixture)  # type: ignore[method-assign, assignment]
+
+
+def by_name() -> dict[str, type[MarginLoss]]:
+    """The margin losses by the names of their functions: hinge for `hinge_loss`, and so on."""
+    classes = {name: value for name, value in globals().items() if name in __all__}
+    names = [name for name in __all__ if name.endswith("_loss")]
+    return {name.removesuffix("_loss"): classes[__all__[__all__.index(name) - 1]]
+            for name in names}
