@@ -304,7 +304,8 @@ default "auto"
         ----------
         X : array-like or sparse, shape (n, d)
         """
-        return self.classes_[self._scores(X, False, True)[1]]
+        codes = self._scores(X, False, True)[1]
+        return self.classes_[codes]
 
     def _scores(self, X: Any, scores: bool, codes: bool) -> tuple[Any, Any]:
         self._check_fitted()

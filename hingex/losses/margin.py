@@ -81,6 +81,9 @@ class MarginLoss(Loss):
         """`bayes_score` for eta of 0.5..1; by default it is searched for (convex losses)."""
         return _searched_bayes_score(self, eta)
 
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in vars(self).items() if name != "_terms"}  # compiled
+
     # ---- values and derivatives ---------------------------------------------------------------
 
     def value(self, y: Any, f: Any, *, sample_weight: Any = None, reduction: str = "mean",

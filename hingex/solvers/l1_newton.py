@@ -37,7 +37,7 @@ from ._convex import Penalized, Shifted, Smooth, view
 
 POLISH_WORK = 5e4  # values of X up to which problems are solved until rounding
 FINEST = 1e-14  # a relative gap that is nothing but rounding
-PATIENCE = 6  # looks at all features that do not halve the gap, after which polishing ends
+PATIENCE = 5  # looks at all features that do not halve the gap, after which polishing ends
 LONGEST = 40  # the same that neither lower the gap nor the objective
 FIRST_SET = 64  # features in the first working set, at least
 INNER = 12  # steps on a working set
@@ -181,14 +181,15 @@ class _Lane:
             stalled = stalled + 1 if gap > 0.5 * best else 0
             slow = slow + 1 if not (gap < 0.999 * best or primal < lowest) else 0
             best, lowest = min(best, gap), min(lowest, primal)
-            if p.gap[self.k] <= p.tol and (not polish or gap <= FINEST or stalled >= PATIENCE):
+            if p.gap[self.k] <= p.tol and (not polish or stalled >= PATIENCE):
                 return
             if slow >= LONGEST:
                 return
             if self.epoch >= p.max_iter:
                 p.used_up = True
                 return
-            if isinstance(seen, Shifted) and gap * abs(primal) - error <= 0.3 * error:
+            if isinstance(seen, Shifted) and (
+                    gap <= FINEST or gap * abs(primal) - error <= 0.3 * error):
                 seen.shift(error)
                 f = self._centre(f)
                 v = p.transposed(seen.signed)
@@ -290,9 +291,9 @@ class _Lane:
     ) -> tuple[np.ndarray, np.ndarray, float, float] | None:
         """Minimum of a model, and the size of the step towards it that lowers the objective."""
         p, seen = self.p, self.seen
-        before, signed, curvature = seen.total, seen.signed, seen.curvature.copy()
+        before, curvature = seen.total, seen.curvature.copy()
         penalty = self._penalty(w)
-        offset = float(signed.sum()) if p.free else 0.0
+        offset = float(seen.signed.sum()) if p.free else 0.0
         most = p.loss.smoothness if not isinstance(seen, Shifted) else seen.r
         ceiling = p.cost * most if np.isfinite(most) else np.full(p.n, curvature.max())
         if not curvature.any():
@@ -303,7 +304,7 @@ class _Lane:
                 p.columns, which, v, s, w, p.l1, p.l2, p.free, offset, 0.1 * worst, SWEEPS)
             if not (delta.any() or beta != 0):
                 return None
-            promised = -float(signed @ change) + self._penalty(w + delta) - penalty
+            promised = self._promise(v, w, delta) - offset * beta
             if not promised < 0:
                 return None
             size = 1.0
@@ -320,6 +321,15 @@ class _Lane:
                 return None  # the model was above the loss: rounding
             self.raised = min(1.0, max(4 * self.raised, 1e-3))
         return None
+
+    def _promise(self, v: np.ndarray, w: np.ndarray, delta: np.ndarray) -> float:
+        """How the loss, to first order, and the penalty change; near the optimum that is the small
+        difference of large numbers, taken where they are smallest."""
+        to = w + delta
+        same = np.sign(w) * np.sign(to) > 0
+        each = np.where(same, (self.p.l1 * np.sign(w) - v) * delta,
+                        self.p.l1 * (np.abs(to) - np.abs(w)) - v * delta)
+        return float(each.sum() + 0.5 * self.p.l2 * (delta @ (2 * w + delta)))
 
     def _penalty(self, w: np.ndarray) -> float:
         return self.p.l1 * float(np.abs(w).sum()) + 0.5 * self.p.l2 * float(w @ w)

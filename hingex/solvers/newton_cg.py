@@ -113,7 +113,7 @@ def _solve_lane(p: Penalized, k: int, wa: np.ndarray) -> None:
         stalled = stalled + 1 if gap > 0.5 * best else 0
         slow = slow + 1 if not (gap < 0.999 * best or primal < lowest) else 0
         best, lowest = min(best, gap), min(lowest, primal)
-        if p.gap[k] <= p.tol and (not polish or gap <= FINEST or stalled >= PATIENCE):
+        if p.gap[k] <= p.tol and (not polish or stalled >= PATIENCE):
             return
         if slow >= LONGEST:
             return
@@ -122,7 +122,7 @@ def _solve_lane(p: Penalized, k: int, wa: np.ndarray) -> None:
             return
         residual = p.ridge * wa - va
         solved = 0.5 * float(residual @ residual)
-        if isinstance(seen, Shifted) and solved <= 0.3 * error:
+        if isinstance(seen, Shifted) and (gap <= FINEST or solved <= 0.3 * error):
             seen.shift(error)
             seen.look(f)
             wa, f = _centred(p, seen, wa, f)
