@@ -11,6 +11,8 @@ from typing import Any
 # Public name -> the module that defines it.
 _HOMES = {
     "LinearSVC": "linear",
+    "LinearClassifier": "linear",
+    "CalibratedClassifier": "calibration",
     "load": "model_io",
     "load_svmlight_file": "io",
     "load_svmlight_files": "io",
@@ -21,7 +23,9 @@ _HOMES = {
     "NotFittedError": "_result",
     "__version__": "_versions",
 }
-_SUBMODULES = ("linear", "losses", "metrics", "solvers", "io", "model_io", "datasets", "plot")
+_SUBMODULES = (
+    "linear", "calibration", "losses", "metrics", "solvers", "io", "model_io", "datasets", "plot",
+)
 
 __all__ = [*_HOMES, *_SUBMODULES]  # noqa: PLE0604
 

@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
+from . import calibration as calibration
 from . import datasets as datasets
 from . import io as io
 from . import linear as linear
@@ -11,9 +12,11 @@ from ._result import ConvergenceWarning as ConvergenceWarning
 from ._result import NotFittedError as NotFittedError
 from ._versions import build_info as build_info
 from ._versions import show_versions as show_versions
+from .calibration import CalibratedClassifier as CalibratedClassifier
 from .io import dump_svmlight_file as dump_svmlight_file
 from .io import load_svmlight_file as load_svmlight_file
 from .io import load_svmlight_files as load_svmlight_files
+from .linear import LinearClassifier as LinearClassifier
 from .linear import LinearSVC as LinearSVC
 from .model_io import load as load
 

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, NoReturn
 import numpy as np
 
 from ._core import kernels
+from .losses.margin import MarginLoss, by_name
 from .stop import HISTORY_DTYPE
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ MAX_HEADER = 4 << 20
 # u64, bytes of the file u64
 _PREAMBLE = 32
 
-_CLASSES = ("LinearSVC",)
+_CLASSES = ("LinearSVC", "LinearClassifier")
 _NAME = re.compile(r"[a-z][a-z0-9_]*_", re.ASCII)
 _SCALARS = ("|b1", "|i1", "<i2", "<i4", "<i8", "|u1", "<u2", "<u4", "<u8", "<f2", "<f4", "<f8")
 _STRING = re.compile(r"(?:<U|\|S)[1-9][0-9]{0,7}", re.ASCII)
@@ -51,14 +52,14 @@ class ModelFormatError(ValueError):
 def save(model: Any, path: str | os.PathLike[str]) -> None:
     """Write a fitted model to a file, atomically.
 
-    Stored are the parameters that are None, bool, int, float, str, or lists and dicts of these,
+    Stored are the parameters that are None, bool, int, float, str, margin losses, or lists and dicts,
     and every fitted attribute (name ending in "_") that is such a value or an array of numbers,
     booleans or strings. Anything else, such as a callback or a RandomState, is left out, and its
     name is listed in the file; after `load` such a parameter has its default.
 
     Parameters
     ----------
-    model : LinearSVC
+    model : LinearSVC or LinearClassifier
         Fitted.
     path : str or path-like
         An existing file is replaced at once and keeps its permissions: whatever happens, `path`
@@ -131,7 +132,7 @@ def load(path: str | os.PathLike[str]) -> Any:
 
     Returns
     -------
-    LinearSVC
+    LinearSVC or LinearClassifier
         Predicts bit for bit as the saved model did. See `load_liblinear` for LIBLINEAR's.
 
     Raises
@@ -261,9 +262,9 @@ def _is_binary(file: BinaryIO, name: str, size: int) -> bool:
 
 
 def _class(name: str) -> Any:
-    from .linear import LinearSVC
+    from .linear import LinearClassifier, LinearSVC
 
-    return {"LinearSVC": LinearSVC}[name]
+    return {"LinearSVC": LinearSVC, "LinearClassifier": LinearClassifier}[name]
 
 
 def _round_up(n: int) -> int:
@@ -365,6 +366,8 @@ def _encode(value: Any) -> Any:
         return [_encode(item) for item in value]
     if type(value) is dict:
         return {"dict": [[_encode(k), _encode(v)] for k, v in value.items()]}
+    if isinstance(value, MarginLoss):
+        return {"loss": [[c, name, _encode(vars_of)] for c, name, vars_of in _parts(value)]}
     raise TypeError(f"{type(value).__name__} cannot be kept in a model file")
 
 
@@ -382,7 +385,42 @@ def _decode(value: Any) -> Any:
                 keys = [_decode(key) for key, _ in pairs]
                 if not any(isinstance(key, list | dict) for key in keys):
                     return dict(zip(keys, (_decode(item) for _, item in pairs), strict=True))
-    raise ValueError("an object that is neither a dict nor a number")
+        case {"loss": list(parts), **rest} if not rest:
+            return _loss(parts)
+    raise ValueError("an object that is neither a dict, a number nor a loss")
+
+
+def _parts(loss: MarginLoss) -> Iterator[tuple[float, str, dict[str, Any]]]:
+    """The weighted sum that a margin loss is: weights, names, parameters."""
+    from dataclasses import asdict
+
+    names = {cls: name for name, cls in by_name().items()}
+    for c, part in loss._parts():
+        if type(part) not in names:
+            raise TypeError(f"{part} cannot be kept in a model file")
+        yield float(c), names[type(part)], asdict(part)  # type: ignore[call-overload]
+
+
+def _loss(parts: list[Any]) -> MarginLoss:
+    """Inverse of `_parts`; ValueError for anything else."""
+    known = by_name()
+    made: list[Any] = []
+    for part in parts:
+        match part:
+            case [int() | float() as c, str() as name, dict() as encoded] if name in known:
+                try:
+                    one = known[name](**_decode(encoded))
+                    made.append(one if c == 1 and len(parts) == 1 else c * one)
+                except TypeError as error:
+                    raise ValueError(str(error)) from None
+            case _:
+                raise ValueError("a loss that is not known here")
+    if not 1 <= len(made) <= 16:
+        raise ValueError("a loss of no parts, or of too many")
+    total = made[0]
+    for one in made[1:]:
+        total = total + one
+    return total
 
 
 def _is_count(value: Any) -> bool:

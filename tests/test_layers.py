@@ -25,6 +25,7 @@ LAYERS = [
     {"io", "model_io"},
     {"datasets"},
     {"linear", "kernel", "ranking", "metric", "structured", "text"},
+    {"calibration"},
     {"plot"},
     {"cli"},
 ]

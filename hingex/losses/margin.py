@@ -83,6 +83,9 @@ class MarginLoss(Loss):
             raise ValueError(f"{self} is not convex: its Bayes score is not known")
         return _searched_bayes_score(self, eta)
 
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in vars(self).items() if name != "_terms"}  # compiled
+
     # ---- values and derivatives ---------------------------------------------------------------
 
     def value(self, y: Any, f: Any, *, sample_weight: Any = None, reduction: str = "mean",
@@ -154,11 +157,27 @@ class MarginLoss(Loss):
         """phi'(t); where there is none, the subgradient of smallest norm."""
         return self._at(t, False)
 
+    def curvature(self, t: Any) -> Any:
+        """phi''(t), what Newton's method needs; where phi' has a corner, the side to the right.
+
+        A generalized second derivative: jumps of phi' (`kinks`) are not in it.
+        """
+        t = gate.scores(t, "t")
+        out = np.empty(t.size, t.dtype)
+        _losses.margin_losses(self._terms, None, t.reshape(-1), None, 1.0, False, False, False, 1,
+                              curvature=out)
+        return out.reshape(t.shape)[()]
+
     def _at(self, t: Any, value: bool) -> Any:
         t = gate.scores(t, "t")
         _, v, g = _losses.margin_losses(self._terms, None, t.reshape(-1), None, 1.0, False, value,
                                         not value, 1)
         return (v if value else g).reshape(t.shape)[()]
+
+    def _kink_rows(self) -> np.ndarray:
+        """Kinks in ascending order, a row for each: where, slope to the left, slope to the right."""
+        rows = [(at, *sides) for at, sides in sorted(self.kinks.items())]
+        return np.array(rows, dtype=np.float64).reshape(-1, 3)
 
     @cached_property
     def _terms(self) -> Any:
@@ -441,6 +460,11 @@ class SquaredHinge(MarginLoss):
     def _bayes_score(self, eta: np.ndarray) -> np.ndarray:
         return max(0.0, self.margin) * (2 * eta - 1)
 
+    def probability(self, f: Any) -> Any:
+        """P(y = +1) by a score: (clip(f / margin, -1, 1) + 1) / 2; nan for margins <= 0."""
+        scale = self.margin if self.margin > 0 else np.nan
+        return (np.clip(gate.scores(f) / scale, -1, 1) + 1) / 2
+
 
 squared_hinge_loss = as_function(SquaredHinge, "squared_hinge_loss")
 
@@ -672,6 +696,10 @@ class Logistic(MarginLoss):
     def _psi(self, theta: np.ndarray) -> np.ndarray:
         return log(2) - _entropy((1 + theta) / 2)
 
+    def probability(self, f: Any) -> Any:
+        """P(y = +1) by a score: 1 / (1 + exp(-f))."""
+        return -self.slope(-gate.scores(f))
+
 
 logistic_loss = as_function(Logistic, "logistic_loss")
 
@@ -704,6 +732,10 @@ class Exponential(MarginLoss):
     def _psi(self, theta: np.ndarray) -> np.ndarray:
         return theta * theta / (1 + np.sqrt(1 - theta * theta))
 
+    def probability(self, f: Any) -> Any:
+        """P(y = +1) by a score: 1 / (1 + exp(-2 f))."""
+        return -Logistic().slope(-2 * gate.scores(f))
+
 
 exponential_loss = as_function(Exponential, "exponential_loss")
 
@@ -731,6 +763,10 @@ class Squared(MarginLoss):
 
     def _bayes_score(self, eta: np.ndarray) -> np.ndarray:
         return 2 * eta - 1
+
+    def probability(self, f: Any) -> Any:
+        """P(y = +1) by a score: (clip(f, -1, 1) + 1) / 2."""
+        return (np.clip(gate.scores(f), -1, 1) + 1) / 2
 
 
 squared_loss = as_function(Squared, "squared_loss")
@@ -895,6 +931,11 @@ class MarginMixture(Mixture, MarginLoss):
     def _term(self) -> tuple[str, float, float]:
         raise NotImplementedError
 
+    def _conjugate(self, u: np.ndarray) -> np.ndarray:
+        out = np.empty(u.size)
+        _losses.conjugates(self._terms, self._kink_rows(), u.reshape(-1), None, out)
+        return out.reshape(u.shape)
+
     @cached_property
     def _terms(self) -> Any:
         terms = []
@@ -955,3 +996,11 @@ def _mixture(parts: list[tuple[float, Loss]]) -> MarginLoss:
 
 
 MarginLoss._mixture = staticmethod(_mixture)  # type: ignore[method-assign, assignment]
+
+
+def by_name() -> dict[str, type[MarginLoss]]:
+    """The margin losses by the names of their functions: hinge for `hinge_loss`, and so on."""
+    classes = {name: value for name, value in globals().items() if name in __all__}
+    names = [name for name in __all__ if name.endswith("_loss")]
+    return {name.removesuffix("_loss"): classes[__all__[__all__.index(name) - 1]]
+            for name in names}

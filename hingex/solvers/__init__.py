@@ -9,17 +9,23 @@ d x d matrix is cheap. Whether coordinate descent converges cannot be told from 
 data, so elsewhere it is tried first, and when its gap falls too slowly, and a d x d matrix can be
 had, a second-order solver starts from where it came to. Should that stall in turn, coordinate
 descent goes on from its duals.
+
+`solve_penalized` does the same for any convex margin loss under an l2, l1 or elastic-net penalty,
+with the table `PENALIZED`; an SVM among them is handed to `solve_linear`.
 """
 
 from __future__ import annotations
 
 from functools import cache
 from importlib import import_module
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from .._result import Fit
+
+if TYPE_CHECKING:
+    from ..losses import MarginLoss
 
 
 class Suits(NamedTuple):
@@ -172,3 +178,138 @@ def _step_work(rows: Any) -> float:
     n, D = rows.n, rows.d + 1
     gram = min(rows.nnz**2 / (2 * n), n * D**2 / 16)
     return gram + D**3 / 60 + 2 * rows.nnz + 40 * n
+
+
+# ---- any convex margin loss under a penalty ------------------------------------------------
+
+
+class UnsuitableError(ValueError):
+    """A solver was asked for a problem that it is not for; the message says which fit."""
+
+
+class Penalties(NamedTuple):
+    """What a solver of penalised margin losses is for."""
+
+    losses: str  # in words; "SVM losses" are those that `as_svm` knows
+    penalties: tuple[str, ...]
+
+
+_SVM = "positive multiples of Hinge(margin > 0) or SquaredHinge(margin > 0)"
+PENALIZED = {
+    "newton_cg": Penalties("any convex margin loss", ("l2",)),
+    "l1_newton": Penalties("any convex margin loss", ("l1", "elasticnet")),
+    "dual_cd": Penalties(_SVM, ("l2",)),
+    "interior_point": Penalties("positive multiples of Hinge(margin > 0)", ("l2",)),
+    "newton": Penalties("positive multiples of SquaredHinge(margin > 0)", ("l2",)),
+}
+
+
+class Svm(NamedTuple):
+    """A margin loss as factor * (margin)^p times the loss `name` at t / margin."""
+
+    name: str
+    factor: float
+    margin: float
+
+
+def as_svm(loss: MarginLoss) -> Svm | None:
+    """The linear SVM that an l2 penalty makes of this loss, if it is one."""
+    parts = [(c, part) for c, part in loss._parts() if c != 0]
+    if len({part for _, part in parts}) != 1:
+        return None
+    name, margin, _ = parts[0][1]._term()  # type: ignore[attr-defined]
+    factor = sum(c for c, _ in parts)
+    return Svm(name, factor, margin) if name in SECOND_ORDER and margin > 0 < factor else None
+
+
+def check_penalized(solver: str, loss: MarginLoss, penalty: str) -> None:
+    """Raise UnsuitableError unless `solver`, a name in PENALIZED or "auto", is for this problem."""
+    if not loss.is_convex:
+        raise UnsuitableError(
+            f"loss={loss} is not convex: no solver can certify a minimum of it. Convex are Hinge, "
+            "SquaredHinge, HuberizedHinge, SmoothHinge, ModifiedHuber, SoftplusHinge, Perceptron, "
+            "Logistic, Exponential, Squared, and their sums with weights that are not negative"
+        )
+    if all(c == 0 for c, _ in loss._parts()):
+        raise UnsuitableError(f"loss={loss} is zero: there is nothing to minimise")
+    svm = as_svm(loss) if penalty == "l2" else None
+    able = [name for name, fits in PENALIZED.items() if penalty in fits.penalties]
+    if svm is None or svm.name == "squared_hinge":
+        able = [name for name in able if name != "interior_point"]
+    if svm is None or svm.name == "hinge":
+        able = [name for name in able if name != "newton"]
+    if svm is None:
+        able = [name for name in able if name != "dual_cd"]
+    if solver != "auto" and solver not in able:
+        fits = PENALIZED[solver]
+        raise UnsuitableError(
+            f"solver={solver!r} is not for loss={loss} with penalty={penalty!r}: it is for "
+            f"{fits.losses} with penalty {_either(fits.penalties)}; this problem is solved by "
+            f"solver {_either(('auto', *able))}"
+        )
+
+
+def solve_penalized(
+    rows: Any,
+    codes: np.ndarray,
+    n_classes: int,
+    *,
+    loss: MarginLoss,
+    penalty: str,
+    l1_ratio: float,
+    solver: str = "auto",
+    parts: int = 1,
+    threads: int = 1,
+    seed: int = 0,
+    start: tuple[np.ndarray, np.ndarray] | None = None,
+    duals: tuple[np.ndarray, np.ndarray] | None = None,
+    **options: Any,
+) -> tuple[Fit, str, str]:
+    """Solve one binary problem, or all one-vs-rest problems; returns (fit, name, reason).
+
+    `start` are weights and intercepts to begin with, `duals` the same as duals, which SVM solvers
+    want. `parts`, `threads` and `seed` are for these alone.
+    """
+    check_penalized(solver, loss, penalty)
+    svm = as_svm(loss) if penalty == "l2" else None
+    reason = "as asked for" if solver != "auto" else ""
+    if svm is not None and solver != "newton_cg":
+        more = {"parts": parts, "threads": threads, "seed": seed, "start": duals}
+        return _solve_svm(rows, codes, n_classes, svm, solver, options | more)
+    options |= {"loss": loss, "start": start}
+    if penalty == "l2":
+        name = "newton_cg"
+        fit = _module(name).solve(rows, codes, n_classes, **options)
+        return fit, name, reason or f"{loss} with an l2 penalty: Newton's method"
+    ratio = 1.0 if penalty == "l1" else l1_ratio
+    name = "l1_newton"
+    fit = _module(name).solve(rows, codes, n_classes, l1=ratio, l2=1.0 - ratio, **options)
+    return fit, name, reason or f"{loss} with penalty {penalty}: proximal Newton on working sets"
+
+
+def _solve_svm(
+    rows: Any, codes: np.ndarray, n_classes: int, svm: Svm, solver: str, options: dict[str, Any],
+) -> tuple[Fit, str, str]:
+    """A margin m: the weights, the duals of the hinge and, squared, the objectives are m-fold."""
+    m = svm.margin
+    power = svm.factor / m if svm.name == "hinge" else svm.factor
+    options["C"] *= power
+    if options["cost"] is not None:
+        options["cost"] = options["cost"] * power
+    monitor = options["monitor"]
+    told = monitor.callback
+    if m != 1 and told is not None:
+        monitor.callback = lambda state: told(
+            state._replace(primal=m * m * state.primal, dual=m * m * state.dual))
+    if options["start"] is not None and m != 1:
+        options["start"] = tuple(part / m for part in options["start"])
+    fit, name, reason = solve_linear(
+        rows, codes, n_classes, loss=svm.name, solver=solver, **options)
+    monitor.callback = told
+    if m != 1:
+        for what, by in (("coef", m), ("intercept", m), ("dual", m), ("primal", m * m),
+                         ("dual_objective", m * m)):
+            setattr(fit, what, getattr(fit, what) * by)
+        for what in ("primal", "dual"):
+            fit.history[what] *= m * m
+    return fit, name, reason

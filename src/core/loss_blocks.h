@@ -93,15 +93,16 @@ static int64_t no_sign(const real *y, int64_t n)
 
 /* ---- margin losses ---------------------------------------------------------------------- */
 
-/* Values at n margins y f, and slopes times factor times y; either may be NULL. As y is -1 or +1
- * the last product is exact, and adding 0 leaves no -0. */
+/* Values at n margins y f, and slopes times factor times y, and curvatures; each may be NULL. As y
+ * is -1 or +1 the last product is exact, and adding 0 leaves no -0. */
 typedef void margin_block(const real *restrict y, const real *restrict f, int64_t n, real a, real b,
-                          real factor, real *restrict value, real *restrict slope);
+                          real factor, real *restrict value, real *restrict slope,
+                          real *restrict curvature);
 
 #define X(NAME)                                                                                   \
     static void HX_TYPED(NAME##_block)(const real *restrict y, const real *restrict f, int64_t n, \
                                        real a, real b, real factor, real *restrict value,         \
-                                       real *restrict slope)                                      \
+                                       real *restrict slope, real *restrict curvature)            \
     {                                                                                             \
         if (value && slope)                                                                       \
             for (int64_t j = 0; j < n; j++) {                                                     \
@@ -116,6 +117,9 @@ typedef void margin_block(const real *restrict y, const real *restrict f, int64_
             for (int64_t j = 0; j < n; j++)                                                       \
                 slope[j] = HX_FMA(HX_TYPED(hx_##NAME##_slope)(y[j] * f[j], a, b) * factor, y[j],  \
                                   (real)0);                                                       \
+        if (curvature)                                                                            \
+            for (int64_t j = 0; j < n; j++)                                                       \
+                curvature[j] = HX_TYPED(hx_##NAME##_curvature)(y[j] * f[j], a, b);                \
     }
 HX_MARGIN_LOSSES(X)
 #undef X
@@ -124,22 +128,26 @@ HX_MARGIN_LOSSES(X)
 static margin_block *const margin_blocks[] = {HX_MARGIN_LOSSES(X)};
 #undef X
 
-/* sum_k coef_k phi_k(y f), and its derivative times `scale`, for at most BLOCK scores. */
+/* sum_k coef_k phi_k(y f), its derivative times `scale`, and its curvature, for at most BLOCK
+ * scores. */
 static void evaluate(const hx_term *terms, int count, const real *y, const real *f, int64_t n,
-                     double scale, real *value, real *slope)
+                     double scale, real *value, real *slope, real *curvature)
 {
-    real v[BLOCK], s[BLOCK];
+    real v[BLOCK], s[BLOCK], c[BLOCK];
     for (int k = 0; k < count; k++) {
         const hx_term *one = terms + k;
         const real coef = (real)one->coef;
         real *to_v = value && k > 0 ? v : value, *to_s = slope && k > 0 ? s : slope;
+        real *to_c = curvature && k > 0 ? c : curvature;
         margin_blocks[one->loss](y, f, n, (real)one->a, (real)one->b, (real)(one->coef * scale),
-                                 to_v, to_s);
+                                 to_v, to_s, to_c);
         if (k == 0) {
             for (int64_t j = 0; value && coef != 1 && j < n; j++) value[j] *= coef;
+            for (int64_t j = 0; curvature && coef != 1 && j < n; j++) curvature[j] *= coef;
         } else {
             for (int64_t j = 0; value && j < n; j++) value[j] += coef * v[j];
             for (int64_t j = 0; slope && j < n; j++) slope[j] += s[j];
+            for (int64_t j = 0; curvature && j < n; j++) curvature[j] += coef * c[j];
         }
     }
 }
@@ -159,13 +167,17 @@ static double margin_losses(hx_margin_job *job, int64_t begin, int64_t end)
             job->bad = i + bad;
             return 0;
         }
-        evaluate(job->terms, job->count, y, f, n, weighted ? 1 : job->scale, value, slope);
+        real *curvature = job->curvature ? (real *)job->curvature + i : NULL;
+        evaluate(job->terms, job->count, y, f, n, weighted ? 1 : job->scale, value, slope,
+                 curvature);
         if (weighted) {
             const real *w = in_place(&job->w, i, n, w_room), scale = (real)job->scale;
             if (value) multiply(value, w, n);
             for (int64_t j = 0; slope && j < n; j++) slope[j] = slope[j] * w[j] * scale + 0;
+            if (curvature) multiply(curvature, w, n);
         }
         if (job->summed) total += sum(value, n);
+        for (int64_t j = 0; curvature && j < n; j++) curvature[j] *= (real)job->scale;
     }
     return total;
 }
@@ -185,7 +197,8 @@ static double one_vs_rest(const hx_multiclass_job *job, const real *s, int64_t k
     for (int64_t j = 0; j < job->K; j += BLOCK) {
         const int64_t n = job->K - j < BLOCK ? job->K - j : BLOCK;
         for (int64_t i = 0; i < n; i++) y[i] = j + i == k ? 1 : -1;
-        evaluate(job->terms, job->count, y, s + j, n, 1, v + j, g ? g + j : NULL);
+        evaluate(job->terms, job->count, y, s + j, n, 1, v + j, g ? g + j : NULL,
+                 NULL);
     }
     const double total = sum(v, job->K);
     return total != total ? HX_TYPED(hx_fill)(g, job->K, (real)total) : total;

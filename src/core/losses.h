@@ -50,10 +50,10 @@ typedef struct hx_margin_job {
     const hx_term *terms;
     int count;
     hx_values y, f, w;
-    double scale;           /* of gradients, besides w */
+    double scale;           /* of gradients and curvatures, besides w */
     int summed;             /* whether the sum of the values is wanted */
     int f32;                /* type of what is written */
-    void *value, *gradient; /* contiguous, or NULL if not wanted */
+    void *value, *gradient, *curvature; /* contiguous, or NULL if not wanted */
     int64_t bad;            /* set to an element whose y is not -1 or +1, else negative */
 } hx_margin_job;
 

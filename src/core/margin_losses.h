@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  *
- * Every binary margin loss: value and derivative at the margin t = y f, given the loss's parameters
- * a and b, in single and double precision. A loss is two functions here and a line of
- * HX_MARGIN_LOSSES; its formula, source and mathematical properties are told where its class is, in
- * hingex/losses/margin.py.
+ * Every binary margin loss: value, derivative and second derivative at the margin t = y f, given the
+ * loss's parameters a and b, in single and double precision. A loss is three functions here and a
+ * line of HX_MARGIN_LOSSES; its formula, source and mathematical properties are told where its class
+ * is, in hingex/losses/margin.py.
  *
- * At a kink the derivative is the subgradient of smallest norm. NaN gives NaN, an infinite t the
- * limit. Comparisons are selections, not branches: loops over these functions become vector code.
+ * At a kink the derivative is the subgradient of smallest norm; where it has a corner, the second
+ * derivative is that of the side to the right. NaN gives NaN, an infinite t the limit. Comparisons are selections, not branches: loops over these functions become vector code.
  * Constants are whole numbers: 0.5 would make double precision of single.
  */
 #ifndef HX_MARGIN_LOSSES_H
@@ -93,6 +93,7 @@ HX_MARGIN_LOSS(hinge, slope)
     const HX_REAL u = HX_TYPED(hx_hinge_value)(t, a, b);
     return u > 0 ? -1 : u;
 }
+HX_MARGIN_LOSS(hinge, curvature) { return t == t ? 0 : t; }
 
 /* max(0, a - t)^2 */
 HX_MARGIN_LOSS(squared_hinge, value)
@@ -101,6 +102,7 @@ HX_MARGIN_LOSS(squared_hinge, value)
     return u * u;
 }
 HX_MARGIN_LOSS(squared_hinge, slope) { return 0 - 2 * HX_TYPED(hx_hinge_value)(t, a, b); }
+HX_MARGIN_LOSS(squared_hinge, curvature) { return t < a ? 2 : (t >= a ? 0 : t); }
 
 /* With u = max(0, a - t): u - b/2 for u >= b, else u^2 / (2 b) */
 HX_MARGIN_LOSS(huberized_hinge, value)
@@ -113,6 +115,11 @@ HX_MARGIN_LOSS(huberized_hinge, slope)
     const HX_REAL u = HX_TYPED(hx_hinge_value)(t, a, b);
     return u > 0 ? (u >= b ? -1 : -u / b) : u; /* b may have become 0 in single precision */
 }
+HX_MARGIN_LOSS(huberized_hinge, curvature)
+{
+    const HX_REAL u = a - t;
+    return u > b ? 0 : (u > 0 ? 1 / b : (u <= 0 ? 0 : u));
+}
 
 /* max(0, 1 - t)^2 for t >= -1, else -4 t */
 HX_MARGIN_LOSS(modified_huber, value)
@@ -123,6 +130,7 @@ HX_MARGIN_LOSS(modified_huber, slope)
 {
     return t < -1 ? -4 : HX_TYPED(hx_squared_hinge_slope)(t, 1, b);
 }
+HX_MARGIN_LOSS(modified_huber, curvature) { return t < -1 ? 0 : (t < 1 ? 2 : (t >= 1 ? 0 : t)); }
 
 /* log(1 + exp(b (a - t))) / b */
 HX_MARGIN_LOSS(softplus_hinge, value)
@@ -131,24 +139,33 @@ HX_MARGIN_LOSS(softplus_hinge, value)
     return (z > 0 ? z : 0) + hx_log1p(hx_exp(-b * hx_abs(z))) / b;
 }
 HX_MARGIN_LOSS(softplus_hinge, slope) { return -HX_TYPED(hx_sigmoid)(b * (a - t)); }
+HX_MARGIN_LOSS(softplus_hinge, curvature)
+{
+    return b * HX_TYPED(hx_sigmoid)(b * (a - t)) * HX_TYPED(hx_sigmoid)(b * (t - a));
+}
 
 /* max(0, -t) */
 HX_MARGIN_LOSS(perceptron, value) { return HX_TYPED(hx_hinge_value)(t, 0, b); }
 HX_MARGIN_LOSS(perceptron, slope) { return HX_TYPED(hx_hinge_slope)(t, 0, b); }
+HX_MARGIN_LOSS(perceptron, curvature) { return t == t ? 0 : t; }
 
 /* log(1 + exp(-t)) */
 HX_MARGIN_LOSS(logistic, value) { return HX_TYPED(hx_softplus)(-t); }
 HX_MARGIN_LOSS(logistic, slope) { return -HX_TYPED(hx_sigmoid)(-t); }
+HX_MARGIN_LOSS(logistic, curvature) { return HX_TYPED(hx_sigmoid)(t) * HX_TYPED(hx_sigmoid)(-t); }
 
 /* exp(-t) */
 HX_MARGIN_LOSS(exponential, value) { return hx_exp(-t); }
 HX_MARGIN_LOSS(exponential, slope) { return -hx_exp(-t); }
+HX_MARGIN_LOSS(exponential, curvature) { return hx_exp(-t); }
 
 /* (1 - t)^2 */
 HX_MARGIN_LOSS(squared, value) { return (1 - t) * (1 - t); }
 HX_MARGIN_LOSS(squared, slope) { return -2 * (1 - t); }
+HX_MARGIN_LOSS(squared, curvature) { return t == t ? 2 : t; }
 
-/* 4 / (1 + exp(2 t))^2, with s = 1 / (1 + exp(2 t)): 4 s^2 and -16 s^2 (1 - s) */
+/* 4 / (1 + exp(2 t))^2, with s = 1 / (1 + exp(2 t)): 4 s^2, -16 s^2 (1 - s) and
+ * 32 s^2 (1 - s) (2 - 3 s) */
 HX_MARGIN_LOSS(savage, value)
 {
     const HX_REAL s = HX_TYPED(hx_sigmoid)(-2 * t);
@@ -159,25 +176,38 @@ HX_MARGIN_LOSS(savage, slope)
     const HX_REAL s = HX_TYPED(hx_sigmoid)(-2 * t);
     return -16 * s * s * HX_TYPED(hx_sigmoid)(2 * t);
 }
+HX_MARGIN_LOSS(savage, curvature)
+{
+    const HX_REAL s = HX_TYPED(hx_sigmoid)(-2 * t);
+    return 32 * s * s * HX_TYPED(hx_sigmoid)(2 * t) * (2 - 3 * s);
+}
 
-/* 2 / (1 + exp(b t)), with s = 1 / (1 + exp(b t)): -2 b s (1 - s) */
+/* 2 / (1 + exp(b t)), with s = 1 / (1 + exp(b t)): -2 b s (1 - s) and 2 b^2 s (1 - s) (1 - 2 s) */
 HX_MARGIN_LOSS(sigmoid, value) { return 2 * HX_TYPED(hx_sigmoid)(-b * t); }
 HX_MARGIN_LOSS(sigmoid, slope)
 {
     return -2 * (HX_TYPED(hx_sigmoid)(-b * t) * HX_TYPED(hx_sigmoid)(b * t) * b);
 }
+HX_MARGIN_LOSS(sigmoid, curvature)
+{
+    const HX_REAL s = HX_TYPED(hx_sigmoid)(-b * t), q = HX_TYPED(hx_sigmoid)(b * t);
+    return 2 * b * b * s * q * (q - s);
+}
 
 /* min(1 - a, max(0, 1 - t)), a < 1 */
 HX_MARGIN_LOSS(ramp, value) { return t <= a ? 1 - a : HX_TYPED(hx_hinge_value)(t, 1, b); }
 HX_MARGIN_LOSS(ramp, slope) { return t <= a ? 0 : HX_TYPED(hx_hinge_slope)(t, 1, b); }
+HX_MARGIN_LOSS(ramp, curvature) { return t == t ? 0 : t; }
 
 /* 1 for t <= 0, else 0; its derivative is 0 wherever there is one */
 HX_MARGIN_LOSS(zero_one, value) { return t <= 0 ? 1 : (t > 0 ? 0 : t); }
 HX_MARGIN_LOSS(zero_one, slope) { return t == t ? 0 : t; }
+HX_MARGIN_LOSS(zero_one, curvature) { return t == t ? 0 : t; }
 
 /* no loss: what mixtures add to a slope at the margin a, where the parts' subgradients of smallest
  * norm do not add up to the sum's */
 HX_MARGIN_LOSS(kink, value) { return (void)a, (void)b, t == t ? 0 : t; }
 HX_MARGIN_LOSS(kink, slope) { return t == a ? b : (t == t ? 0 : t); }
+HX_MARGIN_LOSS(kink, curvature) { return t == t ? 0 : t; }
 
 #endif

@@ -42,6 +42,7 @@ cdef extern from "losses.h" nogil:
         int f32
         void *value
         void *gradient
+        void *curvature
         int64_t bad
     ctypedef struct hx_multiclass_job:
         int loss
@@ -62,6 +63,7 @@ cdef extern from *:
     """
     #include "dispatch.h"
     #include "margin_losses.h"
+    #include "margin_prox.h"
     static const char *const hx_margin_loss_names[] = {
     #define X(NAME) #NAME,
         HX_MARGIN_LOSSES(X)
@@ -91,6 +93,19 @@ cdef extern from *:
     double hx_multiclass_losses(hx_multiclass_job *job, int64_t begin, int64_t end,
                                 double *room) nogil
     double hx_margin_losses(hx_margin_job *job, int64_t begin, int64_t end) nogil
+    ctypedef double hx_margin_function(double t, double a, double b) noexcept nogil
+    ctypedef struct hx_kink:
+        double at, left, right
+    hx_margin_function *hx_margin_values[1]
+    hx_margin_function *hx_margin_slopes[1]
+    hx_margin_function *hx_margin_curvatures[1]
+    double hx_margin_sum(hx_margin_function **table, const hx_term *terms, int count,
+                         double t) noexcept nogil
+    double hx_margin_prox(const hx_term *terms, int count, const hx_kink *kinks, int bends,
+                          double r, double q, double guess, int *kinked) noexcept nogil
+
+cdef enum:
+    MOST_KINKS = 64
 
 MARGIN_LOSSES = tuple(hx_margin_loss_names[i].decode() for i in range(HX_MARGIN_LOSS_COUNT))
 
@@ -177,14 +192,16 @@ def sum_of_weights(w):
 
 
 def margin_losses(Terms terms not None, y, f, w, double scale, bint summed, bint value,
-                  bint gradient, int threads, out=None):
-    """phi(y f) and its derivative with respect to f, times w.
+                  bint gradient, int threads, out=None,
+                  curvature=None):
+    """phi(y f) and its derivatives with respect to f, times w.
 
     y of -1 and +1, or one int for all, or None: +1 everywhere; w may be None. Returns the sum of
     values times `scale` (None unless `summed`), the array of values (None unless `value`), and
     derivatives times `scale` (None unless `gradient`), in `out` if that is given: a contiguous
     array like f, and apart from the others. None instead of all that: an element of y is neither -1
-    nor +1.
+    nor +1. `curvature`, a contiguous array of the type and size of f, receives the second
+    derivatives times `scale`.
     """
     cdef hx_margin_job job
     cdef Py_buffer[3] buffers
@@ -216,6 +233,10 @@ def margin_losses(Terms terms not None, y, f, w, double scale, bint summed, bint
         if gradient:
             derivatives = empty(f.shape, float32 if job.f32 else float64) if out is None else out
             job.gradient = _address(derivatives)
+        if curvature is not None:
+            if curvature.dtype != f.dtype or curvature.size != n:
+                raise ValueError("curvature does not fit f")
+            job.curvature = _address(curvature)
         if chunks <= 1:
             total = hx_margin_losses(&job, 0, n) if n > 0 else 0
         else:
@@ -237,6 +258,67 @@ def margin_losses(Terms terms not None, y, f, w, double scale, bint summed, bint
     if job.bad >= 0:
         return None
     return total * scale if summed else None, values, derivatives
+
+
+cdef int _kinks(const double[:, ::1] kinks, hx_kink *out) except -1:
+    """Rows (where, slope to the left, slope to the right) as the kernel reads them."""
+    cdef int k
+    if kinks.shape[0] > MOST_KINKS or kinks.shape[1] != 3:
+        raise ValueError(f"a loss with {kinks.shape[0]} kinks: {MOST_KINKS} are possible")
+    for k in range(kinks.shape[0]):
+        out[k].at, out[k].left, out[k].right = kinks[k, 0], kinks[k, 1], kinks[k, 2]
+    return <int>kinks.shape[0]
+
+
+def envelope(Terms terms not None, const double[:, ::1] kinks, double r, const double[::1] old,
+             const double[::1] y, const double[::1] f, const double[::1] w, double[::1] s,
+             double[::1] u, double[::1] signed, double[::1] curvature):
+    """A smooth stand-in for phi at the margins t = y f: the envelope of phi shifted by slopes.
+
+        psi(t) = min_s phi(s) + r/2 (s - z)^2 - old^2 / (2 r),    z = t + old / r
+
+    Fills the minimisers s, which are also where to begin the search, the slopes u = r (z - s) of
+    phi there (for psi'(t) = u = phi'(s) exactly, in the subdifferential at a kink), signed =
+    -y w u and curvature = w psi''(t). Returns sum w psi(t), sum w phi(s) and sum w u s.
+    """
+    cdef hx_kink[MOST_KINKS] bends
+    cdef int count = _kinks(kinks, bends), kinked
+    cdef int64_t i, n = f.shape[0]
+    cdef double total = 0, at_s = 0, products = 0, z, c, value
+    if not (old.shape[0] == y.shape[0] == w.shape[0] == s.shape[0] == u.shape[0] == n
+            and signed.shape[0] == curvature.shape[0] == n and r > 0):
+        raise ValueError("arrays of envelope do not fit each other")
+    with nogil:
+        for i in range(n):
+            z = y[i] * f[i] + old[i] / r
+            s[i] = hx_margin_prox(terms.term, terms.count, bends, count, r, r * z, s[i], &kinked)
+            # Off the kinks by the loss itself, which keeps u in the domain of the conjugate.
+            u[i] = (r * (z - s[i]) if kinked
+                    else hx_margin_sum(hx_margin_slopes, terms.term, terms.count, s[i]))
+            c = hx_margin_sum(hx_margin_curvatures, terms.term, terms.count, s[i])
+            value = hx_margin_sum(hx_margin_values, terms.term, terms.count, s[i])
+            signed[i] = -(y[i] * w[i] * u[i])
+            curvature[i] = w[i] * (r if kinked else r * (c / (c + r)))
+            at_s += w[i] * value
+            products += w[i] * u[i] * s[i]
+            total += w[i] * (value + 0.5 * r * (s[i] - z) * (s[i] - z) - 0.5 * old[i] * old[i] / r)
+    return total, at_s, products
+
+
+def conjugates(Terms terms not None, const double[:, ::1] kinks, const double[::1] u,
+               const double[::1] guess, double[::1] out):
+    """out = phi*(u) for u in the domain of the conjugate; `guess` (or None) is where to begin."""
+    cdef hx_kink[MOST_KINKS] bends
+    cdef int count = _kinks(kinks, bends), kinked
+    cdef int64_t i, n = u.shape[0]
+    cdef double s
+    if out.shape[0] != n or (guess is not None and guess.shape[0] != n):
+        raise ValueError("arrays of conjugates do not fit each other")
+    with nogil:
+        for i in range(n):
+            s = 0 if guess is None else guess[i]
+            s = hx_margin_prox(terms.term, terms.count, bends, count, 0, u[i], s, &kinked)
+            out[i] = u[i] * s - hx_margin_sum(hx_margin_values, terms.term, terms.count, s)
 
 
 cdef void *_address(object array) except NULL:

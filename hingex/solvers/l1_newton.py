@@ -1,0 +1,335 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Proximal Newton method on working sets, for margin losses with an l1 or elastic-net penalty.
+
+The problem, its dual and the treatment of kinks and of a free intercept are told in `_convex`. A
+working set holds the features with a weight and those nearest to getting one, by |v_j| of the dual
+point. On it, the loss is replaced by its quadratic model, which coordinate descent minimises with
+the penalty as it is, the free intercept following every step at once; a search along the way there
+makes the step. Where the model is too flat, or led too far, its curvature is raised. When the
+features of the set are near their optimality conditions, all features are looked at again.
+
+Stopping: relative duality gap (P - D) / |P| <= tol. With l2 = 0 the duals are scaled down until
+|v_j| <= l1 for all features; otherwise the better of the duals as they are, and so scaled. The best
+dual value of all iterations counts.
+
+Complexity: a step costs some sweeps over the working set's columns and a few evaluations of the
+loss, O(n); all of X is read once for every working set, a few times in all. Memory: X by columns,
+which for CSR data is a copy of X (the one exception to reading data where they lie), and some 120
+bytes a row.
+
+Sources: G.-X. Yuan, C.-H. Ho and C.-J. Lin, "An improved GLMNET for l1-regularized logistic
+regression", JMLR 13, 2012; M. Massias, A. Gramfort and J. Salmon, "Celer: a fast solver for the
+Lasso with dual extrapolation", ICML 2018 (working sets by the dual point).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from .. import _validate as check
+from .._core import kernels
+from .._result import Fit
+from ..losses import MarginLoss
+from ..stop import Monitor
+from ._convex import Penalized, Shifted, Smooth, view
+
+POLISH_WORK = 5e4  # values of X up to which problems are solved until rounding
+FINEST = 1e-14  # a relative gap that is nothing but rounding
+PATIENCE = 5  # looks at all features that do not halve the gap, after which polishing ends
+LONGEST = 40  # the same that neither lower the gap nor the objective
+FIRST_SET = 64  # features in the first working set, at least
+INNER = 12  # steps on a working set
+CLOSE = 0.1  # of the violation to begin with, at which a working set is done
+SWEEPS = 200  # of coordinate descent for a step
+
+
+def solve(
+    rows: Any,
+    codes: np.ndarray,
+    n_classes: int,
+    *,
+    loss: MarginLoss,
+    l1: float,
+    l2: float,
+    C: float,
+    cost: np.ndarray | None,
+    intercept: str,
+    scaling: float,
+    tol: float,
+    max_iter: int,
+    max_time: float | None,
+    monitor: Monitor,
+    start: tuple[np.ndarray, np.ndarray] | None = None,
+) -> Fit:
+    """Solve one binary problem (two classes) or all one-vs-rest problems, one after another.
+
+    Parameters
+    ----------
+    rows, codes, n_classes, C, cost, intercept, scaling, tol, max_time, monitor
+        As for `dual_cd.solve`.
+    loss : MarginLoss
+        Convex.
+    l1, l2 : float
+        The penalty l1 ||w||_1 + l2/2 ||w||^2; l1 positive, l2 not negative.
+    max_iter : int
+        Steps for each class.
+    start : (coef, intercepts), optional
+        Where to begin: (lanes, d) and (lanes,).
+
+    Returns
+    -------
+    Fit
+        With `dual` = alpha (n, lanes). The history has an entry per step of any class; `active` is
+        the size of the working set.
+    """
+    problem = _Problem(
+        loss, rows, codes, n_classes, C, cost, intercept, scaling, tol, max_iter, max_time, monitor,
+    )  # fmt: skip
+    problem.l1, problem.l2 = l1, l2
+
+    def lane(k: int) -> None:
+        w = np.zeros(problem.columns.n)
+        b = 0.0
+        if start is not None:
+            w[: problem.d] = start[0][k]
+            if problem.free:
+                b = float(start[1][k])
+            elif problem.constant != 0:
+                w[-1] = start[1][k] / problem.constant
+        _Lane(problem, k, w, b).run()
+
+    with np.errstate(all="ignore"):
+        return problem.run(lane)
+
+
+class _Problem(Penalized):
+    """The data, by columns as well."""
+
+    l1: float
+    l2: float
+
+    def __init__(self, loss: MarginLoss, rows: Any, *args: Any) -> None:
+        super().__init__(loss, rows, *args)
+        extra = 0.0 if self.free else self.constant
+        self.columns = _by_columns(rows, extra)
+        self.by_columns = kernels("gram").Gram(self.columns, 0.0)
+
+    def transposed(self, r: np.ndarray) -> np.ndarray:
+        """X^T r, with the constant feature of a regularized intercept last."""
+        out = np.empty(self.columns.n)
+        self.by_columns.scores(r, out)
+        return out
+
+    def products(self, w: np.ndarray, b: float) -> np.ndarray:
+        out = np.empty(self.n)
+        wa = w if self.constant == 0 or not self.free else np.append(w, b)
+        self.gram.scores(wa, out)
+        return out
+
+    def cost_of(self, w: np.ndarray) -> float:
+        """The penalty."""
+        return self.l1 * float(np.abs(w).sum()) + 0.5 * self.l2 * float(w @ w)
+
+
+def _by_columns(rows: Any, constant: float) -> Any:
+    """X^T, with a last row of `constant` if that is not 0, as rows."""
+    values, indices, indptr = rows.arrays
+    n, d = rows.n, rows.d
+    if indices is None:
+        if constant != 0:
+            values = np.column_stack([values, np.full(n, constant, values.dtype)])
+        return check.as_rows(values.T, owner="X", min_rows=0)
+    from scipy.sparse import csr_array
+
+    nnz = rows.nnz
+    X = csr_array((values[:nnz], indices[:nnz], indptr), shape=(n, d)).tocsc()
+    parts = [X.data, X.indices, X.indptr]
+    if constant != 0:
+        parts[0] = np.concatenate([X.data, np.full(n, constant, X.data.dtype)])
+        parts[1] = np.concatenate([X.indices, np.arange(n, dtype=X.indices.dtype)])
+        parts[2] = np.append(X.indptr, X.indptr[-1] + n).astype(X.indptr.dtype)
+        d += 1
+    columns = kernels("rows").Rows(d, n, *parts)
+    columns.check_indptr(len(parts[0]))
+    return columns
+
+
+class _Lane:
+    """One problem on its way to the optimum."""
+
+    def __init__(self, p: _Problem, k: int, w: np.ndarray, b: float) -> None:
+        self.p, self.k, self.w, self.b = p, k, w, b
+        self.seen: Smooth = view(p.loss, p.signs(k), p.cost)
+        self.dual = -np.inf
+        self.raised = 0.0  # curvature added to the model, as a part of its largest possible value
+        self.epoch = 0
+        self.kernels = kernels("penalized")
+
+    def run(self) -> None:
+        p, seen = self.p, self.seen
+        polish = p.rows.nnz < POLISH_WORK
+        f = p.products(self.w, self.b) if self.w.any() else np.full(p.n, self.b)
+        f = self._centre(f)
+        best, lowest, stalled, slow, size = np.inf, np.inf, 0, 0, FIRST_SET
+        while True:
+            v = p.transposed(seen.signed)
+            primal, gap, error = self._certify(f, v)
+            if self.epoch > 0:
+                p.report(size)
+            stalled = stalled + 1 if gap > 0.5 * best else 0
+            slow = slow + 1 if not (gap < 0.999 * best or primal < lowest) else 0
+            best, lowest = min(best, gap), min(lowest, primal)
+            if p.gap[self.k] <= p.tol and (not polish or stalled >= PATIENCE):
+                return
+            if slow >= LONGEST:
+                return
+            if self.epoch >= p.max_iter:
+                p.used_up = True
+                return
+            if isinstance(seen, Shifted) and (
+                    gap <= FINEST or gap * abs(primal) - error <= 0.3 * error):
+                seen.shift(error)
+                f = self._centre(f)
+                v = p.transposed(seen.signed)
+            which, size = self._working_set(v, size)
+            f = self._descend(f, v[which], which)
+            if self.epoch % 16 == 0:
+                f = self._centre(p.products(self.w, self.b))
+
+    def _centre(self, f: np.ndarray) -> np.ndarray:
+        if not self.p.free:
+            self.seen.look(f)
+            return f
+        move, f = self.p.balanced(self.seen, f)
+        self.b += move
+        return f
+
+    def _certify(self, f: np.ndarray, v: np.ndarray) -> tuple[float, float, float]:
+        """Objective, relative gap, and the part of the gap that is due to envelopes."""
+        p, seen = self.p, self.seen
+        true = seen.value(f)
+        primal = p.cost_of(self.w) + true
+        error = true - seen.dual(f) + float(seen.signed @ f)
+        signed, rest = p.feasible_sum(seen.signed)
+        exact = signed is seen.signed
+        if not exact:
+            v = p.transposed(signed)
+        highest = float(np.abs(v).max(initial=0.0))
+        share = min(1.0, p.l1 / highest) if highest > 0 else 1.0
+        lost = rest * abs(self.b)
+        found = -np.inf
+        if share == 1.0 or p.l2 > 0:
+            over = np.maximum(np.abs(v) - p.l1, 0.0)
+            beyond = float(over @ over) / (2 * p.l2) if p.l2 > 0 else 0.0
+            found = (seen.dual(f) if exact else seen.dual_of(signed)) - beyond - lost
+        if share < 1.0:
+            scaled = seen.dual_of(share * signed) - share * lost
+            if scaled > found:
+                found, signed = scaled, share * signed
+        alpha = p.alpha[:, self.k] if found <= self.dual else signed * seen.y
+        self.dual = max(self.dual, found)
+        wa = self._packed()
+        return primal, p.settle(self.k, wa, alpha, primal, self.dual), max(error, 0.0)
+
+    def _packed(self) -> np.ndarray:
+        if self.p.free:
+            return np.append(self.w, self.b)
+        return self.w
+
+    def _working_set(self, v: np.ndarray, size: int) -> tuple[np.ndarray, int]:
+        """Features with a weight, and the nearest to one; `size` of them, or more."""
+        d = len(v)
+        rank = np.abs(v)
+        used = self.w != 0
+        violating = int(np.count_nonzero((rank > self.p.l1 * (1 + 1e-12)) & ~used))
+        rank[used] = np.inf
+        count = int(np.count_nonzero(used))
+        size = min(d, max(FIRST_SET, 2 * count, count + min(violating, max(size, FIRST_SET))))
+        if size >= d:
+            return np.arange(d, dtype=np.int32), d
+        chosen = np.argpartition(rank, d - size)[d - size:]
+        return np.sort(chosen).astype(np.int32), size
+
+    def _violation(self, v: np.ndarray, w: np.ndarray) -> np.ndarray:
+        """How far each feature is from its optimality condition."""
+        g = self.p.l2 * w - v
+        at_zero = np.maximum(np.abs(g) - self.p.l1, 0.0)
+        return np.where(w == 0, at_zero, np.abs(g + self.p.l1 * np.sign(w)))
+
+    def _descend(self, f: np.ndarray, v: np.ndarray, which: np.ndarray) -> np.ndarray:
+        """Steps on a working set; returns the scores."""
+        p, seen = self.p, self.seen
+        w = self.w[which]
+        goal = None
+        for turn in range(INNER):
+            worst = float(self._violation(v, w).max(initial=0.0))
+            goal = CLOSE * worst if goal is None else goal
+            if (worst <= goal and turn > 0) or worst <= 1e-15 * p.l1:
+                break
+            if self.epoch >= p.max_iter:
+                break
+            self.epoch += 1
+            p.check_time()
+            step = self._step(f, v, which, w, worst)
+            if step is None:
+                break
+            delta, change, beta, size = step
+            w = w + size * delta
+            w[np.abs(w) <= 1e-16 * np.abs(size * delta)] = 0.0
+            self.w[which] = w
+            self.b += size * beta
+            f = self._centre(f + size * change)
+            if turn + 1 < INNER:
+                v = np.empty(len(which))
+                self.kernels.chosen(p.columns, which, seen.signed, v)
+        return f
+
+    def _step(
+        self, f: np.ndarray, v: np.ndarray, which: np.ndarray, w: np.ndarray, worst: float
+    ) -> tuple[np.ndarray, np.ndarray, float, float] | None:
+        """Minimum of a model, and the size of the step towards it that lowers the objective."""
+        p, seen = self.p, self.seen
+        before, curvature = seen.total, seen.curvature.copy()
+        penalty = self._penalty(w)
+        offset = float(seen.signed.sum()) if p.free else 0.0
+        most = p.loss.smoothness if not isinstance(seen, Shifted) else seen.r
+        ceiling = p.cost * most if np.isfinite(most) else np.full(p.n, curvature.max())
+        if not curvature.any():
+            self.raised = max(self.raised, 0.1)
+        for _ in range(30):
+            s = np.maximum(curvature, self.raised * ceiling) if self.raised else curvature
+            delta, change, beta, _ = self.kernels.descend(
+                p.columns, which, v, s, w, p.l1, p.l2, p.free, offset, 0.1 * worst, SWEEPS)
+            if not (delta.any() or beta != 0):
+                return None
+            promised = self._promise(v, w, delta) - offset * beta
+            if not promised < 0:
+                return None
+            size = 1.0
+            for _ in range(5):
+                seen.look(f + size * change)
+                gain = seen.total - before + self._penalty(w + size * delta) - penalty
+                if gain <= 1e-3 * size * promised or (
+                        -promised <= 1e-10 * abs(before) and gain <= 1e-14 * abs(before)):
+                    if size == 1.0:
+                        self.raised = self.raised / 4 if self.raised > 1e-6 else 0.0
+                    return delta, change, beta, size
+                size *= 0.5
+            if self.raised >= 1.0:
+                return None  # the model was above the loss: rounding
+            self.raised = min(1.0, max(4 * self.raised, 1e-3))
+        return None
+
+    def _promise(self, v: np.ndarray, w: np.ndarray, delta: np.ndarray) -> float:
+        """How the loss, to first order, and the penalty change; near the optimum that is the small
+        difference of large numbers, taken where they are smallest."""
+        to = w + delta
+        same = np.sign(w) * np.sign(to) > 0
+        each = np.where(same, (self.p.l1 * np.sign(w) - v) * delta,
+                        self.p.l1 * (np.abs(to) - np.abs(w)) - v * delta)
+        return float(each.sum() + 0.5 * self.p.l2 * (delta @ (2 * w + delta)))
+
+    def _penalty(self, w: np.ndarray) -> float:
+        return self.p.l1 * float(np.abs(w).sum()) + 0.5 * self.p.l2 * float(w @ w)
