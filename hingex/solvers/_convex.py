@@ -65,7 +65,8 @@ class Smooth:
     def look(self, f: np.ndarray) -> None:
         """Evaluate everything at the scores f."""
         self.total, _, slope = self._losses.margin_losses(
-            self.loss._terms, self.y, f, self.cost, 1.0, True, False, True, 1, self.curvature)
+            self.loss._terms, self.y, f, self.cost, 1.0, True, False, True, 1,
+            curvature=self.curvature)
         self.signed = np.negative(slope, out=slope)
 
     def value(self, f: np.ndarray) -> float:
