@@ -11,6 +11,7 @@ from typing import Any
 # Public name -> the module that defines it.
 _HOMES = {
     "LinearSVC": "linear",
+    "LinearSVCCV": "linear",
     "load": "model_io",
     "load_svmlight_file": "io",
     "load_svmlight_files": "io",
