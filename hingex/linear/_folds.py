@@ -28,7 +28,7 @@ def make_folds(
         For folds that are empty, hold no rows of X, or leave out a class in training.
     """
     used = np.arange(n) if weights is None else np.flatnonzero(weights)
-    if hasattr(cv, "split"):
+    if hasattr(cv, "split") and not isinstance(cv, str | bytes):
         pairs: Iterable[Any] = cv.split(X, y)
     elif not isinstance(cv, bool) and hasattr(cv, "__index__"):
         k = check.integer("cv", cv, 2)
@@ -88,14 +88,14 @@ def _row_numbers(rows: Any, fold: int, what: str, n: int) -> np.ndarray:
     rows = np.asarray(rows)
     if rows.dtype == bool and rows.shape == (n,):
         rows = np.flatnonzero(rows)
+    if rows.shape == (0,):
+        raise ValueError(f"fold {fold} of cv has no {what} rows")
     if rows.ndim != 1 or rows.dtype.kind not in "iu":
         raise ValueError(
             f"the {what} rows of fold {fold} must be a 1-D array of integers, or {n} booleans; got "
             f"shape {rows.shape} and dtype {rows.dtype}"
         )
     rows = rows.astype(np.int64)
-    if len(rows) == 0:
-        raise ValueError(f"fold {fold} of cv has no {what} rows")
     if rows.min() < -n or rows.max() >= n:
         raise ValueError(
             f"the {what} rows of fold {fold} must lie in 0..{n - 1}; got "

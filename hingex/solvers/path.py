@@ -36,8 +36,16 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from .._core import kernels
 from .._result import Fit, Start
+from .._targets import n_lanes, positive
 from . import SECOND_ORDER, solve_linear
+
+
+NEAR = 0.5  # of w = 0 and its duals, for these to be a start
+# A sweep over few rows costs less than a certificate that fails: true over estimated gap is taken
+# to be so many times as much as it was for the C before.
+SURER = 2.5
 
 
 class Step(NamedTuple):
@@ -93,6 +101,8 @@ def solve_path(
         start = None
         if last is not None and last.fit.dual is not None:
             start = next_start(last, C, loss if scheme == "ovr" else "", cost)
+        elif scheme == "ovr" and n_lanes(targets, n_classes) == 1:
+            start = first_start(rows, targets, C, cost, loss, options["intercept"])
 
         def solve(name: str, start: Any = start, C: float = C, cost: Any = cost,
                   left: float | None = left) -> tuple[Fit, str, str]:  # fmt: skip
@@ -116,6 +126,42 @@ def solve_path(
         yield last
         if fit.status in ("interrupted", "callback", "max_time"):
             return
+
+
+def first_start(
+    rows: Any, targets: Any, C: float, cost: np.ndarray | None, loss: str, intercept: str
+) -> Start | None:
+    """The duals of w = 0 and its best intercept, times s as above: near the optimum for a small C.
+
+    None for a larger C, where s is small, and for a regularized intercept.
+    """
+    if intercept == "regularized":
+        return None
+    y = np.where(positive(targets, 0, 1), 1.0, -1.0)
+    costs = np.full(rows.n, C) if cost is None else cost
+    up = float(costs[y > 0].sum())
+    down = float(costs[y < 0].sum())
+    if intercept == "none":
+        b, alpha = 0.0, costs.copy()
+    elif loss == "hinge":
+        b = 1.0 if up > down else -1.0
+        alpha = np.where(y == b, costs * (min(up, down) / max(up, down)), costs)
+    else:
+        b = (up - down) / (up + down)
+        alpha = costs * (1.0 - b * y)
+    if loss == "squared_hinge":
+        alpha *= 2.0
+    w = np.empty(rows.d)
+    kernels("gram").Gram(rows).combine(alpha * y, w)
+    curvature = float(w @ w)
+    if loss == "squared_hinge":
+        used = costs > 0
+        curvature += float((alpha[used] ** 2 / (2 * costs[used])).sum())
+    total = float(alpha.sum())
+    share = min(1.0, total / curvature) if curvature > 0 else 1.0
+    if not (share >= NEAR and total > 0):
+        return None
+    return Start((share * alpha)[:, None], np.array([b]), (share * w)[:, None])
 
 
 def next_start(last: Step, C: float, loss: str, cost: np.ndarray | None) -> Start:
@@ -157,4 +203,4 @@ def next_start(last: Step, C: float, loss: str, cost: np.ndarray | None) -> Star
     if fit.state is None:
         return Start(alpha, fit.intercept, weights)
     awake, shrunk, factor = fit.state
-    return Start(alpha, fit.intercept, weights, awake, shrunk * ratio, factor)
+    return Start(alpha, fit.intercept, weights, awake, shrunk * ratio, SURER * factor)
