@@ -686,7 +686,8 @@ def read_indicator(y: Any, n_rows: int, owner: str = "LinearSVC") -> tuple[Indic
         try:
             y = np.asarray(y)
         except ValueError as error:
-            raise ValueError(f"y is not a table with rows of equal length ({error})") from error
+            raise ValueError("y should be a 1d array of labels or a table of 0 and 1 with rows of "
+                             f"equal length ({error})") from error
         shape, form = y.shape, "dense"
     if len(shape) != 2 or shape[1] == 0:
         raise ValueError(f"y should be a 1d array of labels or an indicator matrix of shape "
@@ -729,7 +730,7 @@ def read_indicator(y: Any, n_rows: int, owner: str = "LinearSVC") -> tuple[Indic
 
 
 def _odd_entry(value: Any, row: int, column: int) -> str:
-    if value != value:
+    if np.isnan(value):
         return (f"Input y contains NaN: first at row {row}, label {column}; an indicator matrix "
                 "holds 1 where a row has a label, else 0")
     return (f"y should be a 1d array of labels or an indicator matrix, which holds 1 where a row "
@@ -810,7 +811,7 @@ def row_weights(
                              f"it must be None, as rows have several labels or none; got "
                              f"{_show(class_weight)}. Use sample_weight to weigh rows")
         with np.errstate(over="ignore"):
-            out = _usable(C * weights)
+            out = _usable(C * np.asarray(weights))
         if not out.any():
             raise ValueError("C * sample_weight is too small for float64 in every row")
         return out

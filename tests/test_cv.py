@@ -62,7 +62,7 @@ def test_scores_are_those_of_fits_on_the_folds(loss, classes, solver, sparse):
             expected[k, j] = one.score(X[test], y[test], sample_weight=weights[test])
     assert_allclose(cv.scores_, expected, atol=1e-12)
     assert (cv.fold_gaps_ <= 1e-8).all()
-    assert cv.C_ == CS[int(np.argmax(expected.mean(axis=0)))]
+    assert CS[int(np.argmax(expected.mean(axis=0)))] == cv.C_
     assert cv.best_score_ == pytest.approx(expected.mean(axis=0).max())
     # What comes out is LinearSVC at that C, to the bit.
     last = LinearSVC(loss, C=cv.C_, solver=solver, tol=1e-8, class_weight="balanced",
@@ -95,7 +95,7 @@ def test_one_standard_error():
     one = LinearSVCCV(Cs=20, cv=10, select="one_standard_error").fit(X, y)
     mean = best.scores_.mean(axis=0)
     limit = mean.max() - best.scores_[:, mean.argmax()].std(ddof=1) / np.sqrt(10)
-    assert one.C_ == best.Cs_[np.flatnonzero(mean >= limit)[0]]
+    assert best.Cs_[np.flatnonzero(mean >= limit)[0]] == one.C_
     assert one.C_ < best.C_ or mean.argmax() == 0
 
 
@@ -122,6 +122,17 @@ def test_ways_to_say_folds():
 
     for same in (pairs, iter(pairs), masks, Splitter()):
         assert np.array_equal(LinearSVCCV(Cs=CS, cv=same).fit(X, y).scores_, cv.scores_)
+
+
+def test_cv_none_makes_fewer_folds_for_a_small_class():
+    X, y = data(n=60)
+    assert LinearSVCCV(Cs=CS).fit(X, y).n_splits_ == 5
+    y[:] = 0
+    y[[3, 40, 50]] = 1
+    assert LinearSVCCV(Cs=CS).fit(X, y).n_splits_ == 3
+    y[[40, 50]] = 0
+    with pytest.raises(ValueError, match="class 1 has 1 rows, fewer than cv=2"):
+        LinearSVCCV(Cs=CS).fit(X, y)
 
 
 def test_repeated_training_rows_weigh_more():
@@ -157,8 +168,7 @@ def test_scores_against_pairs_and_counts():
     t, s = true[again], f[again]
     p = (s > 0).astype(int)
     pairs = [(a > b) + 0.5 * (a == b) for a in s[t == 1] for b in s[t == 0]]
-    tp, fp, fn = ((p == 1) & (t == 1)).sum(), ((p == 1) & (t == 0)).sum(), ((p == 0) & (t == 1)).sum()
-    tn = ((p == 0) & (t == 0)).sum()
+    tp, fp, fn, tn = (((p == a) & (t == b)).sum() for a, b in [(1, 1), (1, 0), (0, 1), (0, 0)])
     f1, f0 = 2 * tp / (2 * tp + fp + fn), 2 * tn / (2 * tn + fp + fn)
     expected = {"roc_auc": np.mean(pairs), "accuracy": (p == t).mean(), "f1": f1,
                 "f1_macro": (f1 + f0) / 2, "f1_micro": (p == t).mean(),
@@ -200,8 +210,9 @@ def test_an_error_in_scoring_comes_through(n_jobs):
 
 @pytest.mark.parametrize(("params", "said"), [
     ({"Cs": []}, "at least one C"), ({"Cs": [0.0]}, "positive"), ({"cv": 1}, "at least 2"),
-    ({"cv": "five"}, "number of folds"), ({"cv": 40}, "fewer than cv=40"), ({"cv": []}, "no folds"),
-    ({"cv": [3]}, "pair"), ({"cv": [([], [1])]}, "no train rows"), ({"cv": [([0], [99])]}, "0..29"),
+    ({"cv": "five"}, "a number of folds"), ({"cv": 40}, "fewer than cv=40"),
+    ({"cv": []}, "no folds"), ({"cv": [3]}, "pair"), ({"cv": [([], [1])]}, "no train rows"),
+    ({"cv": [([0], [99])]}, "0..29"),
     ({"cv": [([0.5], [1])]}, "integers"), ({"scoring": "acc"}, "scoring must be"),
     ({"select": "worst"}, "select must be"), ({"C": 1.0}, "unexpected keyword"),
     ({"cv": [([0, 1], [2])]}, r"training rows of fold 0 hold no row of class 'c'"),

@@ -61,10 +61,12 @@ class LinearSVCCV(LinearSVC):
     loss : {"squared_hinge", "hinge"}, default "squared_hinge"
     Cs : array-like or int, default 20
         Values of C to try, in any order; or how many from 1e-3 to 1e3, logarithmically spaced.
-    cv : int, splitter or iterable of (train, test), default 5
+    cv : int, splitter, iterable of (train, test) or None, default None
         An integer makes that many stratified folds, without shuffling, as scikit-learn's
-        StratifiedKFold does; with an indicator matrix y, blocks of neighbouring rows. A splitter
-        has a method `split(X, y)`. Pairs hold row numbers or masks; rows may be repeated.
+        StratifiedKFold does; with an indicator matrix y, blocks of neighbouring rows. None means 5,
+        or as many as the smallest class has rows if these are fewer, which an integer must not
+        exceed. A splitter has a method `split(X, y)`. Pairs hold row numbers or masks; rows may be
+        repeated.
     scoring : str or callable, default "accuracy"
         "accuracy" (with an indicator matrix of whole label sets), "balanced_accuracy", "f1" and
         "roc_auc" (two classes), "f1_macro", "f1_micro"; all weighted by `sample_weight`. Or a
@@ -137,7 +139,7 @@ class LinearSVCCV(LinearSVC):
         loss: str = "squared_hinge",
         *,
         Cs: Any = 20,
-        cv: Any = 5,
+        cv: Any = None,
         scoring: Any = "accuracy",
         select: str = "best",
         multi_class: str = "ovr",
@@ -218,9 +220,7 @@ class LinearSVCCV(LinearSVC):
         classes, targets, kind = self._targets(y, rows.n, options["scheme"])
         score = make_scorer(self.scoring, targets, len(classes))
         for C in (Cs.min(), Cs.max()):
-            check.row_weights(
-                float(C), self.class_weight, sample_weight, classes, targets, rows.n
-            )
+            check.row_weights(float(C), self.class_weight, sample_weight, classes, targets, rows.n)
         weights = check.sample_weights(sample_weight, rows.n)
         folds = make_folds(self.cv, X, y, targets, classes, weights, rows.n)
         check.check_feature_names(self, X, reset=True)
@@ -314,7 +314,6 @@ class LinearSVCCV(LinearSVC):
             )
 
 
-
 class _Watch:
     """What all folds share: progress bar, callback, the wish to stop."""
 
@@ -399,8 +398,8 @@ class _Run:
         classes: np.ndarray, weights: np.ndarray | None, folds: list, Cs: np.ndarray, score: Any,
     ) -> None:  # fmt: skip
         self.svc, self.X, self.y, self.rows, self.targets = svc, X, y, rows, targets
-        self.kind, self.classes, self.weights, self.folds, self.Cs = kind, classes, weights, folds, Cs
-        self.score = score
+        self.kind, self.classes, self.weights = kind, classes, weights
+        self.folds, self.Cs, self.score = folds, Cs, score
         self.ascending, self.place = np.unique(Cs, return_inverse=True)
         shape = len(folds), len(Cs)
         self.scores, self.gaps, self.seconds = np.full((3, *shape), np.nan)
@@ -443,13 +442,11 @@ class _Run:
         data = (_take(self.X, test), _take(self.y, test)) if self.score is None else None
 
         def costs(C: float) -> np.ndarray | None:
-            return check.row_weights(
-                C, self.svc.class_weight, mine, self.classes, self.targets, n
-            )
+            return check.row_weights(C, self.svc.class_weight, mine, self.classes, self.targets, n)
 
         steps = solve_path(
-            self.rows, self.targets, len(self.classes), self.ascending, costs, deadline=deadline,
-            monitor=lambda C, left: _FoldMonitor(watch, k, C), **options,
+            solve_linear, self.rows, self.targets, len(self.classes), self.ascending, costs,
+            deadline=deadline, monitor=lambda C, left: _FoldMonitor(watch, k, C), **options,
         )  # fmt: skip
         for j, step in enumerate(steps):
             if step.fit.status == "interrupted":
@@ -477,10 +474,8 @@ class _Run:
         return out
 
     def _model(self, step: Step) -> LinearSVC:
-        model = self.svc._with_C(step.C)
-        model._learn(
-            step.fit, step.solver, step.reason, self.classes, self.kind, self.rows.d
-        )
+        model: Any = self.svc._with_C(step.C)
+        model._learn(step.fit, step.solver, step.reason, self.classes, self.kind, self.rows.d)
         # The path goes on in these arrays.
         model.coef_, model.intercept_ = step.fit.coef.copy(), step.fit.intercept.copy()
         names = check.feature_names(self.X)

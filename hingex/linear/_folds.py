@@ -11,6 +11,7 @@ import numpy as np
 from .. import _validate as check
 from .._targets import Indicator
 
+USUAL = 5  # folds
 Fold = tuple[np.ndarray, np.ndarray]  # int64 numbers of the rows to train on, and to score
 
 
@@ -28,6 +29,8 @@ def make_folds(
         For folds that are empty, hold no rows of X, or leave out a class in training.
     """
     used = np.arange(n) if weights is None else np.flatnonzero(weights)
+    if cv is None:
+        return _own_folds(None, used, targets, classes)
     if hasattr(cv, "split") and not isinstance(cv, str | bytes):
         pairs: Iterable[Any] = cv.split(X, y)
     elif not isinstance(cv, bool) and hasattr(cv, "__index__"):
@@ -37,8 +40,8 @@ def make_folds(
         pairs = cv
     else:
         raise TypeError(
-            "cv must be a number of folds, a splitter with a method split, or an iterable of "
-            f"(train, test) row numbers; got {cv!r}"
+            "cv must be None, a number of folds, a splitter with a method split, or an iterable "
+            f"of (train, test) row numbers; got {cv!r}"
         )
     folds = []
     for k, pair in enumerate(pairs):
@@ -56,8 +59,9 @@ def make_folds(
     return folds
 
 
-def _own_folds(k: int, used: np.ndarray, targets: Any, classes: np.ndarray) -> list[Fold]:
+def _own_folds(k: int | None, used: np.ndarray, targets: Any, classes: np.ndarray) -> list[Fold]:
     if isinstance(targets, Indicator):
+        k = min(USUAL, max(2, len(used))) if k is None else k
         if len(used) < k:
             raise ValueError(f"cv={k} folds need at least {k} rows; got {len(used)}")
         tests = np.array_split(used, k)
@@ -65,6 +69,7 @@ def _own_folds(k: int, used: np.ndarray, targets: Any, classes: np.ndarray) -> l
         codes = targets[used]
         counts = np.bincount(codes, minlength=len(classes))
         least = int(counts.argmin())
+        k = min(USUAL, max(2, int(counts[least]))) if k is None else k
         if counts[least] < k:
             raise ValueError(
                 f"class {classes[least].item()!r} has {counts[least]} rows"

@@ -13,6 +13,7 @@ import numpy as np
 from .. import _validate as check
 from .._result import Fit, warn
 from .._targets import n_lanes
+from ..solvers import solve_linear
 from ..solvers.path import Step, solve_path
 from ..stop import HISTORY_DTYPE, Monitor
 
@@ -146,7 +147,7 @@ def run_path(svc: LinearSVC, X: Any, y: Any, Cs: Any, sample_weight: Any) -> Lin
     K = n_lanes(targets, len(classes))
     path = empty_path(svc, values, K, rows.d, (classes, kind, names))
     steps = solve_path(
-        rows, targets, len(classes), ascending, costs,
+        solve_linear, rows, targets, len(classes), ascending, costs,
         deadline=math.inf if max_time is None else begin + max_time,
         monitor=lambda C, left: Monitor(callback, verbose, options["tol"], left,
                                         f"{owner} C={C:.3g}"),

@@ -375,6 +375,11 @@ class LinearSVC(Classifier):
             )
         raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.classifier_tags.multi_label = True
+        return tags
+
     def decision_function(self, X: Any) -> np.ndarray:
         """Scores X @ coef_.T + intercept_.
 

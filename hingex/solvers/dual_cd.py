@@ -200,7 +200,7 @@ def solve(
                 track.until(epoch, polish_epochs),
                 max_iter,
                 track.earliest,
-                WARM_EPOCHS if start is None else 0,
+                WARM_EPOCHS if begin_at is None or begin_at.awake is None else 0,
                 tol / track.factor,
                 POLISH_VIOLATION if polish else math.inf,
                 track.estimates,

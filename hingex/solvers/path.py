@@ -39,8 +39,6 @@ import numpy as np
 from .._core import kernels
 from .._result import Fit, Start
 from .._targets import n_lanes, positive
-from . import SECOND_ORDER, solve_linear
-
 
 NEAR = 0.5  # of w = 0 and its duals, for these to be a start
 # A sweep over few rows costs less than a certificate that fails: true over estimated gap is taken
@@ -60,6 +58,7 @@ class Step(NamedTuple):
 
 
 def solve_path(
+    solve_linear: Callable[..., tuple[Fit, str, str]],
     rows: Any,
     targets: Any,
     n_classes: int,
@@ -77,8 +76,10 @@ def solve_path(
 
     Parameters
     ----------
+    solve_linear : callable
+        `hingex.solvers.solve_linear`.
     rows, targets, n_classes, loss, scheme, solver
-        As for `solve_linear`.
+        Its arguments.
     Cs : ndarray
         Ascending, distinct.
     costs : callable
@@ -116,10 +117,12 @@ def solve_path(
         if fit.status == "stalled" and now != solver:
             spent = perf_counter() - begin
             if left is None or spent < left:
-                more, name, reason = solve("auto", None, left=None if left is None else left - spent)
+                more, name, reason = solve(
+                    "auto", None, left=None if left is None else left - spent
+                )
                 more.n_iter += fit.n_iter
                 fit = more
-        if solver == "auto" and name in SECOND_ORDER.values():
+        if solver == "auto" and name in ("interior_point", "newton"):
             now = name
             reason = f"as for the C before; {reason}" if reason == "as asked for" else reason
         last = Step(C, fit, cost, name, reason, perf_counter() - begin)

@@ -249,7 +249,8 @@ cdef struct Crew:
 
 cdef struct Problem:
     hx_rows *X
-    const uint64_t *yes         # as `mask` or `awake`: a bit where y = +1
+    const int32_t *codes        # of several lanes: class of each row, or NULL
+    const uint64_t *yes         # else, and of a single lane, as `mask` or `awake`: bits of y = +1
     const float *sqnorm
     const double *cost          # per row, or NULL: cost_all for every row
     double cost_all
@@ -311,6 +312,8 @@ cdef inline bint _counts(const Problem *p, int64_t i) noexcept nogil:
 cdef inline double _sign(const Problem *p, int64_t i, int64_t k) noexcept nogil:
     if p.mask == NULL:
         return _own_sign(p, i)
+    if p.codes != NULL:
+        return 1.0 if p.codes[i] == k else -1.0
     return 1.0 if (p.yes[k // p.per_block * p.X.n + i] >> (k % p.per_block)) & 1 else -1.0
 
 
@@ -321,7 +324,13 @@ cdef inline double _own_sign(const Problem *p, int64_t i) noexcept nogil:
 
 cdef inline uint64_t _signs(const Problem *p, int64_t i, int64_t block) noexcept nogil:
     """The lanes of a block in which y_i = +1, as bits."""
-    return p.yes[block * p.X.n + i] if p.mask != NULL else (p.yes[i // 64] >> (i % 64)) & 1
+    cdef int64_t k
+    if p.mask == NULL:
+        return (p.yes[i // 64] >> (i % 64)) & 1
+    if p.codes == NULL:
+        return p.yes[block * p.X.n + i]
+    k = p.codes[i] - block * p.per_block
+    return (<uint64_t>1) << k if 0 <= k < p.per_block else 0
 
 
 cdef inline bint _is_live(const Problem *p, int64_t k) noexcept nogil:
@@ -728,7 +737,7 @@ cdef void _sweep_lanes(Problem *p, weight *W, int64_t ld, int64_t block, int64_t
     cdef double C = p.cost_all
     cdef double upper = hx_svm_dual_upper(p.loss, C)
     cdef double diag = hx_svm_dual_diagonal(p.loss, C)
-    cdef const uint64_t *yes = p.yes + block * X.n
+    cdef uint64_t yes
     cdef int64_t i, length, k, pos, stop, nnz = X.nnz
     cdef bint shrink
     for k in range(BLOCK):
@@ -757,7 +766,7 @@ cdef void _sweep_lanes(Problem *p, weight *W, int64_t ld, int64_t block, int64_t
                     scores[k] = hx_lane_dot(X, v, idx, length, W + k, ld)
             # Most rows are on the far side of most lanes, where there is nothing to do: alpha = 0,
             # the gradient is positive, and not so large that the row is to be shrunk.
-            bits = yes[i]
+            bits = yes = _signs(p, i, block)
             for k in range(lanes):
                 f = scores[k] + b[k]
                 bits |= <uint64_t>((alpha[k] != 0) | (f >= -1) | (f < edge[k])) << k
@@ -767,7 +776,7 @@ cdef void _sweep_lanes(Problem *p, weight *W, int64_t ld, int64_t block, int64_t
                 k = HX_LOWEST(bits)
                 bits &= bits - 1
                 steps[k] = <weight>_step(
-                    &lane[k], alpha + k, 1.0 if (yes[i] >> k) & 1 else -1.0, scores[k],
+                    &lane[k], alpha + k, 1.0 if (yes >> k) & 1 else -1.0, scores[k],
                     scores[k] + lane[k].offset + p.rho * lane[k].s, p.sqnorm[i],
                     C, upper, diag, p.rho, p.loss, &shrink)
                 if steps[k] != 0:
@@ -870,7 +879,6 @@ cdef void _examine(Problem *p, int64_t block, int64_t s, int64_t end, real *tag_
     cdef double upper = hx_svm_dual_upper(p.loss, C)
     cdef double diag = hx_svm_dual_diagonal(p.loss, C)
     cdef uint64_t bits
-    cdef const uint64_t *yes = p.yes + block * X.n
     cdef const double *alpha
     cdef int64_t i, j, length, nnz = X.nnz
     if p.pick[block] == 0:
@@ -885,7 +893,7 @@ cdef void _examine(Problem *p, int64_t block, int64_t s, int64_t end, real *tag_
         hx_lanes_scores(X, v, idx, length, nnz - hx_row_start(X, i), p.W + k0, K, lanes,
                         &scores[0])
         # Rows far on the negative side of a lane, with alpha = 0, change nothing. NaN does.
-        bits = yes[i]
+        bits = _signs(p, i, block)
         alpha = p.alpha + i * K + k0
         for j in range(lanes):
             bits |= <uint64_t>((alpha[j] != 0) | (not scores[j] <= edge[j])) << j
@@ -1143,13 +1151,12 @@ cdef void _enter(const Problem *p, Visit *v) noexcept nogil:
     cdef Problem *q = &v.one
     cdef int64_t i, k = v.lanes[v.at], K = p.lanes, shift = k % p.per_block
     cdef const uint64_t *mask = p.mask + k // p.per_block * p.X.n
-    cdef const uint64_t *all_yes = p.yes + k // p.per_block * p.X.n
     cdef uint64_t *yes = q.awake + (p.X.n + 63) // 64
     for i in range((p.X.n + 63) // 64):
         q.awake[i] = yes[i] = 0
     for i in range(p.X.n):
         q.awake[i // 64] |= ((HX_PEEK(mask + i) >> shift) & 1) << (i % 64)
-        yes[i // 64] |= ((all_yes[i] >> shift) & 1) << (i % 64)
+        yes[i // 64] |= <uint64_t>(_sign(p, i, k) > 0) << (i % 64)
     q.yes = yes
     q.W = v.W + v.at * p.X.d
     q.alpha = p.alpha + k
@@ -1303,8 +1310,9 @@ cdef class DualCD:
         cdef int32_t[::1] rows, turn
         cdef double[::1] bins
         if ((codes is None) != (ptr is not None) or (ptr is None) != (labels is None)
-                or (codes.shape[0] if ptr is None else ptr.shape[0] - 1) != n or sqnorm.shape[0] != n or alpha.shape[0] != n
-                or W.shape[0] != X.c.d or W.shape[1] != K or blocks < 1 or blocks * BLOCK < K
+                or (codes.shape[0] if ptr is None else ptr.shape[0] - 1) != n
+                or sqnorm.shape[0] != n or alpha.shape[0] != n or W.shape[0] != X.c.d
+                or W.shape[1] != K or blocks < 1 or blocks * BLOCK < K
                 or (cost is not None and cost.shape[0] != n)):
             raise ValueError("arrays of DualCD do not fit each other")
         self.seed, self.threads, self.deadline = seed, max(1, threads), deadline
@@ -1337,14 +1345,18 @@ cdef class DualCD:
         flags = np.zeros(2 * p.blocks, dtype=np.uint64)
         bins = np.empty(K * (EDGES + 2) * MOMENTS if p.has_intercept else 1)
         mask = np.zeros((p.blocks, n if K > 1 else (n + 63) // 64), dtype=np.uint64)
-        yes = np.zeros_like(mask)
+        listed = K == 1 or codes is None
+        yes = np.zeros_like(mask) if listed else np.zeros((1, 1), dtype=np.uint64)
         rows = np.empty(n, dtype=np.int32)
         turn = np.empty(self._most_runs(), dtype=np.int32)
         self.X = X
-        self.keep = (sqnorm, cost, alpha, W, lanes, flags, bins, mask, yes, rows, turn)
+        self.keep = (codes, sqnorm, cost, alpha, W, lanes, flags, bins, mask, yes, rows, turn)
         self.awake = mask
         p.yes = &yes[0, 0]
-        _mark(p, yes, codes, ptr, labels)
+        if listed:
+            _mark(p, yes, codes, ptr, labels)
+        else:
+            p.codes = &codes[0]
         p.lane = <Lane *>&lanes[0]
         p.bins = &bins[0] if p.has_intercept else NULL
         p.live, p.pick = &flags[0], &flags[p.blocks]
@@ -1942,8 +1954,8 @@ cdef class DualCD:
 
         Only duals inside their bounds are scaled if they weigh enough, so that rows at the
         upper bound stay there; what is taken off vanishes at the optimum. If it is little already,
-        a part of the rows will do: near the optimum the dual falls with its square. Left as it is where
-        size is finite and the excess costs the dual little.
+        a part of the rows will do: near the optimum the dual falls with its square. Left as it is
+        where size is finite and the excess costs the dual little.
         """
         cdef Problem *p = &self.p
         cdef Lane *ln
@@ -2107,11 +2119,7 @@ cdef int _mark(const Problem *p, uint64_t[:, ::1] yes, const int32_t[::1] codes,
     cdef int64_t i, j, k, n = p.X.n, K = p.lanes
     if codes is not None:
         for i in range(n):
-            k = codes[i]
-            if K == 1:
-                yes[0, i // 64] |= <uint64_t>(k == 1) << (i % 64)
-            elif 0 <= k < K:
-                yes[k // p.per_block, i] = (<uint64_t>1) << (k % p.per_block)
+            yes[0, i // 64] |= <uint64_t>(codes[i] == 1) << (i % 64)
         return 0
     for i in range(n):
         if not 0 <= ptr[i] <= ptr[i + 1] <= labels.shape[0]:
