@@ -232,7 +232,8 @@ def test_predictions_in_pieces(monkeypatch):
     (lambda Y: np.where(Y > 0, np.nan, 0.0), "contains NaN"), (lambda Y: Y[:-1], "inconsistent"),
     (lambda Y: Y[:, :0], "shape"), (lambda Y: Y[:, :, None], "1d array"),
     (lambda Y: csr_array(Y * 3.0), r"got 3.0 at row 1, label"),
-    (lambda Y: csr_array(Y[:9]), "samp"), (lambda Y: Y.astype(str), "1d array"), (lambda Y: Y * 1j, "1d array"),
+    (lambda Y: csr_array(Y[:9]), "samp"), (lambda Y: Y.astype(str), "1d array"),
+    (lambda Y: Y * 1j, "1d array"),
     (lambda Y: [[0, 1], [1, 0, 1]], "1d array"),
 ])  # fmt: skip
 def test_bad_indicators(make, said):

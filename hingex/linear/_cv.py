@@ -18,7 +18,7 @@ from .._result import warn
 from .._targets import n_lanes
 from .._threads import n_threads
 from ..solvers import solve_linear
-from ..solvers.path import Step, solve_path
+from ..solvers.path import Step, solve_path, spare
 from ..stop import REDRAW, Monitor, State, _progress_bar
 from ._folds import make_folds, make_scorer, rows_of
 from ._svc import LinearSVC, _not_converged
@@ -227,7 +227,10 @@ class LinearSVCCV(LinearSVC):
 
         workers = min(n_threads(self.n_jobs), len(folds))
         share = len(folds) / workers
-        deadline = math.inf if max_time is None else begin + max_time * share / (1 + share)
+        end = deadline = math.inf
+        if max_time is not None:
+            end = begin + max_time - spare(rows, n_lanes(targets, len(classes)), max_time)
+            deadline = begin + (end - begin) * share / (1 + share)
         run = _Run(self, X, y, rows, targets, kind, classes, weights, folds, Cs, score)
         watch = _Watch(callback, verbose, owner, len(folds) * len(run.ascending), begin)
         inner = options | {"threads": max(1, options["threads"] // workers), "parts": 1}
@@ -244,7 +247,7 @@ class LinearSVCCV(LinearSVC):
 
         C = self.C_
         cost = check.row_weights(C, self.class_weight, sample_weight, classes, targets, rows.n)
-        left = None if max_time is None else max(1e-3, begin + max_time - perf_counter())
+        left = None if max_time is None else max(1e-3, end - perf_counter())
         monitor = Monitor(None, verbose, options["tol"], left, f"{owner} C={C:.3g}")
         fit, chosen, reason = solve_linear(
             rows, targets, len(classes), C=C, cost=cost, max_time=left, monitor=monitor, **options

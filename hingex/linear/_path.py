@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
+from functools import cached_property
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +15,7 @@ from .. import _validate as check
 from .._result import Fit, warn
 from .._targets import n_lanes
 from ..solvers import solve_linear
-from ..solvers.path import Step, solve_path
+from ..solvers.path import Step, solve_path, spare
 from ..stop import HISTORY_DTYPE, Monitor
 
 if TYPE_CHECKING:
@@ -45,7 +46,6 @@ class LinearPath:
     """
 
     Cs: np.ndarray
-    coefs: np.ndarray
     intercepts: np.ndarray
     gaps: np.ndarray
     objectives: np.ndarray
@@ -54,6 +54,8 @@ class LinearPath:
     seconds: np.ndarray
     converged: np.ndarray
     solvers: list[str]
+    _d: int = field(repr=False)
+    _coefs: list[np.ndarray | None] = field(repr=False)
     _reasons: list[str] = field(repr=False)
     _histories: list[np.ndarray] = field(repr=False)
     _estimator: Any = field(repr=False)
@@ -83,28 +85,40 @@ class LinearPath:
         if not self.solvers[i]:
             raise ValueError(f"C={self.Cs[i]:g} was not reached: raise max_time")
         classes, kind, names = self._labels
+        coef = self._coefs[i]
+        assert coef is not None
         model = self._estimator._with_C(float(self.Cs[i]))
         fit = Fit(
-            coef=self.coefs[i], intercept=self.intercepts[i], dual=None, primal=self.objectives[i],
+            coef=coef, intercept=self.intercepts[i], dual=None, primal=self.objectives[i],
             dual_objective=self.dual_objectives[i], gap=self.gaps[i], history=self._histories[i],
             n_iter=int(self.n_iter[i]), converged=bool(self.converged[i]), status="",
             seconds=float(self.seconds[i]),
         )  # fmt: skip
-        model._learn(fit, self.solvers[i], self._reasons[i], classes, kind, self.coefs.shape[2])
+        model._learn(fit, self.solvers[i], self._reasons[i], classes, kind, self._d)
         if names is not None:
             model.feature_names_in_ = names
         return model
 
+    @cached_property
+    def coefs(self) -> np.ndarray:
+        """ndarray (m, K, d), made when first asked for."""
+        K, d = self.gaps.shape[1], self._d
+        out = np.empty((len(self), d, K)).transpose(0, 2, 1)  # features first, as kernels read them
+        for i, coef in enumerate(self._coefs):
+            out[i] = np.nan if coef is None else coef
+        return out
+
     def _take(self, places: np.ndarray, step: Step) -> None:
         fit = step.fit
-        self.coefs[places], self.intercepts[places] = fit.coef, fit.intercept
+        coef = fit.coef.copy(order="K")
+        self.intercepts[places] = fit.intercept
         self.gaps[places], self.objectives[places] = fit.gap, fit.primal
         self.dual_objectives[places] = fit.dual_objective
         self.n_iter[places], self.seconds[places] = fit.n_iter, step.seconds
         self.converged[places] = fit.converged
         for i in places:
             self.solvers[i], self._reasons[i] = step.solver, step.reason
-            self._histories[i] = fit.history
+            self._histories[i], self._coefs[i] = fit.history, coef
 
 
 def empty_path(estimator: Any, Cs: np.ndarray, lanes: int, d: int, labels: tuple) -> LinearPath:
@@ -114,12 +128,11 @@ def empty_path(estimator: Any, Cs: np.ndarray, lanes: int, d: int, labels: tuple
     def unknown(*shape: int) -> np.ndarray:
         return np.full(shape, np.nan)
 
-    # A model's weights lie features first, as its kernels read them.
     return LinearPath(
-        Cs, unknown(m, d, lanes).transpose(0, 2, 1), unknown(m, lanes), unknown(m, lanes),
+        Cs, unknown(m, lanes), unknown(m, lanes),
         unknown(m, lanes), unknown(m, lanes), np.zeros(m, dtype=np.int64), unknown(m),
-        np.zeros(m, dtype=bool), [""] * m, [""] * m, [np.empty(0, HISTORY_DTYPE)] * m, estimator,
-        labels,
+        np.zeros(m, dtype=bool), [""] * m, d, [None] * m, [""] * m,
+        [np.empty(0, HISTORY_DTYPE)] * m, estimator, labels,
     )  # fmt: skip
 
 
@@ -148,7 +161,7 @@ def run_path(svc: LinearSVC, X: Any, y: Any, Cs: Any, sample_weight: Any) -> Lin
     path = empty_path(svc, values, K, rows.d, (classes, kind, names))
     steps = solve_path(
         solve_linear, rows, targets, len(classes), ascending, costs,
-        deadline=math.inf if max_time is None else begin + max_time,
+        deadline=math.inf if max_time is None else begin + max_time - spare(rows, K, max_time),
         monitor=lambda C, left: Monitor(callback, verbose, options["tol"], left,
                                         f"{owner} C={C:.3g}"),
         **options,
