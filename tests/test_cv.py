@@ -262,9 +262,10 @@ def test_max_time_holds_for_everything(n_jobs):
 
 @pytest.mark.skipif(os.name == "nt", reason="signals")
 @pytest.mark.parametrize("n_jobs", [1, 2])
-def test_ctrl_c(n_jobs):
+@pytest.mark.parametrize("solver", ["dual_cd", "interior_point"])
+def test_ctrl_c(n_jobs, solver):
     X, y = hard()
-    cv = LinearSVCCV(solver="dual_cd", tol=1e-10, n_jobs=n_jobs)
+    cv = LinearSVCCV("hinge", solver=solver, tol=1e-10, n_jobs=n_jobs)
     sent = []
 
     def interrupt():

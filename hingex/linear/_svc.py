@@ -29,7 +29,7 @@ class LinearSVC(Classifier):
     r"""Linear support vector machine with a certified duality gap.
 
     Solves, for two classes with :math:`y_i = \pm 1` (more classes: one problem for each class
-    against the rest),
+    against the rest; an indicator matrix: one for each label),
 
     .. math:: \min_{w, b} \tfrac12 \|w\|^2 + \sum_i C_i\, \phi(y_i (w \cdot x_i + b)), \qquad
               C_i = C \cdot \mathrm{class\_weight}_i \cdot \mathrm{sample\_weight}_i
