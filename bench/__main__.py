@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Command line of the benchmarks: `python -m bench {linear,threads,micro,losses}`."""
+"""Command line of the benchmarks: `python -m bench {linear,threads,micro,losses,path}`."""
 
 import argparse
 import json
 from pathlib import Path
 
-from . import data, linear, losses, micro, plot, summary, threads
+from . import data, linear, losses, micro, path, plot, summary, threads
 
 LOSSES = ("hinge", "squared_hinge")
 TASKS = ("binary", "ovr")
@@ -35,6 +35,12 @@ def main():
     p = area.add_parser("losses", help="losses beside NumPy's expressions and torch")
     p.add_argument("--repeats", type=int, default=5)
     p.add_argument("--out", type=Path, default=OUT)
+    p = area.add_parser("path", help="paths over C, cross-validation, indicator targets")
+    p.add_argument("--loss", nargs="+", default=LOSSES, choices=LOSSES)
+    p.add_argument("--repeats", type=int, default=5)
+    p.add_argument("--parts", nargs="+", default=path.PARTS, choices=path.PARTS, metavar="PART",
+                   help=" ".join(path.PARTS))
+    p.add_argument("--out", type=Path, default=OUT)
     args = parser.parse_args()
 
     if data.folder() is None:
@@ -43,6 +49,9 @@ def main():
         micro.run(args.repeats, args.out)
     elif args.area == "losses":
         losses.run(args.repeats, args.out)
+    elif args.area == "path":
+        path.run(args.loss, args.repeats, args.out, args.parts)
+        return
     elif args.area == "threads":
         threads.run(args.sets, args.loss, args.tasks, args.repeats, args.out)
     elif args.report is None:

@@ -11,6 +11,7 @@ from typing import Any
 # Public name -> the module that defines it.
 _HOMES = {
     "LinearSVC": "linear",
+    "LinearSVCCV": "linear",
     "LinearClassifier": "linear",
     "CalibratedClassifier": "calibration",
     "load": "model_io",

@@ -18,6 +18,7 @@ from .io import load_svmlight_file as load_svmlight_file
 from .io import load_svmlight_files as load_svmlight_files
 from .linear import LinearClassifier as LinearClassifier
 from .linear import LinearSVC as LinearSVC
+from .linear import LinearSVCCV as LinearSVCCV
 from .model_io import load as load
 
 __version__: str

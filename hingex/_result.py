@@ -4,7 +4,7 @@
 import sys
 import warnings
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -77,6 +77,29 @@ def warn(message: str, category: str | type = UserWarning) -> None:
     warnings.warn(message, category, stacklevel=level)
 
 
+class Start(NamedTuple):
+    """Where coordinate descent may begin; other solvers look at the duals and intercepts.
+
+    Attributes
+    ----------
+    dual : ndarray (n, K)
+        Clipped to their bounds, unless `weights` are given.
+    intercept : ndarray (K,)
+    weights : ndarray (d, K), optional
+        sum_i dual_i y_i x_i. With them dual must be within its bounds, and both arrays are worked
+        in; without them a pass over the rows makes them.
+    awake, shrunk, factor : ndarray, optional
+        All or none: how shrinking stood at the end of a similar problem, see `Fit.state`.
+    """
+
+    dual: np.ndarray
+    intercept: np.ndarray
+    weights: np.ndarray | None = None
+    awake: np.ndarray | None = None
+    shrunk: np.ndarray | None = None
+    factor: np.ndarray | None = None
+
+
 @dataclass(slots=True)
 class Fit:
     """Result of a solver for K problems (1, or one per class) over n rows and d features.
@@ -98,6 +121,11 @@ class Fit:
         "converged", "max_iter", "max_time", "callback", "interrupted" or, when the solver came
         no further or too slowly, for another one to take over, "stalled".
     seconds : float
+    summed : bool
+        Whether coef is the sum of dual_i y_i x_i, up to rounding.
+    state : tuple or None
+        Of coordinate descent: bits of the active rows and lanes, losses of the others by lane,
+        true over estimated gap.
     """
 
     coef: np.ndarray
@@ -111,3 +139,5 @@ class Fit:
     converged: bool
     status: str
     seconds: float
+    summed: bool = False
+    state: tuple[np.ndarray, np.ndarray, np.ndarray] | None = None

@@ -16,6 +16,7 @@ import numpy as np
 
 from ._core import kernels
 from ._result import warn
+from ._targets import Indicator
 
 MAX_ROWS = 2**31 - 1
 MAX_COST = 1e200  # weights of losses up to this, and down to its inverse, leave solvers room
@@ -421,8 +422,10 @@ def squared_norms(rows: Any, largest_cost: float) -> tuple[np.ndarray, float]:
     Raises ValueError when one is beyond float32, or all are below it and yet matter, with costs as
     large as `largest_cost`.
     """
-    squares = np.empty(rows.n, dtype=np.float32)
-    mean = rows.sq_norms(squares)
+    if rows.squares is None:  # many fits may share the rows
+        squares = np.empty(rows.n, dtype=np.float32)
+        rows.squares = squares, rows.sq_norms(squares)
+    squares, mean = rows.squares
     largest = float(squares.max())
     if not (isfinite(mean) and isfinite(largest)):
         raise ValueError(f"row {int(np.argmax(squares))} of X has a norm beyond 1e19, too large to "
@@ -641,6 +644,99 @@ def check_same_kind(y: np.ndarray, predicted: np.ndarray, owner: str) -> None:
                          f"{kind(predicted)}")
 
 
+def is_indicator(y: Any) -> bool:
+    """Whether y has rows of its own: a sparse matrix, or a table of two columns and more."""
+    if is_sparse(y):
+        return True
+    shape = getattr(y, "shape", None)
+    if isinstance(shape, tuple):
+        return len(shape) == 2 and shape[1] != 1
+    return (isinstance(y, list | tuple) and len(y) > 0 and all(
+        isinstance(row, list | tuple | np.ndarray) and len(row) != 1 for row in y))
+
+
+def read_indicator(y: Any, n_rows: int, owner: str = "LinearSVC") -> tuple[Indicator, dict]:
+    """The labels of each row of an indicator matrix, and of what kind y is.
+
+    Parameters
+    ----------
+    y : array-like or sparse, shape (n_rows, L)
+        1 where a row has a label, else 0: numbers or booleans. Rows may have any number of labels,
+        labels any number of rows.
+    n_rows : int
+    owner : str
+
+    Returns
+    -------
+    Indicator
+    kind : dict
+        "format": "dense", "csr_array" or "csr_matrix", and "dtype": of y, as a string.
+
+    Raises
+    ------
+    ValueError, TypeError
+        For other entries, naming the first, and a wrong shape.
+    """
+    if is_sparse(y):
+        shape: tuple[int, ...] = tuple(int(size) for size in y.shape)
+        form = "csr_array" if type(y).__name__.endswith("array") else "csr_matrix"
+    else:
+        if isinstance(y, np.ma.MaskedArray) and np.ma.is_masked(y):
+            raise ValueError("y is a masked array with masked values: drop their rows")
+        try:
+            y = np.asarray(y)
+        except ValueError as error:
+            raise ValueError("y should be a 1d array of labels or a table of 0 and 1 with rows of "
+                             f"equal length ({error})") from error
+        shape, form = y.shape, "dense"
+    if len(shape) != 2 or shape[1] == 0:
+        raise ValueError(f"y should be a 1d array of labels or an indicator matrix of shape "
+                         f"({n_rows}, number of labels); got shape {shape}")
+    if shape[0] != n_rows:
+        raise ValueError("Found input variables with inconsistent numbers of samples: "
+                         f"[{n_rows}, {shape[0]}]. X has {n_rows} rows, y has {shape[0]}")
+    if y.dtype == object:
+        y = _parsed(y, "y") if form == "dense" else y
+    if y.dtype.kind not in "biuf":
+        raise ValueError(f"y should be a 1d array of labels or an indicator matrix of 0 and 1; got "
+                         f"shape {shape} and dtype {y.dtype}. {owner} learns one label per row, or "
+                         "several of 0/1")
+    kind = {"format": form, "dtype": y.dtype.newbyteorder("=").str}
+    if form != "dense":
+        _check_convertible(y)
+        y = y.tocsr()
+        if not y.has_canonical_format:
+            y = y.copy()
+            y.sum_duplicates()
+        odd = np.flatnonzero((y.data != 0) & (y.data != 1))
+        if len(odd):
+            row = int(np.searchsorted(y.indptr, odd[0], side="right")) - 1
+            raise ValueError(_odd_entry(y.data[odd[0]], row, int(y.indices[odd[0]])))
+        ones = y.data != 0
+        ptr = np.concatenate([[0], np.cumsum(ones)])[y.indptr].astype(np.int64)
+        return Indicator(ptr, y.indices[ones].astype(np.int32), shape[1]), kind
+    step = max(1, _CHUNK // shape[1])
+    counts, labels = np.zeros(n_rows + 1, dtype=np.int64), []
+    for start in range(0, n_rows, step):
+        piece = y[start:start + step]
+        odd = (piece != 0) & (piece != 1)
+        if odd.any():
+            row, column = (int(i) for i in np.argwhere(odd)[0])
+            raise ValueError(_odd_entry(piece[row, column], start + row, column))
+        at, which = np.nonzero(piece)
+        counts[start + 1:start + step + 1] = np.bincount(at, minlength=len(piece))
+        labels.append(which.astype(np.int32))
+    return Indicator(np.cumsum(counts), np.concatenate(labels), shape[1]), kind
+
+
+def _odd_entry(value: Any, row: int, column: int) -> str:
+    if np.isnan(value):
+        return (f"Input y contains NaN: first at row {row}, label {column}; an indicator matrix "
+                "holds 1 where a row has a label, else 0")
+    return (f"y should be a 1d array of labels or an indicator matrix, which holds 1 where a row "
+            f"has a label, else 0; got {_show(value)} at row {row}, label {column}")
+
+
 # ---------------------------------------------------------------------------------- weights
 
 
@@ -677,7 +773,7 @@ def row_weights(
     class_weight: Any,
     sample_weight: Any,
     classes: np.ndarray,
-    codes: np.ndarray,
+    codes: Any,
     n: int,
 ) -> np.ndarray | None:
     """Weight of each row's loss: C * class weight * sample weight.
@@ -691,8 +787,8 @@ def row_weights(
         maps labels to factors; labels it does not name have factor 1.
     sample_weight : None, number or array-like (n,)
     classes : ndarray (K,)
-    codes : ndarray (n,) of int32
-        As from `encode_labels`.
+    codes : ndarray (n,) of int32, or Indicator
+        As from `encode_labels` or `read_indicator`; the latter goes without class weights.
 
     Returns
     -------
@@ -709,6 +805,16 @@ def row_weights(
     weights = sample_weights(sample_weight, n)
     if weights is None and class_weight is None:
         return None
+    if isinstance(codes, Indicator):
+        if class_weight is not None:
+            raise ValueError("class_weight is for one label per row; with an indicator matrix y "
+                             f"it must be None, as rows have several labels or none; got "
+                             f"{_show(class_weight)}. Use sample_weight to weigh rows")
+        with np.errstate(over="ignore"):
+            out = _usable(C * np.asarray(weights))
+        if not out.any():
+            raise ValueError("C * sample_weight is too small for float64 in every row")
+        return out
     n_classes = len(classes)
     if weights is None:
         totals: Any = np.bincount(codes, minlength=n_classes)
@@ -723,12 +829,17 @@ def row_weights(
         out *= C
         if weights is not None:
             out *= weights
+    out = _usable(out)
+    _check_class_totals(np.bincount(codes, weights=out, minlength=n_classes), classes,
+                        "class_weight")
+    return out
+
+
+def _usable(out: np.ndarray) -> np.ndarray:
     if not (out <= MAX_COST).all():
         raise ValueError("C * class_weight * sample_weight is too large for float64 (beyond "
                          f"{MAX_COST:g}): use smaller weights")
     out[out < 1 / MAX_COST] = 0
-    _check_class_totals(np.bincount(codes, weights=out, minlength=n_classes), classes,
-                        "class_weight")
     return out
 
 
@@ -776,6 +887,30 @@ def _some(values: Sequence[Any], limit: int = 10) -> str:
 
 
 # ------------------------------------------------------------------------------- parameters
+
+
+def many_C(name: str, Cs: Any) -> np.ndarray:
+    """Values of C as float64 (m,), in the order given: an array, or how many from 1e-3 to 1e3.
+
+    Raises TypeError or ValueError for what is no 1-D array of positive, finite numbers.
+    """
+    if not isinstance(Cs, bool | np.bool_) and hasattr(Cs, "__index__") and np.ndim(Cs) == 0:
+        count = integer(name, Cs)
+        return np.logspace(-3, 3, count) if count > 1 else np.ones(1)
+    if isinstance(Cs, str | bytes | bool | np.bool_ | Mapping) or is_sparse(Cs):
+        raise TypeError(f"{name} must be an array of positive numbers, or how many of them from "
+                        f"1e-3 to 1e3; got {_show(Cs)}")
+    values = np.asarray(list(Cs) if not hasattr(Cs, "__array__") else Cs)
+    if values.ndim != 1 or len(values) == 0:
+        raise ValueError(f"{name} must be a 1-D array of at least one C; got shape {values.shape}")
+    values = _numbers(values, name).astype(np.float64)
+    bad = ~(np.isfinite(values) & (values > 0))
+    if bad.any():
+        at = int(bad.argmax())
+        raise ValueError(f"{name} must be positive and finite; got {_show(values[at])} at position "
+                         f"{at}")
+    return values
+
 
 
 def real(name: str, value: Any, *, positive: bool = True, allow_inf: bool = False) -> float:

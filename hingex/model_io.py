@@ -38,8 +38,8 @@ MAX_HEADER = 4 << 20
 # u64, bytes of the file u64
 _PREAMBLE = 32
 
-_CLASSES = ("LinearSVC", "LinearClassifier")
-_NAME = re.compile(r"[a-z][a-z0-9_]*_", re.ASCII)
+_CLASSES = ("LinearSVC", "LinearSVCCV", "LinearClassifier")
+_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*_", re.ASCII)
 _SCALARS = ("|b1", "|i1", "<i2", "<i4", "<i8", "|u1", "<u2", "<u4", "<u8", "<f2", "<f4", "<f8")
 _STRING = re.compile(r"(?:<U|\|S)[1-9][0-9]{0,7}", re.ASCII)
 _TEXT = "utf8"  # Python strings in an array of objects, kept as a JSON list
@@ -262,9 +262,9 @@ def _is_binary(file: BinaryIO, name: str, size: int) -> bool:
 
 
 def _class(name: str) -> Any:
-    from .linear import LinearClassifier, LinearSVC
+    from . import linear
 
-    return {"LinearSVC": LinearSVC, "LinearClassifier": LinearClassifier}[name]
+    return getattr(linear, name)
 
 
 def _round_up(n: int) -> int:
@@ -582,6 +582,12 @@ def _read_array(file: BinaryIO, name: str, entry: dict[str, Any]) -> np.ndarray:
     return flat.reshape(entry["shape"], order=entry["order"])
 
 
+def _is_kind(kind: Any) -> bool:
+    return (isinstance(kind, dict) and set(kind) == {"format", "dtype"}
+            and kind["format"] in ("dense", "csr_array", "csr_matrix")
+            and kind["dtype"] in _SCALARS)
+
+
 def _check_linear(fitted: dict[str, Any], arrays: dict[str, np.ndarray]) -> None:
     """Whether the attributes of a linear classifier fit together; ValueError if not.
 
@@ -592,11 +598,14 @@ def _check_linear(fitted: dict[str, Any], arrays: dict[str, np.ndarray]) -> None
         if key not in arrays:
             raise ValueError(f"{key} is missing, or not an array of a kind that can be stored")
     classes = arrays["classes_"]
-    if classes.ndim != 1 or len(classes) < 2 or classes.dtype.names:
+    many = "multilabel_" in fitted
+    if many and not _is_kind(fitted["multilabel_"]):
+        raise ValueError(f"multilabel_ is {fitted['multilabel_']!r}, not a format and a dtype")
+    if classes.ndim != 1 or len(classes) < 2 - many or classes.dtype.names:
         raise ValueError(f"classes_ has shape {classes.shape}; it must list at least 2 classes")
     if not (classes[1:] > classes[:-1]).all():
         raise ValueError("classes_ are not distinct and in ascending order")
-    lanes = 1 if len(classes) == 2 else len(classes)
+    lanes = 1 if len(classes) == 2 and not many else len(classes)
     d = fitted.get("n_features_in_", 0)
     if not _is_count(d) or d == 0:
         raise ValueError(f"n_features_in_ is {d!r}, not a number of features")
@@ -671,6 +680,9 @@ def save_liblinear(model: LinearSVC, path: str | os.PathLike[str]) -> None:
         If the file cannot be written.
     """
     model._check_fitted()
+    if "multilabel_" in vars(model):
+        raise ValueError("LIBLINEAR's models have one label per row; this one was fitted on an "
+                         "indicator matrix: use save")
     arrays = {k: v for k, v in vars(model).items() if isinstance(v, np.ndarray)}
     _check_linear({"n_features_in_": model.n_features_in_}, arrays)
     classes = model.classes_

@@ -79,6 +79,7 @@ class Monitor:
         self.bar: Any = None
         self.waiting: State | None = None  # not drawn yet
         self.next_draw = 0.0
+        self.poll: Callable[[], Any] | None = None  # called about every 10 ms; may raise
         self.before = (0, 0.0)  # epochs and seconds of the solvers before this one
 
     @property

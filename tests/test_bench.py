@@ -153,3 +153,23 @@ def test_runs(tmp_path):
     picture = tmp_path / "picture.png"
     assert run("--report", str(out), "--plot", str(picture)) in text
     assert picture.stat().st_size > 10_000
+
+
+def test_path_records(bench, monkeypatch):
+    """The parts of `bench path` on small data: certified, and as good as what they are beside."""
+    pytest.importorskip("sklearn")
+    path, data = bench("path"), bench("data")
+    monkeypatch.setattr(data, "folder", lambda: None)
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(200, 5)).astype(np.float32)
+    y = (X[:, 0] + rng.normal(size=200) > 0).astype(int)
+    monkeypatch.setattr(path, "CS", np.logspace(-2, 1, 4))
+    record = path._path(X, y, "hinge", 1)
+    assert record["max_gap"] <= 1e-3
+    assert record["ratio"] == pytest.approx(record["seconds"] / record["cold"])
+    assert path._held_out(X, y, "hinge", 1)["ratio"] > 0
+    record = path._cv(X, y, "binary", [0.01, 1.0], "squared_hinge", 1)
+    assert record["scores_apart"] <= 0.02
+    record = path._multilabel("squared_hinge", 1)
+    assert record["objective"] <= record["sklearn_objective"] * 1.001
+    assert record["max_gap"] <= 1e-3

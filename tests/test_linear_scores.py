@@ -155,8 +155,8 @@ def test_newton_passes(n):
     rng = np.random.default_rng(n)
     codes = rng.integers(0, 2, n).astype(np.int32)
     cost = rng.uniform(0, 2, n) * (rng.random(n) < 0.8)
-    losses = kernels("newton").Losses(codes, cost)
-    losses.choose(1)
+    losses = kernels("newton").Losses(cost)
+    losses.choose(np.where(codes == 1, 1.0, -1.0))
     y, f = np.where(codes == 1, 1.0, -1.0), rng.standard_normal(n)
     loss, count = losses.look(f)
     u = 1 - y * f

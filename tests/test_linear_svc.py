@@ -697,7 +697,7 @@ def test_bad_parameters(params, error, text):
     (np.eye(3), None, None, "y to be passed"),
     (np.eye(3), [0, 1, np.nan], None, "Input y contains NaN: first at row 2"),
     (np.eye(3), [0.5, 1.5, 0.5], None, "Unknown label type: continuous"),
-    (np.eye(3), np.eye(3, dtype=int), None, "y should be a 1d array"),
+    (np.eye(3), 2 * np.eye(3, dtype=int), None, "y should be a 1d array"),
     (np.eye(3) * np.nan, [0, 1, 0], None, "Input X contains NaN: first at row 0, column 0"),
     (np.diag([1, np.inf, 1]), [0, 1, 0], None, "Input X contains infinity"),
     (np.zeros(3), [0, 1, 0], None, "Expected 2D array, got 1D array"),

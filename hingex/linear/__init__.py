@@ -2,6 +2,8 @@
 """Linear models."""
 
 from ._classifier import LinearClassifier
+from ._cv import CVState, LinearSVCCV
+from ._path import LinearPath
 from ._svc import LinearSVC
 
-__all__ = ["LinearSVC", "LinearClassifier"]
+__all__ = ["CVState", "LinearClassifier", "LinearPath", "LinearSVC", "LinearSVCCV"]

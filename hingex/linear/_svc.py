@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from os import PathLike
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
@@ -13,10 +13,15 @@ from .. import _validate as check
 from .._core import kernels
 from .._estimator import Classifier
 from .._result import Fit, warn
+from .._targets import equal_rows, n_lanes, positive
 from .._threads import n_parts, n_threads
 from ..solvers import SCHEMES, SOLVERS, check_solver, solve_linear
 from ..stop import Monitor
 
+if TYPE_CHECKING:
+    from ._path import LinearPath
+
+SCORES_AT_ONCE = 1 << 22  # when labels are predicted
 _WITH_DUALS = ("dual_coef_", "support_", "support_kind_")
 
 
@@ -24,7 +29,7 @@ class LinearSVC(Classifier):
     r"""Linear support vector machine with a certified duality gap.
 
     Solves, for two classes with :math:`y_i = \pm 1` (more classes: one problem for each class
-    against the rest),
+    against the rest; an indicator matrix: one for each label),
 
     .. math:: \min_{w, b} \tfrac12 \|w\|^2 + \sum_i C_i\, \phi(y_i (w \cdot x_i + b)), \qquad
               C_i = C \cdot \mathrm{class\_weight}_i \cdot \mathrm{sample\_weight}_i
@@ -52,6 +57,7 @@ class LinearSVC(Classifier):
     class_weight : dict, "balanced" or None, default None
         Factor of C for the rows of a class; "balanced" is n / (K * rows of the class). In
         one-vs-rest it belongs to the row, in all K problems alike, as if it were a sample weight.
+        Not for an indicator matrix, whose rows may have several classes or none.
     max_iter : int, default 1000
         Epochs (passes over the rows), or iterations of a second-order solver for a class. Below
         200 no second solver takes over from the first when that is slow.
@@ -80,6 +86,11 @@ class LinearSVC(Classifier):
         For two classes, positive scores mean ``classes_[1]``.
     intercept_ : ndarray (1,) or (K,)
     n_features_in_ : int
+    multilabel_ : dict
+        After a fit on an indicator matrix: its "format" and "dtype", which `predict` returns. Then
+        classes_ = 0..L-1 and K = L everywhere. The model of a label that all rows have, or none,
+        is the optimum of its problem, too: with an unregularized intercept coef 0 and intercept
+        1, or -1.
     feature_names_in_ : ndarray of str
         When X was a data frame with string column names.
     n_iter_ : int
@@ -175,8 +186,10 @@ class LinearSVC(Classifier):
         Parameters
         ----------
         X : array-like or sparse, shape (n, d)
-        y : array-like, shape (n,)
-            Labels: at least two distinct strings, integers, booleans or integral floats.
+        y : array-like, shape (n,), or an indicator matrix (n, L)
+            Labels: at least two distinct strings, integers, booleans or integral floats. Or, for
+            rows with any number of labels, 1 where row i has label j and else 0: a table of at
+            least two columns, or a sparse matrix.
         sample_weight : float or array-like, shape (n,), optional
             Non-negative; a weight of 0 is as good as leaving the row out.
 
@@ -192,6 +205,79 @@ class LinearSVC(Classifier):
             After Ctrl-C; the fitted attributes hold what was reached.
         """
         owner = type(self).__name__
+        options = self._options(owner)
+        warm = check.boolean("warm_start", self.warm_start)
+        verbose = check.boolean("verbose", self.verbose)
+        callback = check.optional_callable("callback", self.callback)
+        C, tol, max_time = options["C"], options["tol"], options["max_time"]
+
+        rows = check.as_rows(X, owner=owner)
+        classes, targets, kind = self._targets(y, rows.n, options["scheme"])
+        cost = check.row_weights(C, self.class_weight, sample_weight, classes, targets, rows.n)
+        check.check_feature_names(self, X, reset=True)
+        start = self._warm_point(rows.n, classes, targets) if warm else None
+        monitor = Monitor(callback, verbose, tol, max_time, owner)
+        fit, chosen, reason = solve_linear(
+            rows, targets, len(classes), cost=cost, monitor=monitor, start=start, **options
+        )
+        self._learn(fit, chosen, reason, classes, kind, rows.d)
+        self._last_fit = (fit.dual, fit.intercept) if warm else None
+        if self.store_dual:
+            loss = options["loss"]
+            self._keep_duals(fit, targets, C if cost is None else cost[:, None], loss)
+        if fit.status == "interrupted":
+            raise KeyboardInterrupt
+        if not fit.converged:
+            warn(_not_converged(owner, fit, tol, options["max_iter"]), "ConvergenceWarning")
+        return self
+
+    def path(self, X: Any, y: Any, Cs: Any = 20, *, sample_weight: Any = None) -> LinearPath:
+        """Train for many C, each from the solution of the next smaller one.
+
+        Takes the time of a few fits rather than of as many as there are C, and certifies every
+        one: its relative duality gap is at most `tol`. The parameter `C` and the fitted attributes
+        of this estimator are neither used nor changed.
+
+        Parameters
+        ----------
+        X : array-like or sparse, shape (n, d)
+        y : array-like, shape (n,), or an indicator matrix (n, L)
+            As for `fit`.
+        Cs : array-like, shape (m,), or int, default 20
+            Positive, in any order, the same value more than once if you like; or how many, evenly
+            spaced in their logarithms, from 1e-3 to 1e3.
+        sample_weight : float or array-like, shape (n,), optional
+
+        Returns
+        -------
+        LinearPath
+            With an entry for each of `Cs`, in the order given. `path.model(i)` is a fitted
+            estimator like this one. `max_time` holds for all C together, and what was not reached
+            by then, or when the callback (called after every epoch of every fit) stopped it, is
+            NaN.
+
+        Raises
+        ------
+        ValueError, TypeError
+            As `fit`, and for Cs that are not positive and finite.
+        KeyboardInterrupt
+            After Ctrl-C; `path` of the exception holds what was reached.
+
+        Warns
+        -----
+        ConvergenceWarning
+            When some C ended before `tol`, or were not come to.
+        """
+        from ._path import run_path
+
+        return run_path(self, X, y, Cs, sample_weight)
+
+    def _with_C(self, C: float) -> LinearSVC:
+        """A LinearSVC with this C and the parameters of this estimator."""
+        return type(self)(**self.get_params(deep=False) | {"C": C})
+
+    def _options(self, owner: str) -> dict[str, Any]:
+        """The parameters as `solve_linear` takes them."""
         loss = check.choice("loss", self.loss, ("squared_hinge", "hinge"))
         C = check.positive_float("C", self.C)
         scheme = check.choice("multi_class", self.multi_class, SCHEMES)
@@ -211,38 +297,36 @@ class LinearSVC(Classifier):
         max_time = check.optional_positive_float("max_time", self.max_time)
         threads = n_threads(self.n_jobs)
         seed = check.random_seed(self.random_state)
-        warm = check.boolean("warm_start", self.warm_start)
-        store = check.boolean("store_dual", self.store_dual)
-        verbose = check.boolean("verbose", self.verbose)
-        callback = check.optional_callable("callback", self.callback)
+        check.boolean("store_dual", self.store_dual)
+        return {
+            "loss": loss, "C": C, "scheme": scheme, "solver": solver, "tol": tol,
+            "intercept": kind, "scaling": scaling, "max_iter": max_iter, "max_time": max_time,
+            "threads": threads, "parts": n_parts(self.n_jobs), "seed": seed,
+        }  # fmt: skip
 
-        rows = check.as_rows(X, owner=owner)
-        classes, codes = check.encode_labels(y, rows.n, owner)
-        cost = check.row_weights(C, self.class_weight, sample_weight, classes, codes, rows.n)
-        check.check_feature_names(self, X, reset=True)
-        fit, chosen, reason = solve_linear(
-            rows,
-            codes,
-            len(classes),
-            loss=loss,
-            C=C,
-            cost=cost,
-            intercept=kind,
-            scaling=scaling,
-            tol=tol,
-            max_iter=max_iter,
-            max_time=max_time,
-            threads=threads,
-            parts=n_parts(self.n_jobs),
-            seed=seed,
-            monitor=Monitor(callback, verbose, tol, max_time, owner),
-            solver=solver,
-            scheme=scheme,
-            start=self._warm_point(rows.n, classes) if warm else None,
-        )
+    def _targets(self, y: Any, n: int, scheme: str) -> tuple[np.ndarray, Any, dict | None]:
+        """Classes, targets for the solvers, and for an indicator matrix of what kind it is."""
+        owner = type(self).__name__
+        if not check.is_indicator(y):
+            return *check.encode_labels(y, n, owner), None
+        indicator, kind = check.read_indicator(y, n, owner)
+        if scheme != "ovr":
+            raise ValueError(
+                f"multi_class={scheme!r} is for one label per row; y is an indicator matrix with "
+                f"{indicator.n_labels} labels, which needs multi_class='ovr'"
+            )
+        return np.arange(indicator.n_labels), indicator, kind
 
+    def _learn(
+        self, fit: Fit, chosen: str, reason: str, classes: np.ndarray, kind: dict | None, d: int
+    ) -> None:
+        """Set the fitted attributes."""
+        for name in (*_WITH_DUALS, "multilabel_"):
+            self.__dict__.pop(name, None)
         self.classes_ = classes
-        self.n_features_in_ = rows.d
+        if kind is not None:
+            self.multilabel_ = kind
+        self.n_features_in_ = d
         self.coef_, self.intercept_ = fit.coef, fit.intercept
         self.n_iter_, self.converged_, self.history_ = fit.n_iter, fit.converged, fit.history
         self.primal_objective_, self.dual_objective_ = fit.primal, fit.dual_objective
@@ -252,22 +336,15 @@ class LinearSVC(Classifier):
         norms = np.sqrt(squares).tolist()
         self.margin_width_ = np.array([2 / norm if norm else np.inf for norm in norms])
         self.solver_, self.solver_reason_ = chosen, reason
-        self._last_fit = (fit.dual, fit.intercept) if warm else None
-        for name in _WITH_DUALS:
-            self.__dict__.pop(name, None)
-        if store:
-            self._keep_duals(fit, codes, C if cost is None else cost[:, None], loss)
-        if fit.status == "interrupted":
-            raise KeyboardInterrupt
-        if not fit.converged:
-            warn(_not_converged(owner, fit, tol, max_iter), "ConvergenceWarning")
-        return self
 
-    def _warm_point(self, n: int, classes: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
+    def _warm_point(
+        self, n: int, classes: np.ndarray, targets: Any
+    ) -> tuple[np.ndarray, np.ndarray] | None:
         last = getattr(self, "_last_fit", None)
         if last is None:
             return None
-        if last[0].shape[0] != n or not np.array_equal(self.classes_, classes):
+        lanes = n_lanes(targets, len(classes))
+        if last[0].shape != (n, lanes) or not np.array_equal(self.classes_, classes):
             raise ValueError(
                 f"warm_start needs the rows and classes of the last fit, which had "
                 f"{last[0].shape[0]} rows and {len(self.classes_)} classes; got {n} rows and "
@@ -275,16 +352,18 @@ class LinearSVC(Classifier):
             )
         return last
 
-    def _keep_duals(self, fit: Fit, codes: np.ndarray, cost: Any, loss: str) -> None:
+    def _keep_duals(self, fit: Fit, targets: Any, cost: Any, loss: str) -> None:
         alpha = fit.dual
         assert alpha is not None
         lanes = alpha.shape[1]
-        positive = codes[:, None] == (np.arange(lanes) if lanes > 1 else 1)
         kind = (alpha > 0).astype(np.int8)
         if loss == "hinge":
             kind[alpha >= cost] = 2
             kind[alpha == 0] = 0
-        signed = np.where(positive, alpha, -alpha)
+        signed = -alpha
+        for k in range(lanes):
+            mine = positive(targets, k, lanes)
+            signed[mine, k] = alpha[mine, k]
         self.support_ = np.flatnonzero(kind.any(axis=1))
         self.support_kind_ = kind if lanes > 1 else kind[:, 0]
         self.dual_coef_ = signed if lanes > 1 else signed[:, 0]
@@ -296,6 +375,11 @@ class LinearSVC(Classifier):
             )
         raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.classifier_tags.multi_label = True
+        return tags
+
     def decision_function(self, X: Any) -> np.ndarray:
         """Scores X @ coef_.T + intercept_.
 
@@ -305,33 +389,101 @@ class LinearSVC(Classifier):
 
         Returns
         -------
-        ndarray of float64, shape (n,) for two classes, else (n, K)
+        ndarray of float64, shape (n,) for two classes, else (n, K); (n, L) after a fit on an
+        indicator matrix
         """
         self._check_fitted()
         rows = check.fitted_rows(self, X, checked=False)
         scores = np.empty((rows.n, len(self.intercept_)))
         self._scores(rows, scores, None)
-        return scores[:, 0] if scores.shape[1] == 1 else scores
+        one = scores.shape[1] == 1 and "multilabel_" not in self.__dict__
+        return scores[:, 0] if one else scores
 
     def predict(self, X: Any) -> np.ndarray:
         """Predicted labels, shape (n,): the class of the highest score.
+
+        After a fit on an indicator matrix another one, dense or CSR as that was, with the labels
+        whose scores are positive.
 
         Parameters
         ----------
         X : array-like or sparse, shape (n, d)
         """
         self._check_fitted()
+        if "multilabel_" in self.__dict__:
+            return self._predict_labels(X)
         rows = check.fitted_rows(self, X, checked=False)
         codes = np.empty(rows.n, dtype=np.int32)
         self._scores(rows, None, codes)
         return self.classes_[codes]
 
-    def _scores(self, rows: Any, scores: np.ndarray | None, codes: np.ndarray | None) -> None:
+    def _predict_labels(self, X: Any) -> Any:
+        """The labels with positive scores, as an indicator matrix of the kind that `fit` had."""
+        rows = check.fitted_rows(self, X)
+        n, lanes, kind = rows.n, len(self.intercept_), self.multilabel_
+        out = np.zeros((n, lanes), dtype=kind["dtype"]) if kind["format"] == "dense" else None
+        labels, counts = [], np.zeros(n + 1, dtype=np.int64)
+        step = max(1, SCORES_AT_ONCE // lanes)
+        for start in range(0, n, step):
+            which = np.arange(start, min(n, start + step), dtype=np.int32)
+            scores = np.empty((len(which), lanes))
+            self._scores(rows, scores, None, which)
+            if out is not None:
+                out[start : start + step] = scores > 0
+            else:
+                at, found = np.nonzero(scores > 0)
+                counts[start + 1 : start + step + 1] = np.bincount(at, minlength=len(which))
+                labels.append(found)
+        if out is not None:
+            return out
+        import scipy.sparse
+
+        columns = np.concatenate(labels)
+        ones = np.ones(len(columns), dtype=kind["dtype"])
+        make = getattr(scipy.sparse, kind["format"])
+        return make((ones, columns, np.cumsum(counts)), shape=(n, lanes))
+
+    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
+        """Accuracy: the (weighted) fraction of rows whose label, or whole set of labels, is right.
+
+        Parameters
+        ----------
+        X : array-like or sparse, shape (n, d)
+        y : array-like, shape (n,), or after a fit on an indicator matrix one of shape (n, L)
+            True labels; a label that `fit` has not seen counts as an error.
+        sample_weight : array-like, shape (n,), optional
+            Non-negative weights of the rows.
+
+        Returns
+        -------
+        float
+        """
+        self._check_fitted()
+        if "multilabel_" not in self.__dict__:
+            return super().score(X, y, sample_weight)
+        predicted = self._predict_labels(X)
+        owner, n = type(self).__name__, predicted.shape[0]
+        found, _ = check.read_indicator(predicted, n, owner)
+        true, _ = check.read_indicator(y, n, owner)
+        if true.n_labels != found.n_labels:
+            raise ValueError(
+                f"y has {true.n_labels} labels, but {owner} was fitted on {found.n_labels}"
+            )
+        weights = check.sample_weights(sample_weight, n)
+        return float(np.average(equal_rows(true, found), weights=weights))
+
+    def _scores(
+        self,
+        rows: Any,
+        scores: np.ndarray | None,
+        codes: np.ndarray | None,
+        which: np.ndarray | None = None,
+    ) -> None:
         # coef_ is a view of the kernel's layout, features first, unless the user replaced it.
         weights = np.ascontiguousarray(self.coef_.T, dtype=np.float64)
         intercept = np.ascontiguousarray(self.intercept_, dtype=np.float64)
         sound = kernels("linear").linear_scores(
-            rows, weights, intercept, scores, codes, n_threads(self.n_jobs)
+            rows, weights, intercept, scores, codes, n_threads(self.n_jobs), which
         )
         if not sound:
             check.refuse_unsound(rows, type(self).__name__)

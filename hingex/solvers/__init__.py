@@ -89,7 +89,7 @@ def choose_linear(rows: Any, loss: str) -> tuple[str, str]:
 
 def solve_linear(
     rows: Any,
-    codes: np.ndarray,
+    codes: Any,
     n_classes: int,
     *,
     loss: str,
@@ -160,6 +160,8 @@ def _joined(before: Fit, after: Fit) -> Fit:
     assert before.dual is not None
     assert after.dual is not None
     after.dual[:, worse] = before.dual[:, worse]
+    after.summed &= not worse.any()
+    after.state = after.state if after.summed else None
     after.history["epoch"] += before.n_iter
     after.history["seconds"] += before.seconds
     after.history = np.concatenate([before.history, after.history])

@@ -20,6 +20,7 @@ import numpy as np
 
 from .._core import kernels
 from .._result import Fit
+from .._targets import n_lanes, positive
 from .._validate import squared_norms
 from ..stop import HISTORY_DTYPE, Monitor, State
 
@@ -40,7 +41,7 @@ class Problem:
     def __init__(
         self,
         rows: Any,
-        codes: np.ndarray,
+        codes: Any,
         n_classes: int,
         C: float,
         cost: np.ndarray | None,
@@ -56,14 +57,14 @@ class Problem:
         self.deadline = math.inf if max_time is None else self.begin + max_time
         self.rows, self.codes = rows, codes
         self.n, self.d = rows.n, rows.d
-        self.lanes = 1 if n_classes == 2 else n_classes
+        self.lanes = n_lanes(codes, n_classes)
         self.cost = np.full(self.n, C) if cost is None else cost
         self.intercept, self.tol, self.max_iter = intercept, tol, max_iter
         self.monitor = monitor
         self.free = intercept == "unregularized"
         self.constant = {"none": 0.0, "regularized": scaling, "unregularized": 1.0}[intercept]
         squared_norms(rows, C if cost is None else float(cost.max()))  # for its errors
-        self.gram = kernels("gram").Gram(rows, self.constant, self.deadline)
+        self.gram = kernels("gram").Gram(rows, self.constant, self.deadline, monitor.poll)
         self.D = self.gram.D
         self.ridge = np.ones(self.D)
         if self.free:
@@ -94,7 +95,7 @@ class Problem:
 
     def signs(self, lane: int) -> np.ndarray:
         """+1.0 for the rows of this problem's class, else -1.0."""
-        return np.where(self.codes == (lane if self.lanes > 1 else 1), 1.0, -1.0)
+        return np.where(positive(self.codes, lane, self.lanes), 1.0, -1.0)
 
     def penalty(self, wa: np.ndarray) -> float:
         """1/2 sum_j ridge_j wa_j^2."""
@@ -181,9 +182,9 @@ class Problem:
         """A free intercept alone separates rows that all have the same sign."""
         if not self.free:
             return False
-        positive = (self.codes == (lane if self.lanes > 1 else 1))[self.cost > 0]
-        count = np.count_nonzero(positive)
-        if len(positive) == 0 or 0 < count < len(positive):
+        mine = positive(self.codes, lane, self.lanes)[self.cost > 0]
+        count = np.count_nonzero(mine)
+        if len(mine) == 0 or 0 < count < len(mine):
             return False
         self.weights[lane, -1] = 1.0 if count else -1.0
         self.primal[lane] = self.dual[lane] = self.gap[lane] = 0.0

@@ -35,7 +35,8 @@ from typing import Any
 import numpy as np
 
 from .._core import kernels
-from .._result import Fit
+from .._result import Fit, Start
+from .._targets import Indicator, n_lanes, positive_weight
 from .._threads import available_cpus
 from .._validate import squared_norms
 from ..stop import HISTORY_DTYPE, Monitor, State
@@ -67,7 +68,7 @@ PART_LENGTH = 64  # nonzeros that a part of a row must have to be worth its whil
 
 def solve(
     rows: Any,
-    codes: np.ndarray,
+    codes: Any,
     n_classes: int,
     *,
     loss: str,
@@ -82,7 +83,7 @@ def solve(
     seed: int,
     monitor: Monitor,
     parts: int = 1,
-    start: tuple[np.ndarray, np.ndarray] | None = None,
+    start: tuple[Any, ...] | None = None,
     patience: float = math.inf,
 ) -> Fit:
     """Solve one binary problem (two classes) or all one-vs-rest problems.
@@ -91,9 +92,11 @@ def solve(
     ----------
     rows : Rows
         n rows, d features.
-    codes : int32 ndarray (n,)
-        Class of each row, 0..n_classes-1. With two classes, class 1 is the positive one.
+    codes : int32 ndarray (n,) or Indicator
+        Class of each row, 0..n_classes-1. With two classes, class 1 is the positive one. Or any
+        number of labels for each row, each of which is a problem of its own.
     n_classes : int
+        Not used with an Indicator.
     loss : {"hinge", "squared_hinge"}
     C, cost : float and float64 ndarray (n,) or None
         C_i = cost[i], or C for all when cost is None.
@@ -116,8 +119,9 @@ def solve(
         Parts that one large problem is shared out in: its rows when it is certified, and in the
         epochs its features, if the rows are long and not too much alike, and their indices
         ascend. The bits of the result depend on it.
-    start : (alpha, intercepts), optional
-        Warm start: duals (n, lanes), clipped to their bounds here, and intercepts (lanes,).
+    start : Start or (alpha, intercepts), optional
+        Warm start: duals (n, lanes), clipped to their bounds here, and intercepts (lanes,); and
+        what else there is to go on with.
     patience : float
         Give up, with status "stalled", when the fall of the summed gap over the last two
         doublings of the epochs, carried on, needs more epochs than this.
@@ -129,7 +133,7 @@ def solve(
     """
     begin = perf_counter()
     n, d = rows.n, rows.d
-    lanes = 1 if n_classes == 2 else n_classes
+    lanes = n_lanes(codes, n_classes)
     if rows.nnz * lanes < THREADS_FROM:
         threads = parts = 1
     if lanes > 1:
@@ -142,11 +146,18 @@ def solve(
     size = {"none": 0.0, "regularized": scaling * scaling, "unregularized": math.inf}[intercept]
     total = C * n if cost is None else float(cost.sum())
     small = max(SMALL * mean_sq, SMALL_LEAST / total)
-    weights = np.zeros((d, lanes))
-    alpha = np.zeros((n, lanes)) if start is None else _feasible_start(start[0], loss, C, cost)
+    begin_at = None if start is None else Start(*start)
+    summed = begin_at is not None and begin_at.weights is not None
+    if begin_at is None:
+        alpha, weights = np.zeros((n, lanes)), np.zeros((d, lanes))
+    elif begin_at.weights is not None:
+        alpha, weights = begin_at.dual, begin_at.weights
+    else:
+        alpha, weights = _feasible_start(begin_at.dual, loss, C, cost), np.zeros((d, lanes))
+    listed = isinstance(codes, Indicator)
     cd = kernels("dual_cd").DualCD(
         rows,
-        codes,
+        None if listed else codes,
         sqnorm,
         cost,
         C,
@@ -160,7 +171,9 @@ def solve(
         seed,
         threads,
         math.inf if max_time is None else begin + max_time,
+        *(codes[:2] if listed else ()),
     )
+    cd.poll = monitor.poll
 
     factor = FIRST_FACTOR[loss] * (SURER if d * lanes >= SURER_FROM else 1)
     track = _Track(lanes, tol, factor, monitor, begin)
@@ -170,9 +183,13 @@ def solve(
         polish_epochs = 0
     try:
         status = "max_iter"
-        if start is not None and not cd.start(start[1] if size > 0 else None):
-            status = "max_time"
-        elif start is None and size > 0 and lanes > 1:
+        if begin_at is not None:
+            if not cd.start(begin_at.intercept if size > 0 else None, summed):
+                status = "max_time"
+            if begin_at.awake is not None and not polish_epochs:
+                cd.narrow(begin_at.awake, begin_at.shrunk)
+                track.factor[:] = begin_at.factor
+        elif size > 0 and (lanes > 1 or listed):
             cd.begin_at(_first_intercepts(codes, lanes, cost))
         feature_parts = min(parts, rows.nnz // (n * PART_LENGTH))
         if parts > 1 and not cd.share(parts, feature_parts, ALIKE):
@@ -183,7 +200,7 @@ def solve(
                 track.until(epoch, polish_epochs),
                 max_iter,
                 track.earliest,
-                WARM_EPOCHS,
+                WARM_EPOCHS if begin_at is None or begin_at.awake is None else 0,
                 tol / track.factor,
                 POLISH_VIOLATION if polish else math.inf,
                 track.estimates,
@@ -242,16 +259,22 @@ def solve(
         converged=status == "converged",
         status=status,
         seconds=perf_counter() - begin,
+        summed=status != "interrupted",
+        state=(cd.awake, cd.shrunk, track.factor),
     )
 
 
-def _first_intercepts(codes: np.ndarray, lanes: int, cost: np.ndarray | None) -> np.ndarray:
+def _first_intercepts(codes: Any, lanes: int, cost: np.ndarray | None) -> np.ndarray:
     """The best intercepts for w = 0 and the squared hinge: share of a class less that of others.
 
     Most of one-vs-rest is far on the negative side: near -1 most rows have little to do, while
-    from 0 the first epoch would move the duals of all rows in all lanes.
+    from 0 the first epoch would move the duals of all rows in all lanes. A label that all rows
+    have, or none, is solved by that: exactly 1, or -1.
     """
-    count = np.bincount(codes, cost, minlength=lanes)
+    count = positive_weight(codes, lanes, cost)
+    if isinstance(codes, Indicator):  # summed in the order of `count`
+        n = len(codes.ptr) - 1
+        return 2.0 * count / np.bincount(np.zeros(n, dtype=np.int8), cost) - 1.0
     return 2.0 * count / count.sum() - 1.0
 
 

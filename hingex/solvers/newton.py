@@ -93,11 +93,11 @@ def solve(
     )  # fmt: skip
     if first is not None and first.dual is not None:
         start = (first.dual, first.intercept)
-    losses = kernels("newton").Losses(codes, problem.cost)
+    losses = kernels("newton").Losses(problem.cost)
     hessian = _Hessian(problem, losses)
 
     def lane(k: int) -> None:
-        losses.choose(k if problem.lanes > 1 else 1)
+        losses.choose(problem.signs(k))
         wa = np.zeros(problem.D)
         if start is not None:
             alpha = np.where(problem.cost > 0, np.maximum(start[0][:, k], 0.0), 0.0)

@@ -169,6 +169,8 @@ cdef enum:
     MOST_FREE = 100     # duals to solve for at once
     EXTRA = 8           # but, without a diagonal, only so many more than there are features
     FEW = 4             # at most one in so many lanes is certified lane by lane
+    FEW_ROWS = 16       # one row in so many gives up its duals' excess,
+    ENOUGH = 64         # if they are so many times as much
     GROUP = 8           # lanes that share a cache line of W
     APART = 8           # epochs of one lane before the next, when they are visited one at a time
     RING = 4            # stages whose scores are kept: a part may be two ahead of another
@@ -200,8 +202,10 @@ cdef struct Lane:
     # certify: sums of duals by side (0: y = -1, 1: y = +1), all and inside their bounds;
     double total[2]
     double inside[2]
+    double some[2]              # the latter of every FEW_ROWS-th row
     double side, shrink         # the side to scale down and the share to take off,
-    double bound_too            # from duals at their bound as well;
+    double bound_too            # from duals at their bound as well,
+    double few_rows             # or from those rows alone;
     double near_primal, near_dual, gap, violation   # estimates from the last epoch
     double ready                # good enough, by the estimates, to be certified
     double widen                # all active rows are solved: every row must be visited again
@@ -245,7 +249,8 @@ cdef struct Crew:
 
 cdef struct Problem:
     hx_rows *X
-    const int32_t *codes
+    const int32_t *codes        # of several lanes: class of each row, or NULL
+    const uint64_t *yes         # else, and of a single lane, as `mask` or `awake`: bits of y = +1
     const float *sqnorm
     const double *cost          # per row, or NULL: cost_all for every row
     double cost_all
@@ -263,7 +268,7 @@ cdef struct Problem:
     uint64_t *pick              # (blocks) lanes that certify works on
     int64_t lanes, blocks, per_block, active
     int64_t longest, run, runs, skip    # rows in a run, at most and now; the first one lacks skip
-    int64_t stride, positive    # of the single lane: alpha is apart by stride, code of y = +1
+    int64_t stride              # of the single lane: alpha is apart by stride
     int loss
     double slice                # share of SLICE for a block: a thread has several
     double rho, shift           # b = offset + rho * s; after an epoch offset = shift * b
@@ -305,7 +310,27 @@ cdef inline bint _counts(const Problem *p, int64_t i) noexcept nogil:
 
 
 cdef inline double _sign(const Problem *p, int64_t i, int64_t k) noexcept nogil:
-    return 1.0 if p.codes[i] == (k if p.mask != NULL else 1) else -1.0
+    if p.mask == NULL:
+        return _own_sign(p, i)
+    if p.codes != NULL:
+        return 1.0 if p.codes[i] == k else -1.0
+    return 1.0 if (p.yes[k // p.per_block * p.X.n + i] >> (k % p.per_block)) & 1 else -1.0
+
+
+cdef inline double _own_sign(const Problem *p, int64_t i) noexcept nogil:
+    """Of a single lane."""
+    return 1.0 if (p.yes[i // 64] >> (i % 64)) & 1 else -1.0
+
+
+cdef inline uint64_t _signs(const Problem *p, int64_t i, int64_t block) noexcept nogil:
+    """The lanes of a block in which y_i = +1, as bits."""
+    cdef int64_t k
+    if p.mask == NULL:
+        return (p.yes[i // 64] >> (i % 64)) & 1
+    if p.codes == NULL:
+        return p.yes[block * p.X.n + i]
+    k = p.codes[i] - block * p.per_block
+    return (<uint64_t>1) << k if 0 <= k < p.per_block else 0
 
 
 cdef inline bint _is_live(const Problem *p, int64_t k) noexcept nogil:
@@ -326,21 +351,23 @@ cdef inline void _add_dual(Lane *ln, double y, double a, double diag) noexcept n
 cdef void _tally(Problem *p, int64_t block, int64_t s, int64_t end) noexcept nogil:
     """Sums of the picked lanes' duals by side, from which to make them feasible."""
     cdef int64_t i, k, K = p.lanes, k0 = block * p.per_block, side
-    cdef uint64_t bits
+    cdef uint64_t bits, yes
     cdef double a, C = p.cost_all, diag = 0
     cdef double upper = hx_svm_dual_upper(p.loss, C)
     for i in range(s, end):
         _bounds(p, i, &C, &upper, &diag)
-        bits = p.pick[block]
+        bits, yes = p.pick[block], _signs(p, i, block)
         while bits:
+            side = (yes >> HX_LOWEST(bits)) & 1
             k = k0 + HX_LOWEST(bits)
             bits &= bits - 1
             a = p.alpha[i * K + k]
             if a > 0:
-                side = _sign(p, i, k) > 0
                 p.lane[k].total[side] += a
                 if a < upper:
                     p.lane[k].inside[side] += a
+                    if i % FEW_ROWS == 0:
+                        p.lane[k].some[side] += a
 
 
 cdef inline void _add_row(const hx_rows *X, weight *steps, uint64_t moved, const real *v,
@@ -370,16 +397,16 @@ cdef void _start(Problem *p, int64_t block, int64_t s, int64_t end, real *tag_v,
     cdef const index *idx = NULL
     cdef int64_t i, k, length, K = p.lanes, k0 = block * p.per_block
     cdef int64_t lanes = min(p.per_block, K - k0)
-    cdef uint64_t moved
+    cdef uint64_t moved, yes
     cdef double steps[BLOCK]
     cdef double a, y, C = p.cost_all
     cdef double upper = 0, diag = hx_svm_dual_diagonal(p.loss, C)
     for i in range(s, end):
-        moved = 0
+        moved, yes = 0, _signs(p, i, block)
         _bounds(p, i, &C, &upper, &diag)
         for k in range(lanes):
             a = p.alpha[i * K + k0 + k]
-            y = _sign(p, i, k0 + k)
+            y = 1.0 if (yes >> k) & 1 else -1.0
             steps[k] = y * a
             moved |= (<uint64_t>(a != 0)) << k
             _add_dual(&p.lane[k0 + k], y, a, diag)
@@ -470,7 +497,7 @@ cdef int64_t _sweep_one(Problem *p, int64_t s, real *tag_v, index *tag_i) noexce
             length = hx_row(X, i, &v, &idx)
             work += length + 16
             _bounds(p, i, &C, &upper, &diag)
-            y = 1.0 if p.codes[i] == p.positive else -1.0
+            y = _own_sign(p, i)
             f = hx_dot(X, v, idx, length, p.W)
             step = _step(&ln, p.alpha + i * p.stride, y, f, f + ln.offset + p.rho * ln.s,
                          p.sqnorm[i], C, upper, diag, p.rho, p.loss, &shrink)
@@ -535,7 +562,6 @@ cdef void _score_stage(const Problem *p, int64_t t, int64_t stage, real *tag_v,
         _fetch(<const char *>(idx + lo), <const char *>(idx + hi))
         HX_PREFETCH(part.alpha + i)
         HX_PREFETCH(p.sqnorm + i)
-        HX_PREFETCH(p.codes + i)
     _stage_at(p, stage, &turn, &place)
     for k in range(crew.rows):
         i = _row_at(p, turn + k, place)
@@ -569,7 +595,7 @@ cdef void _move_stage(Problem *p, int64_t t, int64_t stage, real *tag_v,
         for u in range(crew.parts):
             f += crew.part[u].f[stage % RING * LONGEST_RUN + k]
         _bounds(p, i, &C, &upper, &diag)
-        y = 1.0 if p.codes[i] == p.positive else -1.0
+        y = _own_sign(p, i)
         step = _step(&ln, part.alpha + i, y, f, f + ln.offset + p.rho * ln.s,
                      p.sqnorm[i], C, upper, diag, p.rho, p.loss, &shrink)
         if step != 0:
@@ -711,7 +737,8 @@ cdef void _sweep_lanes(Problem *p, weight *W, int64_t ld, int64_t block, int64_t
     cdef double C = p.cost_all
     cdef double upper = hx_svm_dual_upper(p.loss, C)
     cdef double diag = hx_svm_dual_diagonal(p.loss, C)
-    cdef int64_t i, length, k, positive, pos, stop, nnz = X.nnz
+    cdef uint64_t yes
+    cdef int64_t i, length, k, pos, stop, nnz = X.nnz
     cdef bint shrink
     for k in range(BLOCK):
         steps[k] = scores[k] = 0
@@ -727,7 +754,6 @@ cdef void _sweep_lanes(Problem *p, weight *W, int64_t ld, int64_t block, int64_t
                 continue
             length = hx_row(X, i, &v, &idx)
             _bounds(p, i, &C, &upper, &diag)
-            positive = p.codes[i] - k0
             alpha = p.alpha + i * K + k0
             if 4 * HX_POPCOUNT(todo) >= lanes:
                 hx_lanes_scores(X, v, idx, length, nnz - hx_row_start(X, i), W, ld, lanes,
@@ -740,19 +766,17 @@ cdef void _sweep_lanes(Problem *p, weight *W, int64_t ld, int64_t block, int64_t
                     scores[k] = hx_lane_dot(X, v, idx, length, W + k, ld)
             # Most rows are on the far side of most lanes, where there is nothing to do: alpha = 0,
             # the gradient is positive, and not so large that the row is to be shrunk.
-            bits = 0
+            bits = yes = _signs(p, i, block)
             for k in range(lanes):
                 f = scores[k] + b[k]
                 bits |= <uint64_t>((alpha[k] != 0) | (f >= -1) | (f < edge[k])) << k
-            if 0 <= positive < lanes:
-                bits |= (<uint64_t>1) << positive
             bits &= todo
             moved = 0
             while bits:
                 k = HX_LOWEST(bits)
                 bits &= bits - 1
                 steps[k] = <weight>_step(
-                    &lane[k], alpha + k, 1.0 if k == positive else -1.0, scores[k],
+                    &lane[k], alpha + k, 1.0 if (yes >> k) & 1 else -1.0, scores[k],
                     scores[k] + lane[k].offset + p.rho * lane[k].s, p.sqnorm[i],
                     C, upper, diag, p.rho, p.loss, &shrink)
                 if steps[k] != 0:
@@ -774,7 +798,7 @@ cdef void _repair(Problem *p, int64_t block, int64_t s, int64_t end, real *tag_v
     cdef double upper = hx_svm_dual_upper(p.loss, C)
     cdef double diag = hx_svm_dual_diagonal(p.loss, C)
     cdef int64_t i, length, k, lanes = min(p.per_block, K - k0)
-    cdef uint64_t bits, moved
+    cdef uint64_t bits, moved, yes
     cdef double y, change
     cdef double steps[BLOCK]
     cdef double *alpha
@@ -784,16 +808,18 @@ cdef void _repair(Problem *p, int64_t block, int64_t s, int64_t end, real *tag_v
     for i in range(s, end):
         moved = 0
         _bounds(p, i, &C, &upper, &diag)
-        bits = p.pick[block]
+        bits, yes = p.pick[block], _signs(p, i, block)
         while bits:
             k = HX_LOWEST(bits)
             bits &= bits - 1
             ln = p.lane + k0 + k
             alpha = p.alpha + i * K + k0 + k
-            y = _sign(p, i, k0 + k)
+            y = 1.0 if (yes >> k) & 1 else -1.0
             if ln.shrink == 0 or y != ln.side or alpha[0] <= 0:
                 continue
             if alpha[0] >= upper and ln.bound_too == 0:
+                continue
+            if ln.few_rows != 0 and i % FEW_ROWS != 0:
                 continue
             change = -alpha[0] * ln.shrink
             alpha[0] += change
@@ -854,7 +880,7 @@ cdef void _examine(Problem *p, int64_t block, int64_t s, int64_t end, real *tag_
     cdef double diag = hx_svm_dual_diagonal(p.loss, C)
     cdef uint64_t bits
     cdef const double *alpha
-    cdef int64_t i, j, length, positive, nnz = X.nnz
+    cdef int64_t i, j, length, nnz = X.nnz
     if p.pick[block] == 0:
         return
     for j in range(lanes):
@@ -867,13 +893,10 @@ cdef void _examine(Problem *p, int64_t block, int64_t s, int64_t end, real *tag_
         hx_lanes_scores(X, v, idx, length, nnz - hx_row_start(X, i), p.W + k0, K, lanes,
                         &scores[0])
         # Rows far on the negative side of a lane, with alpha = 0, change nothing. NaN does.
-        bits = 0
+        bits = _signs(p, i, block)
         alpha = p.alpha + i * K + k0
         for j in range(lanes):
             bits |= <uint64_t>((alpha[j] != 0) | (not scores[j] <= edge[j])) << j
-        positive = p.codes[i] - k0
-        if 0 <= positive < lanes:
-            bits |= (<uint64_t>1) << positive
         bits &= p.pick[block]
         while bits:
             j = HX_LOWEST(bits)
@@ -1128,13 +1151,16 @@ cdef void _enter(const Problem *p, Visit *v) noexcept nogil:
     cdef Problem *q = &v.one
     cdef int64_t i, k = v.lanes[v.at], K = p.lanes, shift = k % p.per_block
     cdef const uint64_t *mask = p.mask + k // p.per_block * p.X.n
+    cdef uint64_t *yes = q.awake + (p.X.n + 63) // 64
     for i in range((p.X.n + 63) // 64):
-        q.awake[i] = 0
+        q.awake[i] = yes[i] = 0
     for i in range(p.X.n):
         q.awake[i // 64] |= ((HX_PEEK(mask + i) >> shift) & 1) << (i % 64)
+        yes[i // 64] |= <uint64_t>(_sign(p, i, k) > 0) << (i % 64)
+    q.yes = yes
     q.W = v.W + v.at * p.X.d
     q.alpha = p.alpha + k
-    q.stride, q.positive = K, k
+    q.stride = K
     q.lane = p.lane + k
     v.pos, v.epoch = 0, 0
     v.inside = True
@@ -1223,7 +1249,7 @@ cdef class DualCD:
     Parameters
     ----------
     X : Rows
-    codes : int32 (n,)
+    codes : int32 (n,), or None with `ptr` and `labels`
         Class of each row. With one lane, code 1 is the positive class; else lane k has class k.
     sqnorm : float32 (n,)
         Squared row norms: step sizes only, so single precision is enough.
@@ -1245,10 +1271,13 @@ cdef class DualCD:
         Squared value of the feature that stands for it in a sweep.
     seed : int
     threads : int
+    ptr, labels : int64 (n + 1,) and int32, optional
+        Instead of codes: row i is positive in lanes labels[ptr[i]:ptr[i + 1]].
     """
     cdef Problem p
     cdef Rows X
     cdef object keep
+    cdef readonly object awake      # bits of the active rows and lanes
     cdef uint64_t seed
     cdef int threads
     cdef bint apart             # lanes are visited one at a time
@@ -1266,25 +1295,29 @@ cdef class DualCD:
     cdef readonly int64_t undone    # epochs with features shared out that did harm
     cdef readonly bint ripe         # advance ended because enough lanes are ready
     cdef readonly double deadline
+    cdef public object poll         # called about every 10 ms if not None; it may raise
 
     def __cinit__(self, Rows X, const int32_t[::1] codes, const float[::1] sqnorm,
                   const double[::1] cost, double cost_all, int loss, double[:, ::1] alpha,
                   double[:, ::1] W, int64_t blocks, bint single, double size, double small,
-                  uint64_t seed, int threads, double deadline=HUGE_VAL):
+                  uint64_t seed, int threads, double deadline=HUGE_VAL,
+                  const int64_t[::1] ptr=None, const int32_t[::1] labels=None):
         cdef Problem *p = &self.p
         cdef int64_t i, k, b, each, n = X.c.n, K = alpha.shape[1]
         cdef unsigned char[::1] lanes
         cdef uint64_t[::1] flags
-        cdef uint64_t[:, ::1] mask
+        cdef uint64_t[:, ::1] mask, yes
         cdef int32_t[::1] rows, turn
         cdef double[::1] bins
-        if (codes.shape[0] != n or sqnorm.shape[0] != n or alpha.shape[0] != n
-                or W.shape[0] != X.c.d or W.shape[1] != K or blocks < 1 or blocks * BLOCK < K
+        if ((codes is None) != (ptr is not None) or (ptr is None) != (labels is None)
+                or (codes.shape[0] if ptr is None else ptr.shape[0] - 1) != n
+                or sqnorm.shape[0] != n or alpha.shape[0] != n or W.shape[0] != X.c.d
+                or W.shape[1] != K or blocks < 1 or blocks * BLOCK < K
                 or (cost is not None and cost.shape[0] != n)):
             raise ValueError("arrays of DualCD do not fit each other")
         self.seed, self.threads, self.deadline = seed, max(1, threads), deadline
         p.X = &X.c
-        p.codes, p.sqnorm = &codes[0], &sqnorm[0]
+        p.sqnorm = &sqnorm[0]
         p.cost = NULL if cost is None else &cost[0]
         p.cost_all, p.loss, p.has_intercept = cost_all, loss, size > 0
         # (1 / size + 1 / small) is the curvature of the proximal step.
@@ -1293,7 +1326,7 @@ cdef class DualCD:
         p.shift = p.rho / small
         p.alpha, p.W = &alpha[0, 0], &W[0, 0]
         p.lanes = K
-        p.stride = p.positive = 1
+        p.stride = 1
         p.per_block = (K + blocks - 1) // blocks
         if p.per_block >= 32:   # whole cache lines
             p.per_block = (p.per_block + 7) // 8 * 8
@@ -1312,10 +1345,18 @@ cdef class DualCD:
         flags = np.zeros(2 * p.blocks, dtype=np.uint64)
         bins = np.empty(K * (EDGES + 2) * MOMENTS if p.has_intercept else 1)
         mask = np.zeros((p.blocks, n if K > 1 else (n + 63) // 64), dtype=np.uint64)
+        listed = K == 1 or codes is None
+        yes = np.zeros_like(mask) if listed else np.zeros((1, 1), dtype=np.uint64)
         rows = np.empty(n, dtype=np.int32)
         turn = np.empty(self._most_runs(), dtype=np.int32)
         self.X = X
-        self.keep = (codes, sqnorm, cost, alpha, W, lanes, flags, bins, mask, rows, turn)
+        self.keep = (codes, sqnorm, cost, alpha, W, lanes, flags, bins, mask, yes, rows, turn)
+        self.awake = mask
+        p.yes = &yes[0, 0]
+        if listed:
+            _mark(p, yes, codes, ptr, labels)
+        else:
+            p.codes = &codes[0]
         p.lane = <Lane *>&lanes[0]
         p.bins = &bins[0] if p.has_intercept else NULL
         p.live, p.pick = &flags[0], &flags[p.blocks]
@@ -1403,11 +1444,42 @@ cdef class DualCD:
 
     # ---- steps -----------------------------------------------------------------------------
 
-    def start(self, const double[::1] intercepts=None):
-        """W and the running sums from alpha (and b): a warm start. False if out of time."""
+    def start(self, const double[::1] intercepts=None, bint summed=False):
+        """W and the running sums from alpha (and b): a warm start. False if out of time.
+
+        `summed` says that W is there already.
+        """
         if intercepts is not None:
             self.begin_at(intercepts)
-        return self._sum_up()
+        if not summed:
+            return self._sum_up()
+        self.p.single = NULL
+        self._add_up(0, self.p.lanes)
+        self._norms()
+        return True
+
+    def narrow(self, const uint64_t[:, ::1] awake, const double[::1] shrunk):
+        """Begin with the rows active that were so at the end of a similar problem.
+
+        `awake` is the attribute of that name, `shrunk` the losses of the others by lane.
+        """
+        cdef Problem *p = &self.p
+        cdef uint64_t[:, ::1] mine = self.awake
+        cdef int64_t b, i, k
+        if (awake.shape[0] != mine.shape[0] or awake.shape[1] != mine.shape[1]
+                or shrunk.shape[0] != p.lanes):
+            raise ValueError("awake or shrunk is of another problem")
+        for b in range(mine.shape[0]):
+            for i in range(mine.shape[1]):
+                mine[b, i] &= awake[b, i]
+        for k in range(p.lanes):
+            p.lane[k].loss_shrunk = shrunk[k]
+        self._list_rows()
+
+    @property
+    def shrunk(self):
+        """Losses of the rows that are not active, by lane."""
+        return np.array([self.p.lane[k].loss_shrunk for k in range(self.p.lanes)])
 
     def begin_at(self, const double[::1] intercepts):
         """Let the intercepts begin here rather than at 0."""
@@ -1695,7 +1767,7 @@ cdef class DualCD:
             self.w_room = np.empty((threads, width * p.X.d))
             self.rows_room = np.empty((threads, p.X.n), dtype=np.int32)
             self.turn_room = np.empty((threads, self._most_runs()), dtype=np.int32)
-            self.awake_room = np.empty((threads, (p.X.n + 63) // 64), dtype=np.uint64)
+            self.awake_room = np.empty((threads, 2 * ((p.X.n + 63) // 64)), dtype=np.uint64)
             self.apart = True
 
     cdef void _unshrink(self, int64_t k) noexcept:
@@ -1873,14 +1945,17 @@ cdef class DualCD:
 
     cdef bint _may_go_on(self) except -1:
         PyErr_CheckSignals()
+        if self.poll is not None:
+            self.poll()
         return self.deadline == HUGE_VAL or perf_counter() < self.deadline
 
     cdef bint _repair(self) except -1:
         """Scale the duals of each picked lane's heavier side so that s = b / size.
 
         Only duals inside their bounds are scaled if they weigh enough, so that rows at the
-        upper bound stay there; what is taken off vanishes at the optimum. Left as it is where
-        size is finite and the excess costs the dual little.
+        upper bound stay there; what is taken off vanishes at the optimum. If it is little already,
+        a part of the rows will do: near the optimum the dual falls with its square. Left as it is
+        where size is finite and the excess costs the dual little.
         """
         cdef Problem *p = &self.p
         cdef Lane *ln
@@ -1889,6 +1964,7 @@ cdef class DualCD:
         for k in range(p.lanes):
             ln = p.lane + k
             ln.total[0] = ln.total[1] = ln.inside[0] = ln.inside[1] = ln.shrink = 0
+            ln.some[0] = ln.some[1] = 0
         if not self._passes(TALLY):
             return False
         for k in range(p.lanes):
@@ -1907,6 +1983,9 @@ cdef class DualCD:
             if (ln.total[side] if ln.bound_too else ln.inside[side]) <= 0:
                 continue
             ln.shrink = min(1.0, excess / (ln.total[side] if ln.bound_too else ln.inside[side]))
+            ln.few_rows = ln.some[side] >= ENOUGH * excess
+            if ln.few_rows:
+                ln.bound_too, ln.shrink = 0, excess / ln.some[side]
             ln.s = target
             ln.offset = b - p.rho * target  # the intercept stays where it is
         self.crew.stale = True
@@ -2032,6 +2111,28 @@ cdef class DualCD:
             if not self._may_go_on():
                 return False
         return True
+
+
+cdef int _mark(const Problem *p, uint64_t[:, ::1] yes, const int32_t[::1] codes,
+               const int64_t[::1] ptr, const int32_t[::1] labels) except -1:
+    """Set the bits of the lanes in which a row is positive."""
+    cdef int64_t i, j, k, n = p.X.n, K = p.lanes
+    if codes is not None:
+        for i in range(n):
+            yes[0, i // 64] |= <uint64_t>(codes[i] == 1) << (i % 64)
+        return 0
+    for i in range(n):
+        if not 0 <= ptr[i] <= ptr[i + 1] <= labels.shape[0]:
+            raise ValueError("ptr of DualCD does not fit labels")
+        for j in range(ptr[i], ptr[i + 1]):
+            k = labels[j]
+            if not 0 <= k < K:
+                raise ValueError("labels of DualCD must lie in 0..lanes-1")
+            if K == 1:
+                yes[0, i // 64] |= (<uint64_t>1) << (i % 64)
+            else:
+                yes[k // p.per_block, i] |= (<uint64_t>1) << (k % p.per_block)
+    return 0
 
 
 cdef inline uint64_t _ones(int64_t count) noexcept nogil:

@@ -144,15 +144,18 @@ cdef class Gram:
         Value of the constant feature, 0 for none.
     deadline : float
         Time (perf_counter) after which `weighted` ends early.
+    poll : callable, optional
+        Called between slices of the work; it may raise.
     """
     cdef Rows X
     cdef double constant
     cdef double[::1] buffer
     cdef readonly int64_t D
     cdef readonly double deadline
+    cdef object poll
 
-    def __cinit__(self, Rows X, double constant=0, double deadline=HUGE_VAL):
-        self.X, self.constant, self.deadline = X, constant, deadline
+    def __cinit__(self, Rows X, double constant=0, double deadline=HUGE_VAL, poll=None):
+        self.X, self.constant, self.deadline, self.poll = X, constant, deadline, poll
         self.D = X.c.d + (constant != 0)
         self.buffer = None
 
@@ -181,7 +184,7 @@ cdef class Gram:
                     _scores(X, &w[0], offset, &out[0], begin, end, <double *>NULL,
                             <int32_t *>NULL)
             begin = end
-            PyErr_CheckSignals()
+            self._look()
 
     def combine(self, const double[::1] r, double[::1] out):
         """out = sum_i r_i xa_i, leaving out rows with r_i = 0."""
@@ -207,7 +210,7 @@ cdef class Gram:
                     for i in range(begin, end):
                         total += r[i]
             begin = end
-            PyErr_CheckSignals()
+            self._look()
         if self.constant != 0:
             out[self.D - 1] = total * self.constant
 
@@ -247,7 +250,7 @@ cdef class Gram:
                     at = _gather(&job, at, end, <double *>NULL, <int32_t *>NULL)
                 if job.filled == job.capacity or at == end:
                     _flush(&job)
-            PyErr_CheckSignals()
+            self._look()
             if self.deadline != HUGE_VAL and perf_counter() > self.deadline:
                 return False
         if job.scattered:
@@ -257,6 +260,12 @@ cdef class Gram:
                         job.G[k * D + i] += job.G[i * D + k]
                         job.G[i * D + k] = 0
         return True
+
+    cdef int _look(self) except -1:
+        PyErr_CheckSignals()
+        if self.poll is not None:
+            self.poll()
+        return 0
 
     cdef int64_t _slice(self):
         return max(1, <int64_t>(SLICE / (<double>self.X.c.nnz / max(self.X.c.n, 1) + 4)))

@@ -29,6 +29,7 @@ cdef struct Model:
     int64_t K
     double *scores          # (n, K) or NULL
     int32_t *codes          # (n,) or NULL
+    const int32_t *which    # which rows to score, one after another, or NULL for all
     bint *odd               # set by what makes linear_scores return False
 
 
@@ -116,10 +117,37 @@ cdef void _score_many(const Model *m, int64_t begin, int64_t end, real *tag_v,
             _scores_of(m, i, stop - hx_row_start(X, i), m.scores + i * m.K, tag_v, tag_i)
 
 
+cdef void _score_listed(const Model *m, int64_t begin, int64_t end, real *tag_v,
+                        index *tag_i) noexcept nogil:
+    """The same for the rows which[begin..end-1], all of whose indices were checked."""
+    cdef const hx_rows *X = m.X
+    cdef const real *v = NULL
+    cdef const index *idx = NULL
+    cdef int64_t at, i, length
+    cdef double f
+    for at in range(begin, end):
+        i = m.which[at]
+        if m.K == 1:
+            length = hx_row(X, i, &v, &idx)
+            f = hx_dot(X, v, idx, length, m.W) + m.b[0]
+            if m.scores != NULL:
+                m.scores[at] = f
+            if m.codes != NULL:
+                m.codes[at] = f > 0
+            continue
+        if m.codes != NULL:
+            m.codes[at] = _choice(m, i, X.nnz - hx_row_start(X, i), tag_v, tag_i)
+        if m.scores != NULL:
+            _scores_of(m, i, X.nnz - hx_row_start(X, i), m.scores + at * m.K, tag_v, tag_i)
+
+
 cdef void _score_rows(const Model *m, int64_t begin, int64_t end, real *tag_v,
                       index *tag_i) noexcept nogil:
     cdef const index *idx = <const index *>m.X.idx
     cdef int64_t stop, at
+    if m.which != NULL:
+        _score_listed(m, begin, end, tag_v, tag_i)
+        return
     while begin < end:
         if m.K == 1:
             stop = min(end, begin + <int64_t>CHUNK)
@@ -148,7 +176,7 @@ cdef void _dispatch(const Model *m, int64_t begin, int64_t end) noexcept nogil:
 
 
 def linear_scores(Rows X, const double[:, ::1] W, const double[::1] b, double[:, ::1] scores,
-                  int32_t[::1] codes, int threads):
+                  int32_t[::1] codes, int threads, const int32_t[::1] which=None):
     """Scores into `scores` (n, K) and chosen classes into `codes` (n,); either may be None.
 
     W is (d, K) and b is (K,). With K = 1 the class is 1 where the score is positive, else the
@@ -157,10 +185,14 @@ def linear_scores(Rows X, const double[:, ::1] W, const double[::1] b, double[:,
     Returns whether X is known to be sound: every index lies in 0..d-1, and the first score of
     every row, before b is added, is finite. Then so is X, because a NaN or infinity times any
     weight is none. Rows near an index out of range are left without scores.
+
+    With `which`, the rows to score, in this order, one row of `scores` and one code for each:
+    these must have been checked before.
     """
     cdef Model m
     cdef bint odd = False
-    cdef int64_t n = X.c.n, begin, end, chunk, chunks, slice
+    cdef int64_t n = X.c.n if which is None else which.shape[0]
+    cdef int64_t begin, end, chunk, chunks, slice
     cdef double per_row
     if (W.shape[0] != X.c.d or W.shape[1] != b.shape[0]
             or (scores is not None and (scores.shape[0] != n or scores.shape[1] != W.shape[1]))
@@ -175,7 +207,13 @@ def linear_scores(Rows X, const double[:, ::1] W, const double[::1] b, double[:,
     m.scores = NULL if scores is None else &scores[0, 0]
     m.codes = NULL if codes is None else &codes[0]
     m.odd = &odd
-    per_row = (<double>X.c.nnz / n + 16) * m.K
+    m.which = NULL
+    if which is not None:
+        m.which = &which[0]
+        for begin in range(n):
+            if not 0 <= which[begin] < X.c.n:
+                raise ValueError("which must hold numbers of rows")
+    per_row = (<double>X.c.nnz / X.c.n + 16) * m.K
     if per_row * n < 2e5:       # below some 50 microseconds of work threads do not pay
         threads = 1
     slice = max(CHUNK, <int64_t>(SLICE / per_row) // CHUNK * CHUNK)

@@ -19,15 +19,13 @@ cdef class Losses:
 
     Parameters
     ----------
-    codes : ndarray (n,) of int32
-        Class of each row.
     cost : ndarray (n,) of float64
         C_i.
 
     Attributes
     ----------
     y : ndarray (n,) of float64
-        +1 for the rows of the class chosen, else -1.
+        +1 for the rows of the class chosen, else -1; see `choose`.
     active : ndarray (n,) of bool
         Rows with a loss, as of the last `look`.
     signed : ndarray (n,)
@@ -42,7 +40,6 @@ cdef class Losses:
     cdef readonly object y, active, signed, feasible, part, rows, weights
     cdef int32_t[::1] _rows
     cdef double[::1] _weights
-    cdef const int32_t[::1] codes
     cdef const double[::1] cost
     cdef double[:, ::1] work    # the arrays above, u, dual, h
     cdef char[::1] flags
@@ -55,11 +52,11 @@ cdef class Losses:
     cdef double *_part
     cdef double *_h
 
-    def __cinit__(self, const int32_t[::1] codes, const double[::1] cost):
-        self.n = codes.shape[0]
-        if cost.shape[0] != self.n or self.n == 0:
-            raise ValueError("codes and cost must have the same length, at least 1")
-        self.codes, self.cost = codes, cost
+    def __cinit__(self, const double[::1] cost):
+        self.n = cost.shape[0]
+        if self.n == 0:
+            raise ValueError("cost must have at least one entry")
+        self.cost = cost
         self.rows = self._rows = np.empty(self.n, dtype=np.int32)
         work = np.empty((8, self.n))
         self.active = np.zeros(self.n, dtype=bool)
@@ -70,11 +67,13 @@ cdef class Losses:
         self._part, self._h = &self.work[5, 0], &self.work[6, 0]
         self.weights = self._weights = work[7]
 
-    def choose(self, int32_t label):
-        """Turn to the problem of class `label` against the rest."""
+    def choose(self, const double[::1] y):
+        """Turn to the problem with these signs, +1.0 or -1.0."""
         cdef int64_t i
+        if y.shape[0] != self.n:
+            raise ValueError("y has the wrong length")
         for i in range(self.n):
-            self._y[i] = 1.0 if self.codes[i] == label else -1.0
+            self._y[i] = y[i]
 
     def look(self, const double[::1] f):
         """Losses and duals at the scores f; returns (sum of the losses, rows with a loss)."""

@@ -1,0 +1,59 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Which rows are positive in which binary problem (lane), for every solver of one-vs-rest.
+
+Targets are codes, an int32 array (n,) with a class for each row, or an `Indicator`, where a row may
+have any number of labels. With two classes there is one lane, in which class 1 is positive; with
+more there is a lane for each class, and with an indicator one for each label.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+
+class Indicator(NamedTuple):
+    """The labels of row i are labels[ptr[i]:ptr[i + 1]], ascending, out of 0..n_labels-1."""
+
+    ptr: np.ndarray  # int64 (n + 1,)
+    labels: np.ndarray  # int32
+    n_labels: int
+
+
+def n_lanes(targets: Any, n_classes: int) -> int:
+    """Number of binary problems."""
+    if isinstance(targets, Indicator):
+        return targets.n_labels
+    return 1 if n_classes == 2 else n_classes
+
+
+def positive(targets: Any, lane: int, lanes: int) -> np.ndarray:
+    """bool (n,): the rows that are positive in a lane."""
+    if isinstance(targets, Indicator):
+        out = np.zeros(len(targets.ptr) - 1, dtype=bool)
+        places = np.flatnonzero(targets.labels == lane)
+        out[np.searchsorted(targets.ptr, places, side="right") - 1] = True
+        return out
+    return targets == (lane if lanes > 1 else 1)
+
+
+def positive_weight(targets: Any, lanes: int, cost: np.ndarray | None) -> np.ndarray:
+    """float64 (lanes,): how much the positive rows of each lane weigh, rows 1 without `cost`."""
+    if isinstance(targets, Indicator):
+        if cost is not None:
+            cost = np.repeat(cost, np.diff(targets.ptr))
+        return np.bincount(targets.labels, cost, minlength=lanes).astype(np.float64)
+    count = np.bincount(targets, cost, minlength=max(lanes, 2)).astype(np.float64)
+    return count[1:2] if lanes == 1 else count
+
+
+def equal_rows(a: Indicator, b: Indicator) -> np.ndarray:
+    """bool (n,): whether a row has the same labels in both, of as many rows and labels."""
+    counts = np.diff(a.ptr)
+    same = counts == np.diff(b.ptr)
+    # Labels of rows with equal counts line up; a row is wrong where one of them is not the same.
+    mine, other = a.labels[np.repeat(same, counts)], b.labels[np.repeat(same, np.diff(b.ptr))]
+    rows = np.repeat(np.flatnonzero(same), counts[same])
+    same[rows[mine != other]] = False
+    return same
