@@ -34,7 +34,7 @@ SCHEMES = ("ovr", *JOINT)
 SOLVERS = {
     "dual_cd": Suits(("hinge", "squared_hinge"), ("ovr",)),
     "interior_point": Suits(("hinge",), ("ovr",)),
-    "newton": Suits(("squared_hinge",), ("ovr",)),
+    "newton": Suits(("hinge", "squared_hinge"), ("ovr",)),
     "multiclass_dual": Suits(("hinge", "squared_hinge"), JOINT),
 }
 SECOND_ORDER = {"hinge": "interior_point", "squared_hinge": "newton"}
