@@ -37,6 +37,8 @@ machine", Optim. Methods Softw. 2020.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from .._core import kernels
@@ -48,6 +50,7 @@ ENOUGH = 2  # rows inside for each feature at which the width may shrink that fa
 SOLVED = 0.3  # part of the gap that the smooth problem may leave
 WIDER = 5.0
 SHORT, SHORT_STEPS = 0.5, 2  # so many steps so short: the width is too small
+LOST = 0.95  # a gap from which another solver's duals are no help
 PATIENCE = 150  # iterations without a clearly smaller gap
 FRESH = 25  # iterations until sums that are updated are made anew
 
@@ -65,7 +68,8 @@ class Lanes:
         p, y = self.p, self.p.signs(k)
         share = shares(p.cost, y)
         rows = kernels("hinge").Rows(p.cost, share, y)
-        if self.start is None:
+        hopeless = self.first is not None and not self.first.gap[k] < LOST
+        if self.start is None or hopeless:
             if self.factor is None:
                 G = np.zeros((p.D, p.D))
                 if not p.gram.weighted(p.cost, G):
@@ -75,25 +79,31 @@ class Lanes:
             rows.start(p.scores(wa))
             width = 2.0 * rows.spread()
         else:
-            centre = np.divide(
-                np.clip(self.start[0][:, k], 0.0, p.cost), p.cost,
-                out=np.zeros(p.n), where=p.cost > 0,
-            )  # fmt: skip
-            wa = p.combine(p.cost * centre * y)
-            if p.constant != 0:
-                wa[-1] = self.start[1][k] / p.constant
+            wa, centre = self.start_from(k, y)
             rows.start(p.scores(wa), centre)
             width = 2.0 * rows.spread()
-            if self.first is not None:
+            if self.first is not None and self.first.gap[k] < 0.5:
                 width = min(width, max(4.0 * float(self.first.gap[k]), 1e-6))
         if np.isfinite(wa).all() and width > 0:
             _Lane(p, k, rows, y).run(wa, width)
 
 
+    def start_from(self, k: int, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The model and the multipliers of given duals and intercepts."""
+        p = self.p
+        assert self.start is not None
+        alpha = np.clip(self.start[0][:, k], 0.0, p.cost)
+        wa = p.combine(alpha * y)
+        if p.constant != 0:
+            wa[-1] = self.start[1][k] / p.constant
+        return wa, np.divide(alpha, p.cost, out=np.zeros(p.n), where=p.cost > 0)
+
+
 class _Lane:
-    def __init__(self, p: Problem, k: int, rows: object, y: np.ndarray) -> None:
-        self.p, self.k, self.y = p, k, y
-        self.rows: object = rows
+    """The iterations for one class."""
+
+    def __init__(self, p: Problem, k: int, rows: Any, y: np.ndarray) -> None:
+        self.p, self.k, self.y, self.rows = p, k, y, rows
 
     def run(self, wa: np.ndarray, width: float) -> None:
         p, k, rows = self.p, self.k, self.rows
@@ -124,7 +134,7 @@ class _Lane:
             waiting = waiting + 1
             if p.gap[k] < 0.9 * mark:
                 mark, waiting = p.gap[k], 0
-            if waiting >= PATIENCE or not np.isfinite(gap):
+            if waiting >= PATIENCE or np.isnan(gap):
                 return
             if epoch > p.max_iter:
                 p.used_up = True

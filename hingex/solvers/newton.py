@@ -91,7 +91,7 @@ def solve(
         first,
     )  # fmt: skip
     if first is not None and first.dual is not None:
-        start = (first.dual, first.intercept)
+        start = first.dual, first.intercept
     if loss == "hinge":
         with np.errstate(all="ignore"):
             return problem.run(Lanes(problem, start, first).solve)
