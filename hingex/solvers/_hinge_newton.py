@@ -117,10 +117,10 @@ class _Lane:
                 va = p.combine(rows.alpha() * self.y)
             penalty, loss, prox = p.penalty(wa), rows.loss, rows.prox
             p.offer_primal(k, wa, penalty + loss)
-            # Of the free intercept's equation only what it is about to cost counts here.
-            uneven = 0.0
+            uneven = 0.0  # about what it will cost to make the duals feasible
             if p.free and va[-1] != 0:
-                uneven = va[-1] ** 2 / max(2.0 * rows.curvature, TINY)
+                s = float(va[-1])
+                uneven = max(abs(s * wa[-1]), s * s / max(2.0 * rows.curvature, TINY))
             dual = rows.value - p.penalty(va) - uneven
             smooth = penalty + rows.linear - prox - (dual - prox)
             gap = penalty + loss - dual
