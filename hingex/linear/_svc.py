@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from os import PathLike
 from typing import Any, Self
@@ -37,7 +38,8 @@ class LinearSVC(Classifier):
     ----------
     loss : {"squared_hinge", "hinge"}, default "squared_hinge"
     C : float, default 1.0
-        Weight of the loss against the penalty; positive and finite.
+        Weight of the loss against the penalty; positive. inf is the hard margin: all rows (of
+        positive weight) at y_i (w . x_i + b) >= 1, for both losses alike.
     multi_class : {"ovr", "crammer_singer", "weston_watkins", "lee_lin_wahba"}, default "ovr"
         With more than two classes: a problem for each class against the rest, or one for all.
     solver : {"auto", "dual_cd", "interior_point", "newton", "multiclass_dual"}, default "auto"
@@ -115,8 +117,9 @@ class LinearSVC(Classifier):
     or 230 (interior point). Ctrl-C ends a fit within a fraction of a second and leaves the model as
     far as it came.
 
-    Columns with a large mean cost digits and epochs: subtract it. C = inf, the hard margin, is not
-    available; a large C comes close to it.
+    Columns with a large mean cost digits and epochs: subtract it. With C = inf `n_iter_` and
+    `history_` count soft-margin fits of growing C; margins thinner than 1e-9 of the longest row
+    count as none.
 
     References
     ----------
@@ -188,15 +191,22 @@ class LinearSVC(Classifier):
         ------
         ValueError, TypeError
             For parameters or data out of range; the message names what, where, and the fix.
+        NotSeparableError
+            A ValueError: with C = inf, when no plane separates the classes, with the proof.
         KeyboardInterrupt
             After Ctrl-C; the fitted attributes hold what was reached.
         """
         owner = type(self).__name__
         loss = check.choice("loss", self.loss, ("squared_hinge", "hinge"))
-        C = check.positive_float("C", self.C)
+        C = check.positive_float("C", self.C, allow_inf=True)
         scheme = check.choice("multi_class", self.multi_class, SCHEMES)
         solver = check.choice("solver", self.solver, ("auto", *SOLVERS))
-        check_solver(solver, loss, scheme)
+        hard = math.isinf(C)
+        check_solver(solver, "hinge" if hard else loss, scheme)
+        if hard and scheme != "ovr":
+            raise ValueError(
+                f"C=inf (hard margin) is for multi_class='ovr'; got {scheme!r}. Set a finite C"
+            )
         tol = check.positive_float("tol", self.tol)
         kind = check.choice("intercept", self.intercept, ("unregularized", "regularized"))
         if not check.boolean("fit_intercept", self.fit_intercept):
@@ -218,7 +228,7 @@ class LinearSVC(Classifier):
 
         rows = check.as_rows(X, owner=owner)
         classes, codes = check.encode_labels(y, rows.n, owner)
-        cost = check.row_weights(C, self.class_weight, sample_weight, classes, codes, rows.n)
+        cost = check.row_weights(1.0 if hard else C, self.class_weight, sample_weight, classes, codes, rows.n)
         check.check_feature_names(self, X, reset=True)
         fit, chosen, reason = solve_linear(
             rows,
@@ -239,6 +249,7 @@ class LinearSVC(Classifier):
             solver=solver,
             scheme=scheme,
             start=self._warm_point(rows.n, classes) if warm else None,
+            classes=classes,
         )
 
         self.classes_ = classes
@@ -256,7 +267,7 @@ class LinearSVC(Classifier):
         for name in _WITH_DUALS:
             self.__dict__.pop(name, None)
         if store:
-            self._keep_duals(fit, codes, C if cost is None else cost[:, None], loss)
+            self._keep_duals(fit, codes, C if cost is None or hard else cost[:, None], loss)
         if fit.status == "interrupted":
             raise KeyboardInterrupt
         if not fit.converged:

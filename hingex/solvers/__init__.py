@@ -13,6 +13,7 @@ descent goes on from its duals.
 
 from __future__ import annotations
 
+import math
 from functools import cache
 from importlib import import_module
 from typing import Any, NamedTuple
@@ -93,12 +94,19 @@ def solve_linear(
     solver: str = "auto",
     scheme: str = "ovr",
     parts: int = 1,
+    classes: Any = None,
     **options: Any,
 ) -> tuple[Fit, str, str]:
     """Solve with the solver that suits the data, or the one named; returns (fit, name, reason).
 
-    `parts` is for coordinate descent alone.
+    `parts` is for coordinate descent alone. C = inf is the hard margin; `classes` are the labels,
+    for its message.
     """
+    if math.isinf(options["C"]):
+        return _solve_hard(
+            rows, codes, n_classes, solver=solver, max_iter=max_iter, max_time=max_time,
+            classes=classes, **options,
+        )  # fmt: skip
     check_solver(solver, loss, scheme)
     if scheme != "ovr":
         fit = _module("multiclass_dual").solve(
@@ -152,6 +160,29 @@ def solve_linear(
         last = solve("dual_cd", max_iter=max_iter, max_time=time, start=start)
         return _joined(fit, last), "dual_cd", reason
     return fit, name, reason
+
+
+def _solve_hard(
+    rows: Any, codes: np.ndarray, n_classes: int, *, solver: str, **options: Any
+) -> tuple[Fit, str, str]:
+    """The hard margin, by soft margins with a solver for the hinge."""
+    used: dict[str, int] = {}
+    common = {name: options[name] for name in ("intercept", "scaling", "threads", "seed")}
+
+    def soft(codes, C, cost, tol, max_iter, max_time, start, monitor):  # type: ignore[no-untyped-def]
+        fit, name, _ = solve_linear(
+            rows, codes, 2, loss="hinge", C=C, cost=cost, tol=tol, max_iter=max_iter,
+            max_time=max_time, start=start, monitor=monitor, solver=solver, **common,
+        )  # fmt: skip
+        used[name] = used.get(name, 0) + 1
+        return fit
+
+    options.pop("start", None)
+    fit = _module("hard_margin").solve(
+        rows, codes, n_classes, soft=soft, **{k: v for k, v in options.items() if k != "C"}
+    )
+    name = max(used, key=lambda n: used[n]) if used else "dual_cd"
+    return fit, name, f"C=inf: {sum(used.values())} soft margins of growing C"
 
 
 def _stalled(fit: Fit) -> bool:
