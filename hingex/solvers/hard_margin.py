@@ -20,11 +20,12 @@ is that of the hard margin once C exceeds all duals) are solved with C growing, 
 duals of the one before, until (P - D) / P <= tol.
 
 No plane: if a plane separates with a margin of g, then ||v|| >= g sum_i alpha_i for all duals. So
-duals with ||v|| / sum_i alpha_i <= PRECISION * largest ||xa_i|| prove that there is none with a
-larger margin than that: with weights alpha scaled to a sum of 1 on each side, the convex hulls of
-the two classes meet (unregularized intercept; otherwise the hull of the y_i xa_i contains 0). As C
-grows, this is what the duals of inseparable data come to. With few features they are corrected to
-rounding error, by a least-squares step relative to their size.
+duals with v = 0 prove that there is none, to the precision that v is 0 with: PRECISION times the
+root mean square of each column (with many features: times the longest row). With weights alpha
+scaled to a sum of 1 on each side, the convex hulls of the two classes meet (unregularized
+intercept; otherwise the hull of the y_i xa_i contains 0). As C grows, this is what the duals of
+inseparable data come to. They are corrected to rounding error, by least-squares steps relative to
+their size.
 
 Complexity: some five soft-margin fits. Memory: theirs.
 
@@ -47,10 +48,12 @@ from ._second_order import TINY, Factor
 
 PRECISION = 1e-9  # of the largest row: thinner margins than that are none
 FIRST = 10.0  # first C, in inverses of the mean squared row
-GROWTH = 30.0  # of C
-MOST = 1e16  # times the first C, where it ends
-CORRECT = 3000  # features up to which the duals of inseparable data are corrected
+GROWTH, FASTER = 30.0, 1e3  # of C; the second from 1e6 times the first C on
+MOST = 1e32  # times the first C, where it ends: columns of very different scales need much
+CORRECT = 2000  # features, or else duals, up to which those of inseparable data are corrected
+CORRECT_WORK = 4e9  # multiply-adds that may cost
 CORRECTIONS = 5
+GROWN = 1e-3  # of the largest dual
 
 
 def solve(
@@ -162,6 +165,29 @@ class _Problem:
         self.gram.combine(r, out)
         return out
 
+    def vanishes(self, va: np.ndarray, alpha: np.ndarray, length: float, total: float) -> bool:
+        """Whether v is 0 to PRECISION; by columns, where that is cheap, so that scales do not
+        matter."""
+        if self.D > CORRECT:
+            return length <= PRECISION * self.largest * total
+        if length > 1e3 * PRECISION * self.largest * total:
+            return False
+        G = np.zeros((self.D, self.D))
+        self.gram.weighted(alpha, G)
+        columns = np.sqrt(G.diagonal() * total)
+        if self.free:
+            columns[-1] = np.inf
+        return bool((np.abs(va) <= PRECISION * columns).all())
+
+    def products(self, which: np.ndarray, y: np.ndarray) -> np.ndarray:
+        """y_i y_j xa_i . xa_j of these rows."""
+        K, one = np.empty((len(which), len(which))), np.zeros(self.rows.n)
+        for j, i in enumerate(which):
+            one[i] = y[i]
+            K[j] = y[which] * self.scores(self.combine(one))[which]
+            one[i] = 0.0
+        return 0.5 * (K + K.T)
+
     def length(self, va: np.ndarray) -> float:
         """||v||, in the penalty's terms."""
         return float(np.linalg.norm(va[:-1] if self.free else va))
@@ -218,7 +244,7 @@ class _Best:
         total, length = float(alpha.sum()), p.length(va)
         if not total > 0:
             return
-        if length <= PRECISION * p.largest * total:
+        if p.vanishes(va, alpha, length, total):
             sides = 0.5 * total if p.free else total
             raise NotSeparableError("", alpha / sides, length / sides)
         dual = 0.5 * (total / length) ** 2
@@ -228,19 +254,32 @@ class _Best:
     def correct(self, alpha: np.ndarray) -> None:
         """Take v out of the duals, relative to their size, and look whether that proves it."""
         p, y = self.p, self.y
-        if p.D > CORRECT:
-            return
         alpha = np.where(p.keep, alpha, 0.0)
         alpha /= max(float(alpha.max()), TINY)
-        for _ in range(CORRECTIONS):
-            G = np.zeros((p.D, p.D))
-            p.gram.weighted(alpha, G)
-            scale = float(G.diagonal().max()) or 1.0
-            factor = Factor(G, np.full(p.D, 1e-14 * scale))
-            if not factor.sound:
+        wide = p.D > CORRECT
+        rows = np.flatnonzero(alpha)
+        if wide:
+            # Those of a proof grow with C, the others do not.
+            alpha[alpha < GROWN] = 0.0
+            rows = np.flatnonzero(alpha)
+            if len(rows) > CORRECT or len(rows) * p.rows.nnz > CORRECT_WORK:
                 return
-            off = y * p.scores(factor.solve(p.combine(alpha * y)))
-            alpha = alpha * np.clip(1.0 - off, 0.0, 10.0)
+        K = p.products(rows, y) if wide else np.empty((0, 0))
+        for _ in range(CORRECTIONS):
+            if wide:  # what is left of the roots outside the range of the rows, in n x n form
+                root = np.sqrt(alpha[rows])
+                values, vectors = np.linalg.eigh(root[:, None] * K * root)
+                null = vectors[:, values <= 1e-12 * values[-1]]
+                alpha[rows] = root * np.maximum(null @ (null.T @ root), 0.0)
+            else:
+                G = np.zeros((p.D, p.D))
+                p.gram.weighted(alpha, G)
+                diagonal = G.diagonal()
+                factor = Factor(G, np.where(diagonal > 0, 1e-13 * diagonal, 1.0))
+                if not factor.sound:
+                    return
+                off = y * p.scores(factor.solve(p.combine(alpha * y)))
+                alpha = alpha * np.clip(1.0 - off, 0.0, 10.0)
             if not alpha.any():
                 return
             self.offer_duals(alpha)
@@ -291,7 +330,7 @@ def _lane(
         if bounded and fit.converged and inner > 1e-12:
             inner *= 0.1
         else:
-            C *= GROWTH
+            C *= GROWTH if C < 1e6 * first else FASTER
         start = fit.dual, fit.intercept
     return "max_iter" if status == "max_iter" else "stalled"
 
