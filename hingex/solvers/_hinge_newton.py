@@ -127,9 +127,10 @@ class _Lane:
             solved = smooth <= max(SOLVED * gap, 1e-15 * p.primal[k])
             if solved or p.primal[k] - dual <= p.tol * p.primal[k]:
                 va = self.certify(wa, va)
+            done = p.gap[k] <= p.tol and self.confirm()
             if epoch > 1:
                 p.report(inside)
-            if p.gap[k] <= p.tol and self.confirm():
+            if done:
                 return
             waiting = waiting + 1
             if p.gap[k] < 0.9 * mark:
