@@ -22,6 +22,7 @@ _HOMES = {
     "show_versions": "_versions",
     "ConvergenceWarning": "_result",
     "NotFittedError": "_result",
+    "NotSeparableError": "_result",
     "__version__": "_versions",
 }
 _SUBMODULES = (

@@ -10,6 +10,7 @@ from . import plot as plot
 from . import solvers as solvers
 from ._result import ConvergenceWarning as ConvergenceWarning
 from ._result import NotFittedError as NotFittedError
+from ._result import NotSeparableError as NotSeparableError
 from ._versions import build_info as build_info
 from ._versions import show_versions as show_versions
 from .calibration import CalibratedClassifier as CalibratedClassifier

@@ -21,6 +21,28 @@ class NotFittedError(ValueError, AttributeError):
     """A method that needs a fitted estimator was called before `fit`."""
 
 
+class NotSeparableError(ValueError):
+    """No plane separates the classes, as a hard margin (C = inf) needs.
+
+    Attributes
+    ----------
+    weights : ndarray (n,)
+        Of the rows, not negative. With an unregularized intercept they add up to 1 on each side,
+        and the two weighted means of rows, which lie in the convex hulls of the classes, agree;
+        otherwise they add up to 1, and the rows y_i x_i (with a regularized intercept's constant
+        feature) have a weighted mean of 0.
+    distance : float
+        How far that is from exact, by rounding.
+    """
+
+    def __init__(self, message: str, weights: np.ndarray, distance: float) -> None:
+        super().__init__(message)
+        self.weights, self.distance = weights, distance
+
+    def __reduce__(self) -> tuple:
+        return type(self), (str(self), self.weights, self.distance)
+
+
 _SHARED = {c.__name__: c for c in (ConvergenceWarning, DataConversionWarning, NotFittedError)}
 _PREFIX = "_sklearn_"
 

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from os import PathLike
 from typing import TYPE_CHECKING, Any, Self
@@ -42,7 +43,8 @@ class LinearSVC(Classifier):
     ----------
     loss : {"squared_hinge", "hinge"}, default "squared_hinge"
     C : float, default 1.0
-        Weight of the loss against the penalty; positive and finite.
+        Weight of the loss against the penalty; positive. inf is the hard margin: all rows (of
+        positive weight) at y_i (w . x_i + b) >= 1, for both losses alike.
     multi_class : {"ovr", "crammer_singer", "weston_watkins", "lee_lin_wahba"}, default "ovr"
         With more than two classes: a problem for each class against the rest, or one for all.
     solver : {"auto", "dual_cd", "interior_point", "newton", "multiclass_dual"}, default "auto"
@@ -123,11 +125,13 @@ class LinearSVC(Classifier):
     Float32 and float64 data, dense in any memory order or CSR with int32 or int64 indices, are
     used where they lie. Extra memory: coefficients, duals and some 12 to 24 bytes per row; a
     second-order solver (see `solver_`) has two d x d matrices and about 140 bytes per row (Newton)
-    or 230 (interior point). Ctrl-C ends a fit within a fraction of a second and leaves the model as
+    or 230 (interior point, where Newton's method stalls). Ctrl-C ends a fit within a fraction of a second and leaves the model as
     far as it came.
 
-    Columns with a large mean cost digits and epochs: subtract it. C = inf, the hard margin, is not
-    available; a large C comes close to it.
+    Columns with a large mean cost digits and epochs: subtract it. With C = inf `n_iter_` and
+    `history_` count soft-margin fits of growing C; a margin counts as none where weights as in
+    `NotSeparableError` make each column vanish to 1e-9 of its root mean square (above 2000
+    features: to 1e-9 of the longest row).
 
     References
     ----------
@@ -201,6 +205,8 @@ class LinearSVC(Classifier):
         ------
         ValueError, TypeError
             For parameters or data out of range; the message names what, where, and the fix.
+        NotSeparableError
+            A ValueError: with C = inf, when no plane separates the classes, with the proof.
         KeyboardInterrupt
             After Ctrl-C; the fitted attributes hold what was reached.
         """
@@ -213,18 +219,21 @@ class LinearSVC(Classifier):
 
         rows = check.as_rows(X, owner=owner)
         classes, targets, kind = self._targets(y, rows.n, options["scheme"])
-        cost = check.row_weights(C, self.class_weight, sample_weight, classes, targets, rows.n)
+        hard = math.isinf(C)
+        cost = check.row_weights(1.0 if hard else C, self.class_weight, sample_weight, classes,
+                                 targets, rows.n)  # fmt: skip
         check.check_feature_names(self, X, reset=True)
         start = self._warm_point(rows.n, classes, targets) if warm else None
         monitor = Monitor(callback, verbose, tol, max_time, owner)
         fit, chosen, reason = solve_linear(
-            rows, targets, len(classes), cost=cost, monitor=monitor, start=start, **options
-        )
+            rows, targets, len(classes), cost=cost, monitor=monitor, start=start,
+            classes=classes, **options,
+        )  # fmt: skip
         self._learn(fit, chosen, reason, classes, kind, rows.d)
         self._last_fit = (fit.dual, fit.intercept) if warm else None
         if self.store_dual:
             loss = options["loss"]
-            self._keep_duals(fit, targets, C if cost is None else cost[:, None], loss)
+            self._keep_duals(fit, targets, C if cost is None or hard else cost[:, None], loss)
         if fit.status == "interrupted":
             raise KeyboardInterrupt
         if not fit.converged:
@@ -279,10 +288,15 @@ class LinearSVC(Classifier):
     def _options(self, owner: str) -> dict[str, Any]:
         """The parameters as `solve_linear` takes them."""
         loss = check.choice("loss", self.loss, ("squared_hinge", "hinge"))
-        C = check.positive_float("C", self.C)
+        C = check.positive_float("C", self.C, allow_inf=True)
         scheme = check.choice("multi_class", self.multi_class, SCHEMES)
         solver = check.choice("solver", self.solver, ("auto", *SOLVERS))
-        check_solver(solver, loss, scheme)
+        hard = math.isinf(C)
+        check_solver(solver, "hinge" if hard else loss, scheme)
+        if hard and scheme != "ovr":
+            raise ValueError(
+                f"C=inf (hard margin) is for multi_class='ovr'; got {scheme!r}. Set a finite C"
+            )
         tol = check.positive_float("tol", self.tol)
         kind = check.choice("intercept", self.intercept, ("unregularized", "regularized"))
         if not check.boolean("fit_intercept", self.fit_intercept):

@@ -16,6 +16,7 @@ with the table `PENALIZED`; an SVM among them is handed to `solve_linear`.
 
 from __future__ import annotations
 
+import math
 from functools import cache
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -40,17 +41,20 @@ SCHEMES = ("ovr", *JOINT)
 SOLVERS = {
     "dual_cd": Suits(("hinge", "squared_hinge"), ("ovr",)),
     "interior_point": Suits(("hinge",), ("ovr",)),
-    "newton": Suits(("squared_hinge",), ("ovr",)),
+    "newton": Suits(("hinge", "squared_hinge"), ("ovr",)),
     "multiclass_dual": Suits(("hinge", "squared_hinge"), JOINT),
 }
-SECOND_ORDER = {"hinge": "interior_point", "squared_hinge": "newton"}
+SECOND_ORDER = "newton"
 LARGEST = 1000  # features up to which Newton's method may be the first choice
 ROWS_PER_FEATURE = 2  # rows a feature must have for it
 WIDEST = 3000  # features up to which a second-order solver may take over
 # Work in multiply-adds, measured on text, a9a, letter, phishing, satimage, usps_zip and others.
 NEWTON_STEPS = 6
 NEWTON_FROM = 400  # Newton's steps may cost as much as so many passes over X
-INTERIOR_STEPS = 20
+HINGE_STEPS = 20  # and as many matrices as four with all rows, for a class
+DESCENT = 2.0  # cost of coordinate descent's multiply-adds, in those of whole passes
+TRIAL = 0.5  # of the time that Newton's method is expected to take, for the hinge
+SHORTEST, LONGEST = 4, 60  # epochs of such a trial
 FEWEST_FOR_TWO = 200  # with a smaller max_iter no second solver is tried
 EPOCHS_PER_PASS = 12  # epochs in the time of a pass over X, once shrinking has set in
 ROUNDING = 1e-9  # a gap at which a second-order solver stalls by rounding: nothing gets further
@@ -80,8 +84,6 @@ def choose_linear(rows: Any, loss: str) -> tuple[str, str]:
     n, d = rows.n, rows.d
     if d > LARGEST or n < ROWS_PER_FEATURE * d:
         return "dual_cd", f"{n} rows, {d} features: coordinate descent suits wide data"
-    if loss == "hinge":
-        return "dual_cd", f"{n} rows, {d} features, hinge: coordinate descent was fast enough"
     if NEWTON_STEPS * _step_work(rows) > NEWTON_FROM * rows.nnz:
         return "dual_cd", f"{n} rows, {d} features: a Newton step costs too much"
     return "newton", f"{n} rows, {d} features: Newton's method suits tall data"
@@ -98,12 +100,19 @@ def solve_linear(
     solver: str = "auto",
     scheme: str = "ovr",
     parts: int = 1,
+    classes: Any = None,
     **options: Any,
 ) -> tuple[Fit, str, str]:
     """Solve with the solver that suits the data, or the one named; returns (fit, name, reason).
 
-    `parts` is for coordinate descent alone.
+    `parts` is for coordinate descent alone. C = inf is the hard margin; `classes` are the labels,
+    for its message.
     """
+    if math.isinf(options["C"]):
+        return _solve_hard(
+            rows, codes, n_classes, solver=solver, max_iter=max_iter, max_time=max_time,
+            classes=classes, **options,
+        )  # fmt: skip
     check_solver(solver, loss, scheme)
     if scheme != "ovr":
         fit = _module("multiclass_dual").solve(
@@ -115,9 +124,13 @@ def solve_linear(
     if solver != "auto":
         name, reason = solver, "as asked for"
     trial: dict[str, Any] = {}
+    short = solver == "auto" and name == "newton" and loss == "hinge"
+    if short and max_iter >= FEWEST_FOR_TWO:
+        # Coordinate descent is some times as fast where it converges in a few epochs.
+        name, trial["trial"] = "dual_cd", _trial_epochs(rows)
     two = solver == "auto" and name == "dual_cd" and rows.d <= WIDEST and max_iter >= FEWEST_FOR_TWO
-    if two:
-        steps = INTERIOR_STEPS if loss == "hinge" else NEWTON_STEPS
+    if two and not trial:
+        steps = HINGE_STEPS if loss == "hinge" else NEWTON_STEPS
         passes = steps * _step_work(rows) / (rows.nnz + 16 * rows.n)
         tall = rows.d <= LARGEST and rows.n >= ROWS_PER_FEATURE * rows.d
         # Elsewhere, when the second solver costs more than all epochs, these are run first: the
@@ -134,22 +147,52 @@ def solve_linear(
 
     fit = solve(name, **{"max_iter": max_iter, "max_time": max_time} | trial)
     if two and fit.status in ("stalled", "max_iter"):
-        name = SECOND_ORDER[loss]
+        name = SECOND_ORDER
         reason = (
             f"{rows.n} rows, {rows.d} features, {loss.replace('_', ' ')}: coordinate descent was "
             f"at a gap of {fit.gap.max():.1e} after {fit.n_iter} epochs"
         )
         left = max(max_iter - fit.n_iter, max_iter // 2)
         fit = solve(name, max_iter=left, max_time=max_time, first=fit)
+    if solver == "auto" and name == "newton" and loss == "hinge" and _stalled(fit):
+        name = "interior_point"
+        reason += f"; Newton's method stalled at {fit.gap.max():.1e}"
+        fit = solve(name, max_iter=max_iter, max_time=max_time, first=fit)
     time = None if max_time is None else max_time - fit.seconds
-    stalled = fit.status == "stalled" and fit.gap.max() > ROUNDING
-    if solver == "auto" and stalled and (time is None or time > 0):
+    if solver == "auto" and name != "dual_cd" and _stalled(fit) and (time is None or time > 0):
         reason += f"; {name} stalled at {fit.gap.max():.1e} after {fit.n_iter} epochs and steps"
         options["monitor"].go_on(fit.n_iter, fit.seconds)
         start = fit.dual, fit.intercept
         last = solve("dual_cd", max_iter=max_iter, max_time=time, start=start)
         return _joined(fit, last), "dual_cd", reason
     return fit, name, reason
+
+
+def _solve_hard(
+    rows: Any, codes: np.ndarray, n_classes: int, *, solver: str, **options: Any
+) -> tuple[Fit, str, str]:
+    """The hard margin, by soft margins with a solver for the hinge."""
+    used: dict[str, int] = {}
+    common = {name: options[name] for name in ("intercept", "scaling", "threads", "seed")}
+
+    def soft(codes, C, cost, tol, max_iter, max_time, start, monitor):  # type: ignore[no-untyped-def]
+        fit, name, _ = solve_linear(
+            rows, codes, 2, loss="hinge", C=C, cost=cost, tol=tol, max_iter=max_iter,
+            max_time=max_time, start=start, monitor=monitor, solver=solver, **common,
+        )  # fmt: skip
+        used[name] = used.get(name, 0) + 1
+        return fit
+
+    options.pop("start", None)
+    fit = _module("hard_margin").solve(
+        rows, codes, n_classes, soft=soft, **{k: v for k, v in options.items() if k != "C"}
+    )
+    name = max(used, key=lambda n: used[n]) if used else "dual_cd"
+    return fit, name, f"C=inf: {sum(used.values())} soft margins of growing C"
+
+
+def _stalled(fit: Fit) -> bool:
+    return fit.status == "stalled" and bool(fit.gap.max() > ROUNDING)
 
 
 def _joined(before: Fit, after: Fit) -> Fit:
@@ -173,6 +216,15 @@ def _joined(before: Fit, after: Fit) -> Fit:
 @cache
 def _module(name: str) -> Any:
     return import_module(f"hingex.solvers.{name}")
+
+
+def _trial_epochs(rows: Any) -> int:
+    """Epochs in part of the time that Newton's method needs for the hinge, for one class."""
+    n, D = rows.n, rows.d + 1
+    gram = min(rows.nnz**2 / (2 * n), n * D**2 / 16)
+    newton = 4 * gram + HINGE_STEPS * (D**3 / 60 + 2 * rows.nnz + 40 * n)
+    epochs = TRIAL * newton / (DESCENT * (1.5 * rows.nnz + 16 * n))
+    return int(min(max(epochs, SHORTEST), LONGEST))
 
 
 def _step_work(rows: Any) -> float:

@@ -154,6 +154,24 @@ class Problem:
             self.primal[lane], self.dual[lane], self.gap[lane] = primal, dual, gap
         return gap
 
+    def offer_primal(self, lane: int, wa: np.ndarray, primal: float) -> None:
+        """Keep this model if its objective is the lowest so far."""
+        if primal < self.primal[lane]:
+            self.weights[lane] = wa
+            self.primal[lane] = primal
+            self.update_gap(lane)
+
+    def offer_dual(self, lane: int, alpha: np.ndarray, dual: float) -> None:
+        """Keep these duals if their objective is the highest so far."""
+        if dual > self.dual[lane]:
+            self.alpha[:, lane] = alpha
+            self.dual[lane] = dual
+            self.update_gap(lane)
+
+    def update_gap(self, lane: int) -> None:
+        primal = self.primal[lane]
+        self.gap[lane] = max(primal - self.dual[lane], 0.0) / max(abs(primal), TINY)
+
     def report(self, active: int) -> None:
         """An iteration is over: history, callback, clock."""
         if self.monitor.update(self._record(active)):
@@ -226,6 +244,20 @@ class Problem:
             status=status,
             seconds=perf_counter() - self.begin,
         )
+
+
+HEAVY = 100.0  # times the usual cost: rows above go the way of rows so heavy
+
+
+def shares(cost: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """1, and less for rows whose cost is so much above the others' that their part of the gap
+    would be all of it.
+
+    The light side bounds what the duals of the heavy side can add up to.
+    """
+    sides = [cost[(cost > 0) & (y == sign)] for sign in (-1.0, 1.0)]
+    usual = min(float(np.median(side)) for side in sides if len(side))
+    return np.minimum(1.0, HEAVY * usual / np.maximum(cost, usual))
 
 
 class Factor:

@@ -62,6 +62,8 @@ SURER = 3  # so it had better not come too early
 FORCED = 16  # epochs until the first full pass that is made whatever the estimates say
 POLISH_FIRST = 32  # epochs before free duals are solved for, and again each time they double
 POLISH_LEAST = 100  # epochs: with fewer there is little hope
+HOPEFUL = 0.1  # gap at the end of a trial at which it is worth to go on
+TRIALS = 8
 ALIKE = 1.0  # |cosines| of a row to those scored with it, summed, up to which features are shared
 PART_LENGTH = 64  # nonzeros that a part of a row must have to be worth its while
 
@@ -85,6 +87,7 @@ def solve(
     parts: int = 1,
     start: tuple[Any, ...] | None = None,
     patience: float = math.inf,
+    trial: int = 0,
 ) -> Fit:
     """Solve one binary problem (two classes) or all one-vs-rest problems.
 
@@ -125,6 +128,10 @@ def solve(
     patience : float
         Give up, with status "stalled", when the fall of the summed gap over the last two
         doublings of the epochs, carried on, needs more epochs than this.
+    trial : int, optional
+        Give up, likewise, after so many epochs when the summed gap is above `HOPEFUL`, and
+        whenever the epochs have doubled since and the gap's fall says that it takes more than
+        `TRIALS` times as many.
 
     Returns
     -------
@@ -177,6 +184,8 @@ def solve(
 
     factor = FIRST_FACTOR[loss] * (SURER if d * lanes >= SURER_FROM else 1)
     track = _Track(lanes, tol, factor, monitor, begin)
+    if trial:
+        track.next_forced = trial
     epoch = 0
     polish_epochs = int(POLISH_WORK / (float(rows.nnz + 16 * n) * lanes))
     if polish_epochs < POLISH_LEAST:
@@ -223,7 +232,9 @@ def solve(
                     status = "max_time"
             if stop and not track.all_done:
                 status = "callback"
-            elif status == "max_iter" and track.epochs_needed() > patience:
+            elif status == "max_iter" and (
+                track.epochs_needed() > patience or (trial and track.hopeless(trial))
+            ):
                 status = "stalled"
         if track.all_done:
             status = "converged"
@@ -360,6 +371,18 @@ class _Track:
         fall = math.log(high / low) / math.log2(epoch / before) if high > low > 0 else 0.0
         doublings = math.log(low / self.tol) / fall if fall > 0 else math.inf
         return epoch * 2.0**doublings if doublings < 100 else math.inf
+
+    def hopeless(self, trial: int) -> bool:
+        """Whether a trial of so many epochs has shown that they will be too many."""
+        _, (before, high), (epoch, low) = self.milestones
+        if epoch < trial or low <= self.tol:
+            return False
+        if before < trial:
+            return low > HOPEFUL
+        if not low < high:
+            return True
+        doublings = math.log(low / self.tol) / math.log(high / low) * math.log2(epoch / before)
+        return doublings > math.log2(TRIALS * trial / epoch)
 
     def report(self, count: int) -> bool:
         """Add entries of the log to the history; True when the monitor asks to stop."""

@@ -42,14 +42,13 @@ import numpy as np
 from .._core import kernels
 from .._result import Fit
 from ..stop import Monitor
-from ._second_order import Factor, Problem, Stopped
+from ._second_order import Factor, Problem, Stopped, shares
 
 PATIENCE = 20  # iterations without a clearly smaller gap: rounding error, or no way on
 SNAP = (0.3, 0.1, 0.01, 1e-4)  # how far from a bound duals may be set to it
 STUCK, STUCK_STEPS = 0.05, 3  # so many steps so short: once, start anew around the best model
 # Products far below their mean lead to short steps; raising a multiplier only adds a residual.
 LEAST = 0.1  # of the mean
-HEAVY = 100.0  # times the usual cost: rows above go the way of rows so heavy
 
 
 def solve(
@@ -141,7 +140,7 @@ def _matrix(p: Problem, theta: np.ndarray) -> np.ndarray:
 
 def _solve_lane(p: Problem, k: int, wa: np.ndarray) -> None:
     y = p.signs(k)
-    share = _shares(p.cost, y)
+    share = shares(p.cost, y)
     path = kernels("interior").Path(p.cost, share, y, p.scores(wa))
     theta, r = np.empty(p.n), np.empty(p.n)
     best, waiting, short, fresh = np.inf, 0, 0, True
@@ -183,16 +182,6 @@ def _solve_lane(p: Problem, k: int, wa: np.ndarray) -> None:
             best, waiting, fresh = np.inf, 0, False
             wa = p.weights[k].copy() if p.weights[k].any() else wa
             path = kernels("interior").Path(p.cost, share, y, p.scores(wa))
-
-
-def _shares(cost: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """Share of mu at which the products of each row are held.
-
-    The light side bounds what the duals of the heavy side can add up to.
-    """
-    sides = [cost[(cost > 0) & (y == sign)] for sign in (-1.0, 1.0)]
-    usual = min(float(np.median(side)) for side in sides if len(side))
-    return np.minimum(1.0, HEAVY * usual / np.maximum(cost, usual))
 
 
 def _snap(p: Problem, k: int, y: np.ndarray) -> bool:

@@ -34,6 +34,7 @@ import numpy as np
 from .._core import kernels
 from .._result import Fit
 from ..stop import Monitor
+from ._hinge_newton import Lanes
 from ._second_order import Factor, Problem, Stopped
 
 # Problems this small (multiply-adds of a full Hessian) are solved to rounding error: it takes a
@@ -85,14 +86,15 @@ def solve(
         class, and `n_iter` counts them all. Ctrl-C ends with status "interrupted", rounding that
         leaves no progress with "stalled".
     """
-    if loss != "squared_hinge":
-        raise ValueError(f"the Newton solver is for loss='squared_hinge'; got {loss!r}")
     problem = Problem(
         rows, codes, n_classes, C, cost, intercept, scaling, tol, max_iter, max_time, monitor,
         first,
     )  # fmt: skip
     if first is not None and first.dual is not None:
-        start = (first.dual, first.intercept)
+        start = first.dual, first.intercept
+    if loss == "hinge":
+        with np.errstate(all="ignore"):
+            return problem.run(Lanes(problem, start, first).solve)
     losses = kernels("newton").Losses(problem.cost)
     hessian = _Hessian(problem, losses)
 

@@ -29,6 +29,7 @@
     X(double, int64_t, f64_i64, float, w32)
 
 struct hx_rows;
+struct hx_hinge;
 struct hx_margin_job;
 struct hx_multiclass_job;
 #define HX_CSR_SCORES(NAME)                                                                       \
@@ -63,6 +64,11 @@ typedef struct {
      * the columns past D. One thread and a fixed order, which no BLAS promises. */
     void (*gram)(const double *panels, int64_t capacity, int64_t rows, int64_t D, double sign,
                  double *G, int64_t ld);
+    /* Passes over the rows for the hinge loss, see hinge.h and isa_kernels.c. */
+    void (*hinge_look)(struct hx_hinge *job, double size, double width);
+    void (*hinge_aim)(struct hx_hinge *job, const double *f, double width);
+    void (*hinge_slope)(const struct hx_hinge *job, double size, double out[2]);
+    void (*hinge_widths)(const struct hx_hinge *job, const double *widths, int64_t *counts);
     /* Elements begin..end-1 of the job; the sum of their values. */
     double (*margin_losses)(struct hx_margin_job *job, int64_t begin, int64_t end);
     /* The same of rows, at most HX_LOSS_ROWS of them; `room` is for 3 K numbers. */
@@ -77,6 +83,30 @@ static inline void hx_gram(const hx_isa *isa, const double *panels, int64_t capa
                            int64_t D, double sign, double *G, int64_t ld)
 {
     isa->gram(panels, capacity, rows, D, sign, G, ld);
+}
+
+static inline void hx_hinge_look(const hx_isa *isa, struct hx_hinge *job, double size,
+                                 double width)
+{
+    isa->hinge_look(job, size, width);
+}
+
+static inline void hx_hinge_aim(const hx_isa *isa, struct hx_hinge *job, const double *f,
+                                double width)
+{
+    isa->hinge_aim(job, f, width);
+}
+
+static inline void hx_hinge_slope(const hx_isa *isa, const struct hx_hinge *job, double size,
+                                  double out[2])
+{
+    isa->hinge_slope(job, size, out);
+}
+
+static inline void hx_hinge_widths(const hx_isa *isa, const struct hx_hinge *job,
+                                   const double *widths, int64_t *counts)
+{
+    isa->hinge_widths(job, widths, counts);
 }
 
 /* w += x, in double precision. */

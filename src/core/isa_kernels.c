@@ -3,6 +3,7 @@
  * Compiled once per instruction set with -DHX_ISA=<name>; see dispatch.h.
  */
 #include "dispatch.h"
+#include "hinge.h"
 #include "losses.h"
 #include "vec.h"
 
@@ -365,6 +366,105 @@ static void gram(const double *panels, int64_t capacity, int64_t rows, int64_t D
     }
 }
 
+/* ---- hinge loss -------------------------------------------------------------------------- */
+
+/* Loops over rows in steps of four, with four sums, so that they become vector code without leave
+ * to reorder additions. What is left over goes the same way, one row for each sum. */
+#define CLIP(v) ((v) > 0 ? ((v) < 1 ? (v) : 1.0) : 0.0)
+#define HINGE_ROWS(...)                                                                           \
+    {                                                                                             \
+        int64_t i0 = 0;                                                                           \
+        for (; i0 + 4 <= n; i0 += 4)                                                              \
+            for (int q = 0; q < 4; q++) {                                                         \
+                const int64_t i = i0 + q;                                                         \
+                __VA_ARGS__                                                                       \
+            }                                                                                     \
+        for (int q = 0; i0 + q < n; q++) {                                                        \
+            const int64_t i = i0 + q;                                                             \
+            __VA_ARGS__                                                                           \
+        }                                                                                         \
+    }
+#define SUM4(s) ((s[0] + s[1]) + (s[2] + s[3]))
+
+/* Go `size` along the last step, then look at all rows with this width. */
+static void hinge_look(hx_hinge *job, double size, double width)
+{
+    const int64_t n = job->n;
+    const double *restrict y = job->y, *restrict cost = job->cost, *restrict share = job->share;
+    const double *restrict dt = job->dt, *restrict centre = job->centre;
+    double *restrict t = job->t, *restrict v = job->v, *restrict a = job->a;
+    double *restrict change = job->change;
+    double loss[4] = {0}, value[4] = {0}, linear[4] = {0}, prox[4] = {0};
+    const double steep = 1 / width;
+    HINGE_ROWS({
+        t[i] += size * dt[i];
+        const double u = 1 - t[i], c = cost[i];
+        v[i] = centre[i] + share[i] * steep * u;
+        const double next = CLIP(v[i]), off = next - centre[i];
+        loss[q] += c * (u > 0 ? u : 0.0);
+        value[q] += c * next;
+        linear[q] += c * next * u;
+        prox[q] += c * off * off / share[i];
+        change[i] = c * y[i] * (next - a[i]);
+        a[i] = next;
+    })
+    job->sums[HX_HINGE_LOSS] = SUM4(loss);
+    job->sums[HX_HINGE_VALUE] = SUM4(value);
+    job->sums[HX_HINGE_LINEAR] = SUM4(linear);
+    job->sums[HX_HINGE_PROX] = 0.5 * SUM4(prox);
+    int64_t inside = 0, changed = 0;
+    for (int64_t i = 0; i < n; i++) {
+        job->rows[inside] = (int32_t)i;
+        job->weights[inside] = cost[i] * share[i] * steep;
+        inside += (v[i] > 0) & (v[i] < 1) & (cost[i] > 0);
+        changed += change[i] != 0;
+    }
+    job->inside = inside;
+    job->changed = changed;
+}
+
+/* Take note of a step that changes the scores by f. */
+static void hinge_aim(hx_hinge *job, const double *restrict f, double width)
+{
+    const double steep = 1 / width;
+    double *restrict dt = job->dt, *restrict e = job->e;
+    const double *restrict y = job->y, *restrict share = job->share;
+    for (int64_t i = 0; i < job->n; i++) {
+        dt[i] = y[i] * f[i];
+        e[i] = share[i] * steep * dt[i];
+    }
+}
+
+/* sum cost * dt * a and sum cost * dt * e over rows inside, after `size` of the step. */
+static void hinge_slope(const hx_hinge *job, double size, double out[2])
+{
+    const int64_t n = job->n;
+    const double *restrict v = job->v, *restrict e = job->e, *restrict dt = job->dt;
+    const double *restrict cost = job->cost;
+    double slope[4] = {0}, bend[4] = {0};
+    HINGE_ROWS({
+        const double g = cost[i] * dt[i], at = v[i] - size * e[i];
+        slope[q] += g * CLIP(at);
+        bend[q] += at > 0 ? (at < 1 ? g * e[i] : 0.0) : 0.0;
+    })
+    out[0] = SUM4(slope);
+    out[1] = SUM4(bend);
+}
+
+/* Rows that would be inside with other widths, were the centres where the multipliers are. */
+static void hinge_widths(const hx_hinge *job, const double *widths, int64_t *counts)
+{
+    for (int k = 0; k < HX_HINGE_WIDTHS; k++) {
+        const double steep = 1 / widths[k];
+        int64_t count = 0;
+        for (int64_t i = 0; i < job->n; i++) {
+            const double at = job->a[i] + job->share[i] * steep * (1 - job->t[i]);
+            count += (at > 0) & (at < 1) & (job->cost[i] > 0);
+        }
+        counts[k] = count;
+    }
+}
+
 double HX_CAT(hx_margin_losses_, HX_ISA)(hx_margin_job *job, int64_t begin, int64_t end);
 double HX_CAT(hx_multiclass_losses_, HX_ISA)(hx_multiclass_job *job, int64_t begin, int64_t end,
                                              double *room);
@@ -386,6 +486,10 @@ const hx_isa HX_CAT(hx_isa_, HX_ISA) = {
     .csr_scores_f64_i32 = csr_scores_f64_i32,
     .csr_scores_f64_i64 = csr_scores_f64_i64,
     .gram = gram,
+    .hinge_look = hinge_look,
+    .hinge_aim = hinge_aim,
+    .hinge_slope = hinge_slope,
+    .hinge_widths = hinge_widths,
     .margin_losses = HX_CAT(hx_margin_losses_, HX_ISA),
     .multiclass_losses = HX_CAT(hx_multiclass_losses_, HX_ISA),
 };
