@@ -35,11 +35,13 @@ from typing import Any
 import numpy as np
 
 from .._core import kernels
+from .._validate import squared_norms
 from ..losses import MarginLoss
 from ._second_order import Problem
 
 GROWTH = 4.0  # of r, when the slopes converge too slowly
-WIDEST_SMOOTHING = 1.0  # r to begin with: envelopes change phi over a margin of about 1
+LARGEST = 1000.0  # what r may grow to, in units of a loss's jumps over the scores that a row moves:
+FURTHEST = 1e7  # slopes are differences of margins times r, so that r costs digits
 ROUNDING = 1e-14  # of sum alpha: what is left of sum alpha y is no error of the method
 
 
@@ -89,11 +91,14 @@ class Shifted(Smooth):
 
     shifted = True
 
-    def __init__(self, loss: MarginLoss, y: np.ndarray, cost: np.ndarray) -> None:
+    def __init__(self, loss: MarginLoss, y: np.ndarray, cost: np.ndarray, square: float) -> None:
         super().__init__(loss, y, cost)
         n = len(y)
-        self.r = WIDEST_SMOOTHING
         self.kinks = loss._kink_rows()
+        jump = float((self.kinks[:, 2] - self.kinks[:, 1]).max())
+        moved = max(float(cost.mean()) * square, 1e-300)  # scores, by one row with slope 1
+        self.r = jump * min(max(1.0, 1 / (n * moved)), FURTHEST)
+        self.largest = max(self.r, jump * min(LARGEST * max(1.0, 1 / moved), FURTHEST))
         self.old, self.s, self.slopes = np.zeros(n), np.zeros(n), np.zeros(n)
         self.signed = np.empty(n)
         self.error = np.inf
@@ -114,14 +119,9 @@ class Shifted(Smooth):
     def shift(self, error: float) -> None:
         """Take the slopes found as the new centres; `error` is the envelopes' part of the gap."""
         if error > 0.25 * self.error:
-            self.r *= GROWTH
+            self.r = min(self.r * GROWTH, self.largest)
         self.error = error
         self.old, self.slopes = self.slopes, self.old
-
-
-def view(loss: MarginLoss, y: np.ndarray, cost: np.ndarray) -> Smooth:
-    """The loss of one problem; envelopes if it has kinks."""
-    return Shifted(loss, y, cost) if loss.kinks else Smooth(loss, y, cost)
 
 
 class Penalized(Problem):
@@ -133,6 +133,14 @@ class Penalized(Problem):
         total = float(self.cost.sum()) * float(loss.phi(0.0))
         self.primal = [total] * self.lanes
         self.gap = [1.0 if total > 0 else 0.0] * self.lanes
+        self.square = squared_norms(self.rows, float(self.cost.max()))[1] if loss.kinks else 0.0
+
+    def view(self, lane: int) -> Smooth:
+        """The loss of one problem; envelopes if it has kinks."""
+        if self.loss.kinks:
+            square = self.square + self.constant**2
+            return Shifted(self.loss, self.signs(lane), self.cost, square)
+        return Smooth(self.loss, self.signs(lane), self.cost)
 
     def _one_sided(self, lane: int) -> bool:
         return False

@@ -35,7 +35,7 @@ from .._core import kernels
 from .._result import Fit
 from ..losses import MarginLoss
 from ..stop import Monitor
-from ._convex import Penalized, Shifted, Smooth, follow, view
+from ._convex import Penalized, Shifted, Smooth, follow
 from ._second_order import Factor, Stopped
 
 POLISH_WORK = 5e6  # multiply-adds of a Hessian, up to which problems are solved until rounding
@@ -99,7 +99,7 @@ def solve(
 
 
 def _solve_lane(p: Penalized, k: int, wa: np.ndarray) -> None:
-    seen = view(p.loss, p.signs(k), p.cost)
+    seen = p.view(k)
     steps = _Steps(p)
     polish = p.n * float(p.D) ** 2 < POLISH_WORK
     f = p.scores(wa) if wa.any() else np.zeros(p.n)
@@ -110,7 +110,7 @@ def _solve_lane(p: Penalized, k: int, wa: np.ndarray) -> None:
         primal, gap, error = _certify(p, seen, k, wa, f, va)
         if epoch > 1:
             p.report(p.n)
-        stalled = stalled + 1 if gap > 0.5 * best else 0
+        stalled = stalled + 1 if gap >= 0.5 * best else 0
         slow = slow + 1 if not (gap < 0.999 * best or primal < lowest) else 0
         best, lowest = min(best, gap), min(lowest, primal)
         if p.gap[k] <= p.tol and (not polish or stalled >= PATIENCE):

@@ -348,3 +348,70 @@ def descend(Rows columns, const int32_t[::1] which, const double[::1] v, const d
     for i in range(n):
         _change[i] = pairs[2 * i + 1] + beta
     return moved, change, beta, done
+
+
+cdef double _dense_sweep(const double *G, int64_t D, const double *v, const double *w, double *delta,
+                         double *q, double l1, double l2, bint moved_only) noexcept nogil:
+    """A sweep over a model whose matrix is at hand; q = G delta. Returns the largest violation."""
+    cdef int64_t j, k
+    cdef double worst = 0, violation, at, to, g, H, step
+    for k in range(D):
+        at = w[k] + delta[k]
+        if moved_only and at == 0:
+            continue
+        H = G[k * D + k] + l2
+        g = q[k] - v[k] + l2 * at
+        if at > 0:
+            violation = fabs(g + l1)
+        elif at < 0:
+            violation = fabs(g - l1)
+        else:
+            violation = max(fabs(g) - l1, 0.0)
+        if H <= 0:
+            continue
+        if violation > worst:
+            worst = violation
+        if violation == 0:
+            continue
+        to = at - g / H
+        if to > l1 / H:
+            to -= l1 / H
+        elif to < -l1 / H:
+            to += l1 / H
+        else:
+            to = 0
+        step = to - at
+        if step != 0:
+            delta[k] = to - w[k]
+            for j in range(D):
+                q[j] += step * G[k * D + j]
+    return worst
+
+
+def descend_dense(const double[:, ::1] G, const double[::1] v, const double[::1] w, double l1,
+                  double l2, double tol, int64_t sweeps):
+    """As `descend`, with the matrix of the quadratic model in place of X; returns delta."""
+    cdef int64_t D = v.shape[0], done = 0, inner, at_once
+    cdef double worst
+    moved = np.zeros(D)
+    cdef double[::1] delta = moved, q = np.zeros(D)
+    if G.shape[0] != D or G.shape[1] != D or w.shape[0] != D:
+        raise ValueError("arrays of descend_dense do not fit each other")
+    if D == 0:
+        return moved
+    at_once = max(1, <int64_t>(SLICE / (<double>D * D)))
+    while done < sweeps:
+        worst = 0
+        with nogil:
+            worst = _dense_sweep(&G[0, 0], D, &v[0], &w[0], &delta[0], &q[0], l1, l2, False)
+            done += 1
+            if worst > tol:
+                for inner in range(min(at_once, 20)):
+                    done += 1
+                    if _dense_sweep(&G[0, 0], D, &v[0], &w[0], &delta[0], &q[0], l1, l2,
+                                    True) <= 0.5 * tol:
+                        break
+        PyErr_CheckSignals()
+        if worst <= tol:
+            break
+    return moved
