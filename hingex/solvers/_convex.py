@@ -192,11 +192,12 @@ class Penalized(Problem):
 
 def follow(
     seen: Smooth, f: np.ndarray, change: np.ndarray, slope: float, square: float,
-    accuracy: float = 0.1,
+    scale: float, accuracy: float = 0.1,
 ) -> float:
     """Size of a step along which the objective falls as much as is worth while.
 
-    The penalty's derivative at size t is slope + t * square. Newton steps inside a bracket until
+    The penalty's derivative at size t is slope + t * square, `scale` is the size of the objective,
+    which tells what is rounding. Newton steps inside a bracket until
     the derivative is `accuracy` of what it was; `seen` is then evaluated at f + size * change.
     Returns 0 if the step does not lead down.
     """
@@ -204,7 +205,7 @@ def follow(
     start = slope - float(seen.signed @ change)
     if not start < 0:
         return 0.0
-    low, high, size, fine = 0.0, np.inf, 1.0, 1e-14 * abs(before)
+    low, high, size, fine = 0.0, np.inf, 1.0, 1e-14 * abs(scale)
     for _ in range(60):
         seen.look(f + size * change)
         now = slope + size * square - float(seen.signed @ change)

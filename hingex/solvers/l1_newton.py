@@ -169,7 +169,7 @@ class _Lane:
     def __init__(self, p: _Problem, k: int, w: np.ndarray, b: float) -> None:
         self.p, self.k, self.w, self.b = p, k, w, b
         self.seen: Smooth = p.view(k)
-        self.dual = -np.inf
+        self.dual, self.scale = -np.inf, 0.0  # the best dual value, the last objective
         self.raised = 0.0  # curvature added to the model, as a part of its largest possible value
         self.epoch = 0
         self.kernels = kernels("penalized")
@@ -218,6 +218,7 @@ class _Lane:
         p, seen = self.p, self.seen
         true = seen.value(f)
         primal = p.cost_of(self.w) + true
+        self.scale = abs(primal)
         error = true - seen.dual(f) + float(seen.signed @ f)
         signed, rest = p.feasible_sum(seen.signed)
         exact = signed is seen.signed
@@ -285,6 +286,7 @@ class _Lane:
             p.check_time()
             step = self._step(f, v, which, w, worst)
             if step is None:
+                seen.look(f)
                 break
             delta, change, beta, size = step
             w = w + size * delta
@@ -325,7 +327,7 @@ class _Lane:
                 slope = -float(seen.signed @ change) + float(
                     (p.l1 * np.sign(to) + p.l2 * to) @ delta)
                 # Where the gain is all rounding, the derivative still tells.
-                fine = -promised <= 1e-10 * abs(before) and slope <= -0.5 * promised
+                fine = -promised <= 1e-10 * self.scale and slope <= -0.5 * promised
                 if gain <= 1e-3 * size * promised or fine:
                     if size == 1.0:
                         self.raised = self.raised / 4 if self.raised > 1e-6 else 0.0

@@ -133,7 +133,7 @@ def _solve_lane(p: Penalized, k: int, wa: np.ndarray) -> None:
             return
         change = p.scores(step)
         penalty = p.ridge * step
-        size = follow(seen, f, change, float(wa @ penalty), float(step @ penalty))
+        size = follow(seen, f, change, float(wa @ penalty), float(step @ penalty), primal)
         if size == 0:
             if not isinstance(seen, Shifted) or stalled >= 2 * PATIENCE:
                 return  # rounding
