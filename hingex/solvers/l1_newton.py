@@ -46,6 +46,7 @@ CLOSE = 0.1  # of the violation to begin with, at which a working set is done
 SWEEPS = 200  # of coordinate descent for a step
 NARROW = 1000  # features up to which the model's d x d matrix may be formed
 DENSE_SWEEPS = 5000  # with it, when they are cheap
+FLAT = 1e-3  # of the largest curvature, along features without any
 PASSES = 15  # over X that forming it may cost
 
 
@@ -313,7 +314,7 @@ class _Lane:
             self.raised = max(self.raised, 0.1)
         for _ in range(30):
             s = np.maximum(curvature, self.raised * ceiling) if self.raised else curvature
-            delta, change, beta = self._model(which, v, s, w, offset, 0.1 * worst)
+            delta, change, beta = self._model(which, v, s, ceiling, w, offset, 0.1 * worst)
             if not (delta.any() or beta != 0):
                 return None
             promised = self._promise(v, w, delta) - offset * beta
@@ -339,21 +340,26 @@ class _Lane:
         return None
 
     def _model(
-        self, which: np.ndarray, v: np.ndarray, s: np.ndarray, w: np.ndarray, offset: float,
-        tol: float,
+        self, which: np.ndarray, v: np.ndarray, s: np.ndarray, ceiling: np.ndarray, w: np.ndarray,
+        offset: float, tol: float,
     ) -> tuple[np.ndarray, np.ndarray, float]:
         """Minimum of the quadratic model: change of weights, of scores, and of the intercept."""
         p = self.p
         if not p.narrow:
             return self.kernels.descend(
-                p.columns, which, v, s, w, p.l1, p.l2, p.free, offset, tol, SWEEPS)[:3]
+                p.columns, which, v, s, ceiling, w, p.l1, p.l2, p.free, offset, tol, SWEEPS)[:3]
         G = np.zeros((p.D, p.D))
         if not p.gram.weighted(s, G):
             raise Stopped("max_time")
         G = np.triu(G) + np.triu(G, 1).T
         d = len(w)
         h, mass = (G[:d, -1], float(G[-1, -1])) if p.free else (np.zeros(d), 0.0)
-        G = G[:d, :d]
+        G = G[:d, :d].copy()
+        flat = np.flatnonzero(G.diagonal() <= 0)
+        if len(flat):
+            squares = np.full(d, p.constant**2 * float(ceiling.sum()))
+            self.kernels.squares(p.rows, ceiling, squares[: p.d])
+            G[flat, flat] = FLAT * squares[flat]
         if mass > 0:  # without the intercept, which follows
             G = G - np.outer(h, h) / mass
             v = v - h * (offset / mass)

@@ -21,6 +21,7 @@ cdef enum:
     AHEAD = 4           # rows between a prefetch and its use
 
 cdef double SLICE = 4e6     # multiply-adds between two looks at signals
+cdef double FLAT = 1e-3     # of the largest curvature, for columns along which the model is flat
 
 
 cdef void _hessian(const hx_rows *X, const double *s, const double *v, double offset, double *out,
@@ -131,6 +132,8 @@ cdef struct Model:
     const double *v         # by position in the working set, as all below
     double *h               # sum_i s_i x_ij
     double *H               # sum_i s_i x_ij^2
+    double *extra           # FLAT sum_i ceiling_i x_ij^2 where H is 0, else 0: added to H
+    const double *ceiling
     double *w
     double *delta
     double l1, l2
@@ -153,6 +156,12 @@ cdef void _measure(Model *m, int64_t begin, int64_t end, real *tag_v, index *tag
             a += s * x[p * cs]
             b += s * x[p * cs] * x[p * cs]
         m.h[k], m.H[k] = a, b
+        if b <= 0:
+            b = 0
+            for p in range(length):
+                s = m.ceiling[p if idx == NULL else idx[p]]
+                b += s * x[p * cs] * x[p * cs]
+            m.extra[k] = FLAT * b
 
 
 cdef double _visit(Model *m, int64_t k, real *tag_v, index *tag_i) noexcept nogil:
@@ -174,13 +183,13 @@ cdef double _visit(Model *m, int64_t k, real *tag_v, index *tag_i) noexcept nogi
         if length % 2:
             i = idx[length - 1]
             a += m.pairs[2 * i] * m.pairs[2 * i + 1] * x[length - 1]
-    g += a + b + m.l2 * at
+    g += a + b + m.l2 * at + m.extra[k] * m.delta[k]
     if m.mass > 0:
         g += m.h[k] * (m.offset - m.sum) / m.mass
         H -= m.h[k] * m.h[k] / m.mass
         if H < 1e-9 * m.H[k]:
             H = 1e-9 * m.H[k]
-    H += m.l2
+    H += m.l2 + m.extra[k]
     if at > 0:
         violation = fabs(g + m.l1)
     elif at < 0:
@@ -293,14 +302,15 @@ def chosen(Rows columns, const int32_t[::1] which, const double[::1] r, double[:
 
 
 def descend(Rows columns, const int32_t[::1] which, const double[::1] v, const double[::1] s,
-            const double[::1] w, double l1, double l2, bint free, double offset, double tol,
-            int64_t sweeps):
+            const double[::1] ceiling, const double[::1] w, double l1, double l2, bint free,
+            double offset, double tol, int64_t sweeps):
     """Coordinate descent on a quadratic model around w, over the columns `which` of X.
 
         min over delta, beta:  -v . delta - offset * beta + 1/2 sum_i s_i ((X delta)_i + beta)^2
                                + l1 ||w + delta||_1 + l2/2 ||w + delta||^2
 
-    beta only if `free`: the best one follows every step at once. v and w are by position in
+    beta only if `free`: the best one follows every step at once. Where s is 0 all along a column,
+    a part of `ceiling`, the largest that s can be, holds its step back. v and w are by position in
     `which`. Sweeps go over all of it, then over those that moved or may move, until none violates
     its optimality condition by more than `tol`. Returns delta, X delta + beta, beta, the number
     of sweeps.
@@ -308,17 +318,19 @@ def descend(Rows columns, const int32_t[::1] which, const double[::1] v, const d
     cdef Model m
     cdef int64_t n = columns.c.d, size = which.shape[0], i, k, count, done = 0, inner
     cdef double[::1] pairs = np.zeros(2 * n)
-    cdef double[:, ::1] room = np.zeros((2, size + 1))
+    cdef double[:, ::1] room = np.zeros((3, size + 1))
     cdef double worst, beta = 0
     cdef int32_t[::1] order = np.empty(size + 1, np.int32)
     cdef int64_t step = _slice(&columns.c)
     change, moved = np.zeros(n), np.zeros(size)
     cdef double[::1] _change = change, _moved = moved
-    if v.shape[0] != size or w.shape[0] != size or s.shape[0] != n or n == 0:
+    if (v.shape[0] != size or w.shape[0] != size or s.shape[0] != n or ceiling.shape[0] != n
+            or n == 0):
         raise ValueError("arrays of descend do not fit each other")
     cdef double[::1] _w = np.array(w)
     m.XT, m.size, m.l1, m.l2, m.mass, m.sum, m.offset = &columns.c, size, l1, l2, 0, 0, offset
     m.pairs, m.h, m.H = &pairs[0], &room[0, 0], &room[1, 0]
+    m.extra, m.ceiling = &room[2, 0], &ceiling[0]
     for i in range(n):
         pairs[2 * i] = s[i]
         if free:
