@@ -116,6 +116,13 @@ class Shifted(Smooth):
     def dual(self, f: np.ndarray) -> float:
         return self.at_s - self.products
 
+    def begin(self, alpha: np.ndarray) -> None:
+        """Take the slopes of these duals as the centres."""
+        used = self.cost > 0
+        slopes = -alpha[used] / self.cost[used]
+        self.old[used] = np.clip(slopes, *self.loss.conjugate_domain)
+        self.r = min(GROWTH**3 * self.r, self.largest)
+
     def shift(self, error: float) -> None:
         """Take the slopes found as the new centres; `error` is the envelopes' part of the gap."""
         if error > 0.25 * self.error:
@@ -126,6 +133,8 @@ class Shifted(Smooth):
 
 class Penalized(Problem):
     """The data of all problems with one loss. A class that was not come to has the model 0."""
+
+    known: np.ndarray | None = None  # duals to begin with
 
     def __init__(self, loss: MarginLoss, *args: Any) -> None:
         super().__init__(*args)
@@ -139,7 +148,10 @@ class Penalized(Problem):
         """The loss of one problem; envelopes if it has kinks."""
         if self.loss.kinks:
             square = self.square + self.constant**2
-            return Shifted(self.loss, self.signs(lane), self.cost, square)
+            seen = Shifted(self.loss, self.signs(lane), self.cost, square)
+            if self.known is not None:
+                seen.begin(self.known[:, lane])
+            return seen
         return Smooth(self.loss, self.signs(lane), self.cost)
 
     def _one_sided(self, lane: int) -> bool:

@@ -5,8 +5,9 @@ The problem, its dual and the treatment of kinks and of a free intercept are tol
 working set holds the features with a weight and those nearest to getting one, by |v_j| of the dual
 point. On it, the loss is replaced by its quadratic model, which coordinate descent minimises with
 the penalty as it is, the free intercept following every step at once (with few features the model's
-d x d matrix is formed first, and X is not read again); a search along the way there makes the step. Where the model is too flat, or led too far, its curvature is raised. When the
-features of the set are near their optimality conditions, all features are looked at again.
+d x d matrix is formed first, and X is not read again); a search along the way there makes the step.
+Where the model is too flat, or led too far, its curvature is raised. When the features of the set
+are near their optimality conditions, all features are looked at again.
 
 Stopping: relative duality gap (P - D) / |P| <= tol. With l2 = 0 the duals are scaled down until
 |v_j| <= l1 for all features; otherwise the better of the duals as they are, and so scaled. The best
@@ -67,6 +68,7 @@ def solve(
     max_time: float | None,
     monitor: Monitor,
     start: tuple[np.ndarray, np.ndarray] | None = None,
+    duals: np.ndarray | None = None,
 ) -> Fit:
     """Solve one binary problem (two classes) or all one-vs-rest problems, one after another.
 
@@ -82,6 +84,8 @@ def solve(
         Steps for each class.
     start : (coef, intercepts), optional
         Where to begin: (lanes, d) and (lanes,).
+    duals : ndarray (n, lanes), optional
+        Duals of `start`, for losses with kinks.
 
     Returns
     -------
@@ -92,7 +96,7 @@ def solve(
     problem = _Problem(
         loss, rows, codes, n_classes, C, cost, intercept, scaling, tol, max_iter, max_time, monitor,
     )  # fmt: skip
-    problem.l1, problem.l2 = l1, l2
+    problem.l1, problem.l2, problem.known = l1, l2, duals
 
     def lane(k: int) -> None:
         w = np.zeros(problem.columns.n)

@@ -63,6 +63,7 @@ def solve(
     max_time: float | None,
     monitor: Monitor,
     start: tuple[np.ndarray, np.ndarray] | None = None,
+    duals: np.ndarray | None = None,
 ) -> Fit:
     """Solve one binary problem (two classes) or all one-vs-rest problems, one after another.
 
@@ -76,6 +77,8 @@ def solve(
         Newton steps for each class.
     start : (coef, intercepts), optional
         Where to begin: (lanes, d) and (lanes,).
+    duals : ndarray (n, lanes), optional
+        Duals of `start`, for losses with kinks.
 
     Returns
     -------
@@ -85,6 +88,8 @@ def solve(
     problem = Penalized(
         loss, rows, codes, n_classes, C, cost, intercept, scaling, tol, max_iter, max_time, monitor,
     )  # fmt: skip
+
+    problem.known = duals
 
     def lane(k: int) -> None:
         wa = np.zeros(problem.D)
@@ -265,7 +270,7 @@ class _Steps:
             r -= size * Hv
             z = r / scale
             before, rz = rz, float(r @ z)
-            v = full(z + (rz / before) * np.append(v[:-1], 0.0) if p.free else z + (rz / before) * v)
+            v = full(z + (rz / before) * v)  # which sets a free intercept anew
             if count % 16 == 0:
                 p.check_time()
         if mass > 0:

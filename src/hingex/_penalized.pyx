@@ -316,7 +316,7 @@ def descend(Rows columns, const int32_t[::1] which, const double[::1] v, const d
     of sweeps.
     """
     cdef Model m
-    cdef int64_t n = columns.c.d, size = which.shape[0], i, k, count, done = 0, inner
+    cdef int64_t n = columns.c.d, size = which.shape[0], i, k, count, done = 0, _inner
     cdef double[::1] pairs = np.zeros(2 * n)
     cdef double[:, ::1] room = np.zeros((3, size + 1))
     cdef double worst, beta = 0
@@ -348,7 +348,7 @@ def descend(Rows columns, const int32_t[::1] which, const double[::1] v, const d
                 if m.w[k] + m.delta[k] != 0:
                     order[count] = <int32_t>k
                     count += 1
-            for inner in range(10):
+            for _inner in range(10):
                 if done >= sweeps:
                     break
                 worst = _run(&m, 1, &order[0], count, step)
@@ -362,8 +362,9 @@ def descend(Rows columns, const int32_t[::1] which, const double[::1] v, const d
     return moved, change, beta, done
 
 
-cdef double _dense_sweep(const double *G, int64_t D, const double *v, const double *w, double *delta,
-                         double *q, double l1, double l2, bint moved_only) noexcept nogil:
+cdef double _dense_sweep(const double *G, int64_t D, const double *v, const double *w,
+                         double *delta, double *q, double l1, double l2,
+                         bint moved_only) noexcept nogil:
     """A sweep over a model whose matrix is at hand; q = G delta. Returns the largest violation."""
     cdef int64_t j, k
     cdef double worst = 0, violation, at, to, g, H, step
@@ -403,7 +404,7 @@ cdef double _dense_sweep(const double *G, int64_t D, const double *v, const doub
 def descend_dense(const double[:, ::1] G, const double[::1] v, const double[::1] w, double l1,
                   double l2, double tol, int64_t sweeps):
     """As `descend`, with the matrix of the quadratic model in place of X; returns delta."""
-    cdef int64_t D = v.shape[0], done = 0, inner, at_once
+    cdef int64_t D = v.shape[0], done = 0, _inner, at_once
     cdef double worst
     moved = np.zeros(D)
     cdef double[::1] delta = moved, q = np.zeros(D)
@@ -418,7 +419,7 @@ def descend_dense(const double[:, ::1] G, const double[::1] v, const double[::1]
             worst = _dense_sweep(&G[0, 0], D, &v[0], &w[0], &delta[0], &q[0], l1, l2, False)
             done += 1
             if worst > tol:
-                for inner in range(min(at_once, 20)):
+                for _inner in range(min(at_once, 20)):
                     done += 1
                     if _dense_sweep(&G[0, 0], D, &v[0], &w[0], &delta[0], &q[0], l1, l2,
                                     True) <= 0.5 * tol:
