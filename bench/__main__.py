@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Command line of the benchmarks: `python -m bench {linear,threads,micro,losses}`."""
+"""Command line of the benchmarks: `python -m bench {linear,threads,micro,losses,penalized}`."""
 
 import argparse
 import json
 from pathlib import Path
 
-from . import data, linear, losses, micro, plot, summary, threads
+from . import data, linear, losses, micro, penalized, plot, summary, threads
 
 LOSSES = ("hinge", "squared_hinge")
 TASKS = ("binary", "ovr")
@@ -35,6 +35,11 @@ def main():
     p = area.add_parser("losses", help="losses beside NumPy's expressions and torch")
     p.add_argument("--repeats", type=int, default=5)
     p.add_argument("--out", type=Path, default=OUT)
+    p = area.add_parser("penalized", help="LinearClassifier beside scikit-learn and LIBLINEAR")
+    p.add_argument("--sets", nargs="+", default=["20news", "a9a"], choices=list(data.SHAPES),
+                   metavar="SET", help=" ".join(data.SHAPES))
+    p.add_argument("--repeats", type=int, default=5)
+    p.add_argument("--out", type=Path, default=OUT)
     args = parser.parse_args()
 
     if data.folder() is None:
@@ -43,6 +48,8 @@ def main():
         micro.run(args.repeats, args.out)
     elif args.area == "losses":
         losses.run(args.repeats, args.out)
+    elif args.area == "penalized":
+        penalized.run(args.sets, args.repeats, args.out)
     elif args.area == "threads":
         threads.run(args.sets, args.loss, args.tasks, args.repeats, args.out)
     elif args.report is None:

@@ -160,7 +160,8 @@ def margin_losses(Terms terms not None, y, f, w, double scale, bint summed, bint
     y of -1 and +1, or None: +1 everywhere; w may be None. `curvature`, a contiguous array of the
     type and size of f, receives the second derivatives times `scale`. Returns the sum of values
     times `scale` (None unless `summed`), the array of values (None unless `value`), and derivatives
-    times `scale` (None unless `gradient`). None instead of all that: an element of y is neither -1 nor +1.
+    times `scale` (None unless `gradient`). None instead of all that: an element of y is neither -1
+    nor +1.
     """
     cdef hx_margin_job job
     cdef Py_buffer[3] buffers
