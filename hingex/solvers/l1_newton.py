@@ -351,7 +351,8 @@ class _Lane:
         p = self.p
         if not p.narrow:
             return self.kernels.descend(
-                p.columns, which, v, s, ceiling, w, p.l1, p.l2, p.free, offset, tol, SWEEPS)[:3]
+                p.columns, which, v, s, ceiling, w, p.l1, p.l2, p.free, offset, tol, SWEEPS,
+                p.deadline)[:3]
         G = np.zeros((p.D, p.D))
         if not p.gram.weighted(s, G):
             raise Stopped("max_time")
@@ -368,7 +369,7 @@ class _Lane:
             G = G - np.outer(h, h) / mass
             v = v - h * (offset / mass)
         delta = self.kernels.descend_dense(
-            np.ascontiguousarray(G), v, w, p.l1, p.l2, tol, DENSE_SWEEPS)
+            np.ascontiguousarray(G), v, w, p.l1, p.l2, tol, DENSE_SWEEPS, p.deadline)
         beta = (offset - float(h @ delta)) / mass if mass > 0 else 0.0
         return delta, p.products(delta, beta), beta
 

@@ -271,8 +271,7 @@ class _Steps:
             z = r / scale
             before, rz = rz, float(r @ z)
             v = full(z + (rz / before) * v)  # which sets a free intercept anew
-            if count % 16 == 0:
-                p.check_time()
+            p.check_time()
         if mass > 0:
             x[-1] = (-float(residual[-1]) - float(column[:d] @ x[:d])) / mass
         elif p.free:

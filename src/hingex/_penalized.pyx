@@ -9,8 +9,10 @@ Columns are the rows of a `Rows` of X^T (CSC read as CSR, or a dense array trans
 all types and layouts are the same code. Sums in double, one thread, a fixed order.
 """
 from cpython.exc cimport PyErr_CheckSignals
-from libc.math cimport fabs
+from libc.math cimport HUGE_VAL, fabs
 from libc.stdint cimport int32_t, int64_t
+
+from time import perf_counter
 
 import numpy as np
 
@@ -303,7 +305,7 @@ def chosen(Rows columns, const int32_t[::1] which, const double[::1] r, double[:
 
 def descend(Rows columns, const int32_t[::1] which, const double[::1] v, const double[::1] s,
             const double[::1] ceiling, const double[::1] w, double l1, double l2, bint free,
-            double offset, double tol, int64_t sweeps):
+            double offset, double tol, int64_t sweeps, double deadline=HUGE_VAL):
     """Coordinate descent on a quadratic model around w, over the columns `which` of X.
 
         min over delta, beta:  -v . delta - offset * beta + 1/2 sum_i s_i ((X delta)_i + beta)^2
@@ -311,7 +313,7 @@ def descend(Rows columns, const int32_t[::1] which, const double[::1] v, const d
 
     beta only if `free`: the best one follows every step at once. Where s is 0 all along a column,
     a part of `ceiling`, the largest that s can be, holds its step back. v and w are by position in
-    `which`. Sweeps go over all of it, then over those that moved or may move, until none violates
+    `which`. The time `deadline` (perf_counter) ends it early. Sweeps go over all of it, then over those that moved or may move, until none violates
     its optimality condition by more than `tol`. Returns delta, X delta + beta, beta, the number
     of sweeps.
     """
@@ -341,7 +343,7 @@ def descend(Rows columns, const int32_t[::1] which, const double[::1] v, const d
         while done < sweeps:
             worst = _run(&m, 1, NULL, size, step)
             done += 1
-            if worst <= tol:
+            if worst <= tol or (deadline != HUGE_VAL and perf_counter() > deadline):
                 break
             count = 0
             for k in range(size):
@@ -353,7 +355,7 @@ def descend(Rows columns, const int32_t[::1] which, const double[::1] v, const d
                     break
                 worst = _run(&m, 1, &order[0], count, step)
                 done += 1
-                if worst <= 0.5 * tol:
+                if worst <= 0.5 * tol or (deadline != HUGE_VAL and perf_counter() > deadline):
                     break
     if free and m.mass > 0:
         beta = (offset - m.sum) / m.mass
@@ -402,7 +404,7 @@ cdef double _dense_sweep(const double *G, int64_t D, const double *v, const doub
 
 
 def descend_dense(const double[:, ::1] G, const double[::1] v, const double[::1] w, double l1,
-                  double l2, double tol, int64_t sweeps):
+                  double l2, double tol, int64_t sweeps, double deadline=HUGE_VAL):
     """As `descend`, with the matrix of the quadratic model in place of X; returns delta."""
     cdef int64_t D = v.shape[0], done = 0, _inner, at_once
     cdef double worst
@@ -425,6 +427,6 @@ def descend_dense(const double[:, ::1] G, const double[::1] v, const double[::1]
                                     True) <= 0.5 * tol:
                         break
         PyErr_CheckSignals()
-        if worst <= tol:
+        if worst <= tol or (deadline != HUGE_VAL and perf_counter() > deadline):
             break
     return moved
