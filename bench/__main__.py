@@ -38,6 +38,7 @@ def main():
     p = area.add_parser("penalized", help="LinearClassifier beside scikit-learn and LIBLINEAR")
     p.add_argument("--sets", nargs="+", default=["20news", "a9a"], choices=list(data.SHAPES),
                    metavar="SET", help=" ".join(data.SHAPES))
+    p.add_argument("--costs", nargs="+", type=float, default=list(penalized.COSTS), metavar="C")
     p.add_argument("--repeats", type=int, default=5)
     p.add_argument("--out", type=Path, default=OUT)
     args = parser.parse_args()
@@ -49,7 +50,7 @@ def main():
     elif args.area == "losses":
         losses.run(args.repeats, args.out)
     elif args.area == "penalized":
-        penalized.run(args.sets, args.repeats, args.out)
+        penalized.run(args.sets, args.costs, args.repeats, args.out)
     elif args.area == "threads":
         threads.run(args.sets, args.loss, args.tasks, args.repeats, args.out)
     elif args.report is None:
