@@ -313,9 +313,9 @@ def descend(Rows columns, const int32_t[::1] which, const double[::1] v, const d
 
     beta only if `free`: the best one follows every step at once. Where s is 0 all along a column,
     a part of `ceiling`, the largest that s can be, holds its step back. v and w are by position in
-    `which`. The time `deadline` (perf_counter) ends it early. Sweeps go over all of it, then over those that moved or may move, until none violates
-    its optimality condition by more than `tol`. Returns delta, X delta + beta, beta, the number
-    of sweeps.
+    `which`. Sweeps go over all of it, then over those that moved or may move, until none violates
+    its optimality condition by more than `tol`, or the time `deadline` (perf_counter) comes.
+    Returns delta, X delta + beta, beta, the number of sweeps.
     """
     cdef Model m
     cdef int64_t n = columns.c.d, size = which.shape[0], i, k, count, done = 0, _inner
