@@ -411,8 +411,8 @@ def _loss(parts: list[Any]) -> MarginLoss:
                 try:
                     one = known[name](**_decode(encoded))
                     made.append(one if c == 1 and len(parts) == 1 else c * one)
-                except TypeError as error:
-                    raise ValueError(str(error)) from None
+                except (TypeError, OverflowError) as error:
+                    raise ValueError(f"a loss that cannot be: {error}") from None
             case _:
                 raise ValueError("a loss that is not known here")
     if not 1 <= len(made) <= 16:

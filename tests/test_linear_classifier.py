@@ -487,7 +487,8 @@ def test_model_files_with_lying_losses():
     from hingex.model_io import _decode
 
     for parts in ([], [[1, "hinge"]], [[1, "os.system", {"dict": []}]], [["x", "hinge", {}]],
-                  [[1, "hinge", {"dict": [["wrong", 1]]}]], [[1, "hinge", {"dict": []}]] * 17):
+                  [[1, "hinge", {"dict": [["wrong", 1]]}]], [[1, "hinge", {"dict": []}]] * 17,
+                  [[10**400, "hinge", {"dict": []}]], [[True, "hinge", {"dict": []}]] * 2):
         with pytest.raises(ValueError, match=r"loss|object|unexpected"):
             _decode({"loss": parts})
     assert _decode({"loss": [[1.0, "hinge", {"dict": [["margin", 2.0]]}]]}) == hl.Hinge(2.0)
