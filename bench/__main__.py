@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Command line of the benchmarks: `python -m bench {linear,threads,micro,losses,path}`."""
+"""Command line of the benchmarks: `python -m bench {linear,threads,micro,losses,path,penalized}`."""
 
 import argparse
 import json
 from pathlib import Path
 
-from . import data, linear, losses, micro, path, plot, summary, threads
+from . import data, linear, losses, micro, path, penalized, plot, summary, threads
 
 LOSSES = ("hinge", "squared_hinge")
 TASKS = ("binary", "ovr")
@@ -41,6 +41,12 @@ def main():
     p.add_argument("--parts", nargs="+", default=path.PARTS, choices=path.PARTS, metavar="PART",
                    help=" ".join(path.PARTS))
     p.add_argument("--out", type=Path, default=OUT)
+    p = area.add_parser("penalized", help="LinearClassifier beside scikit-learn and LIBLINEAR")
+    p.add_argument("--sets", nargs="+", default=["20news", "a9a"], choices=list(data.SHAPES),
+                   metavar="SET", help=" ".join(data.SHAPES))
+    p.add_argument("--costs", nargs="+", type=float, default=list(penalized.COSTS), metavar="C")
+    p.add_argument("--repeats", type=int, default=5)
+    p.add_argument("--out", type=Path, default=OUT)
     args = parser.parse_args()
 
     if data.folder() is None:
@@ -52,6 +58,8 @@ def main():
     elif args.area == "path":
         path.run(args.loss, args.repeats, args.out, args.parts)
         return
+    elif args.area == "penalized":
+        penalized.run(args.sets, args.costs, args.repeats, args.out)
     elif args.area == "threads":
         threads.run(args.sets, args.loss, args.tasks, args.repeats, args.out)
     elif args.report is None:

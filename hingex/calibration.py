@@ -123,8 +123,8 @@ def _held_out(scores: Any, positive: Any, sample_weight: Any) -> tuple[Any, Any,
     f = np.asarray(scores, np.float64)
     positive = np.asarray(positive)
     if f.ndim != 1 or positive.shape != f.shape or len(f) == 0:
-        raise ValueError(f"scores and positive must be 1-D, of one length of at least 1; got shapes "
-                         f"{f.shape} and {positive.shape}")
+        raise ValueError("scores and positive must be 1-D, of one length of at least 1; got "
+                         f"shapes {f.shape} and {positive.shape}")
     if positive.dtype != bool:
         raise TypeError(f"positive must be an array of bool; got {positive.dtype}")
     if not np.isfinite(f).all():

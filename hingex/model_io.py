@@ -52,10 +52,10 @@ class ModelFormatError(ValueError):
 def save(model: Any, path: str | os.PathLike[str]) -> None:
     """Write a fitted model to a file, atomically.
 
-    Stored are the parameters that are None, bool, int, float, str, margin losses, or lists and dicts,
-    and every fitted attribute (name ending in "_") that is such a value or an array of numbers,
-    booleans or strings. Anything else, such as a callback or a RandomState, is left out, and its
-    name is listed in the file; after `load` such a parameter has its default.
+    Stored are the parameters that are None, bool, int, float, str, margin losses, or lists and
+    dicts of these, and every fitted attribute (name ending in "_") that is such a value or an array
+    of numbers, booleans or strings. Anything else, such as a callback or a RandomState, is left
+    out, and its name is listed in the file; after `load` such a parameter has its default.
 
     Parameters
     ----------
@@ -398,7 +398,7 @@ def _parts(loss: MarginLoss) -> Iterator[tuple[float, str, dict[str, Any]]]:
     for c, part in loss._parts():
         if type(part) not in names:
             raise TypeError(f"{part} cannot be kept in a model file")
-        yield float(c), names[type(part)], asdict(part)  # type: ignore[call-overload]
+        yield float(c), names[type(part)], asdict(part)  # type: ignore[call-overload, index]
 
 
 def _loss(parts: list[Any]) -> MarginLoss:
@@ -411,8 +411,8 @@ def _loss(parts: list[Any]) -> MarginLoss:
                 try:
                     one = known[name](**_decode(encoded))
                     made.append(one if c == 1 and len(parts) == 1 else c * one)
-                except TypeError as error:
-                    raise ValueError(str(error)) from None
+                except (TypeError, OverflowError) as error:
+                    raise ValueError(f"a loss that cannot be: {error}") from None
             case _:
                 raise ValueError("a loss that is not known here")
     if not 1 <= len(made) <= 16:

@@ -226,7 +226,8 @@ default "auto"
         rows = check.as_rows(X, owner=owner)
         classes, codes = check.encode_labels(y, rows.n, owner)
         cost = check.row_weights(C, self.class_weight, sample_weight, classes, codes, rows.n)
-        start, duals = self._warm_point(rows, classes) if warm else (None, None)
+        start, duals = (
+            self._warm_point(rows, classes, loss, penalty) if warm else (None, None))
         check.check_feature_names(self, X, reset=True)
         fit, chosen, reason = solve_penalized(
             rows,
@@ -260,14 +261,16 @@ default "auto"
         self.primal_objective_, self.dual_objective_ = fit.primal, fit.dual_objective
         self.duality_gap_ = fit.gap
         self.solver_, self.solver_reason_ = chosen, reason
-        self._last_duals = fit.dual if warm and chosen != "newton_cg" else None
+        self._last_duals = (fit.dual, loss, penalty) if warm else None
         if fit.status == "interrupted":
             raise KeyboardInterrupt
         if not fit.converged:
             warn(_not_converged(owner, fit, tol, max_iter), "ConvergenceWarning")
         return self
 
-    def _warm_point(self, rows: Any, classes: np.ndarray) -> tuple[Any, Any]:
+    def _warm_point(
+        self, rows: Any, classes: np.ndarray, loss: MarginLoss, penalty: str
+    ) -> tuple[Any, Any]:
         if not hasattr(self, "coef_"):
             return None, None
         if self.n_features_in_ != rows.d or not np.array_equal(self.classes_, classes):
@@ -276,11 +279,10 @@ default "auto"
                 f"{self.n_features_in_} features and {len(self.classes_)} classes; got {rows.d} "
                 f"features and {len(classes)} classes. Set warm_start=False, or use a new estimator"
             )
-        duals = getattr(self, "_last_duals", None)
-        if duals is not None and duals.shape[0] == rows.n:
-            duals = duals, self.intercept_
-        else:
-            duals = None
+        duals = None
+        last = getattr(self, "_last_duals", None)
+        if last is not None and len(last[0]) == rows.n and last[1:] == (loss, penalty):
+            duals = last[0], self.intercept_
         return (self.coef_, self.intercept_), duals
 
     def decision_function(self, X: Any) -> np.ndarray:

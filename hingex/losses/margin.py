@@ -175,7 +175,7 @@ class MarginLoss(Loss):
         return (v if value else g).reshape(t.shape)[()]
 
     def _kink_rows(self) -> np.ndarray:
-        """Kinks in ascending order, a row for each: where, slope to the left, slope to the right."""
+        """Kinks in ascending order, in rows: where, slope to the left, slope to the right."""
         rows = [(at, *sides) for at, sides in sorted(self.kinks.items())]
         return np.array(rows, dtype=np.float64).reshape(-1, 3)
 

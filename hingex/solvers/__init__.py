@@ -321,8 +321,8 @@ def solve_penalized(
 ) -> tuple[Fit, str, str]:
     """Solve one binary problem, or all one-vs-rest problems; returns (fit, name, reason).
 
-    `start` are weights and intercepts to begin with, `duals` the same as duals, which SVM solvers
-    want. `parts`, `threads` and `seed` are for these alone.
+    `start` are weights and intercepts to begin with, `duals` the same as duals: SVM solvers want
+    them, and losses with kinks gain by them. `parts`, `threads` and `seed` are for these alone.
     """
     check_penalized(solver, loss, penalty)
     svm = as_svm(loss) if penalty == "l2" else None
@@ -330,7 +330,7 @@ def solve_penalized(
     if svm is not None and solver != "newton_cg":
         more = {"parts": parts, "threads": threads, "seed": seed, "start": duals}
         return _solve_svm(rows, codes, n_classes, svm, solver, options | more)
-    options |= {"loss": loss, "start": start}
+    options |= {"loss": loss, "start": start, "duals": None if duals is None else duals[0]}
     if penalty == "l2":
         name = "newton_cg"
         fit = _module(name).solve(rows, codes, n_classes, **options)

@@ -35,11 +35,13 @@ from typing import Any
 import numpy as np
 
 from .._core import kernels
+from .._validate import squared_norms
 from ..losses import MarginLoss
 from ._second_order import Problem
 
 GROWTH = 4.0  # of r, when the slopes converge too slowly
-WIDEST_SMOOTHING = 1.0  # r to begin with: envelopes change phi over a margin of about 1
+LARGEST = 1000.0  # what r may grow to, in units of a loss's jumps over the scores that a row moves:
+FURTHEST = 1e7  # slopes are differences of margins times r, so that r costs digits
 ROUNDING = 1e-14  # of sum alpha: what is left of sum alpha y is no error of the method
 
 
@@ -90,11 +92,14 @@ class Shifted(Smooth):
 
     shifted = True
 
-    def __init__(self, loss: MarginLoss, y: np.ndarray, cost: np.ndarray) -> None:
+    def __init__(self, loss: MarginLoss, y: np.ndarray, cost: np.ndarray, square: float) -> None:
         super().__init__(loss, y, cost)
         n = len(y)
-        self.r = WIDEST_SMOOTHING
         self.kinks = loss._kink_rows()
+        jump = float((self.kinks[:, 2] - self.kinks[:, 1]).max())
+        moved = max(float(cost.mean()) * square, 1e-300)  # scores, by one row with slope 1
+        self.r = jump * min(max(1.0, 1 / (n * moved)), FURTHEST)
+        self.largest = max(self.r, jump * min(LARGEST * max(1.0, 1 / moved), FURTHEST))
         self.old, self.s, self.slopes = np.zeros(n), np.zeros(n), np.zeros(n)
         self.signed = np.empty(n)
         self.error = np.inf
@@ -112,21 +117,25 @@ class Shifted(Smooth):
     def dual(self, f: np.ndarray) -> float:
         return self.at_s - self.products
 
+    def begin(self, alpha: np.ndarray) -> None:
+        """Take the slopes of these duals as the centres."""
+        used = self.cost > 0
+        slopes = -alpha[used] / self.cost[used]
+        self.old[used] = np.clip(slopes, *self.loss.conjugate_domain)
+        self.r = min(GROWTH**3 * self.r, self.largest)
+
     def shift(self, error: float) -> None:
         """Take the slopes found as the new centres; `error` is the envelopes' part of the gap."""
         if error > 0.25 * self.error:
-            self.r *= GROWTH
+            self.r = min(self.r * GROWTH, self.largest)
         self.error = error
         self.old, self.slopes = self.slopes, self.old
 
 
-def view(loss: MarginLoss, y: np.ndarray, cost: np.ndarray) -> Smooth:
-    """The loss of one problem; envelopes if it has kinks."""
-    return Shifted(loss, y, cost) if loss.kinks else Smooth(loss, y, cost)
-
-
 class Penalized(Problem):
     """The data of all problems with one loss. A class that was not come to has the model 0."""
+
+    known: np.ndarray | None = None  # duals to begin with
 
     def __init__(self, loss: MarginLoss, *args: Any) -> None:
         super().__init__(*args)
@@ -134,6 +143,17 @@ class Penalized(Problem):
         total = float(self.cost.sum()) * float(loss.phi(0.0))
         self.primal = [total] * self.lanes
         self.gap = [1.0 if total > 0 else 0.0] * self.lanes
+        self.square = squared_norms(self.rows, float(self.cost.max()))[1] if loss.kinks else 0.0
+
+    def view(self, lane: int) -> Smooth:
+        """The loss of one problem; envelopes if it has kinks."""
+        if self.loss.kinks:
+            square = self.square + self.constant**2
+            seen = Shifted(self.loss, self.signs(lane), self.cost, square)
+            if self.known is not None:
+                seen.begin(self.known[:, lane])
+            return seen
+        return Smooth(self.loss, self.signs(lane), self.cost)
 
     def _one_sided(self, lane: int) -> bool:
         return False
@@ -185,11 +205,12 @@ class Penalized(Problem):
 
 def follow(
     seen: Smooth, f: np.ndarray, change: np.ndarray, slope: float, square: float,
-    accuracy: float = 0.1,
+    scale: float, accuracy: float = 0.1,
 ) -> float:
     """Size of a step along which the objective falls as much as is worth while.
 
-    The penalty's derivative at size t is slope + t * square. Newton steps inside a bracket until
+    The penalty's derivative at size t is slope + t * square, `scale` is the size of the objective,
+    which tells what is rounding. Newton steps inside a bracket until
     the derivative is `accuracy` of what it was; `seen` is then evaluated at f + size * change.
     Returns 0 if the step does not lead down.
     """
@@ -197,7 +218,7 @@ def follow(
     start = slope - float(seen.signed @ change)
     if not start < 0:
         return 0.0
-    low, high, size, fine = 0.0, np.inf, 1.0, 1e-14 * abs(before)
+    low, high, size, fine = 0.0, np.inf, 1.0, 1e-14 * abs(scale)
     for _ in range(60):
         seen.look(f + size * change)
         now = slope + size * square - float(seen.signed @ change)

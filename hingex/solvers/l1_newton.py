@@ -4,9 +4,10 @@
 The problem, its dual and the treatment of kinks and of a free intercept are told in `_convex`. A
 working set holds the features with a weight and those nearest to getting one, by |v_j| of the dual
 point. On it, the loss is replaced by its quadratic model, which coordinate descent minimises with
-the penalty as it is, the free intercept following every step at once; a search along the way there
-makes the step. Where the model is too flat, or led too far, its curvature is raised. When the
-features of the set are near their optimality conditions, all features are looked at again.
+the penalty as it is, the free intercept following every step at once (with few features the model's
+d x d matrix is formed first, and X is not read again); a search along the way there makes the step.
+Where the model is too flat, or led too far, its curvature is raised. When the features of the set
+are near their optimality conditions, all features are looked at again.
 
 Stopping: relative duality gap (P - D) / |P| <= tol. With l2 = 0 the duals are scaled down until
 |v_j| <= l1 for all features; otherwise the better of the duals as they are, and so scaled. The best
@@ -33,7 +34,8 @@ from .._core import kernels
 from .._result import Fit
 from ..losses import MarginLoss
 from ..stop import Monitor
-from ._convex import Penalized, Shifted, Smooth, view
+from ._convex import Penalized, Shifted, Smooth
+from ._second_order import Stopped
 
 POLISH_WORK = 5e4  # values of X up to which problems are solved until rounding
 FINEST = 1e-14  # a relative gap that is nothing but rounding
@@ -43,6 +45,10 @@ FIRST_SET = 64  # features in the first working set, at least
 INNER = 12  # steps on a working set
 CLOSE = 0.1  # of the violation to begin with, at which a working set is done
 SWEEPS = 200  # of coordinate descent for a step
+NARROW = 1000  # features up to which the model's d x d matrix may be formed
+DENSE_SWEEPS = 5000  # with it, when they are cheap
+FLAT = 1e-3  # of the largest curvature, along features without any
+PASSES = 15  # over X that forming it may cost
 
 
 def solve(
@@ -62,6 +68,7 @@ def solve(
     max_time: float | None,
     monitor: Monitor,
     start: tuple[np.ndarray, np.ndarray] | None = None,
+    duals: np.ndarray | None = None,
 ) -> Fit:
     """Solve one binary problem (two classes) or all one-vs-rest problems, one after another.
 
@@ -77,6 +84,8 @@ def solve(
         Steps for each class.
     start : (coef, intercepts), optional
         Where to begin: (lanes, d) and (lanes,).
+    duals : ndarray (n, lanes), optional
+        Duals of `start`, for losses with kinks.
 
     Returns
     -------
@@ -87,7 +96,7 @@ def solve(
     problem = _Problem(
         loss, rows, codes, n_classes, C, cost, intercept, scaling, tol, max_iter, max_time, monitor,
     )  # fmt: skip
-    problem.l1, problem.l2 = l1, l2
+    problem.l1, problem.l2, problem.known = l1, l2, duals
 
     def lane(k: int) -> None:
         w = np.zeros(problem.columns.n)
@@ -115,6 +124,9 @@ class _Problem(Penalized):
         extra = 0.0 if self.free else self.constant
         self.columns = _by_columns(rows, extra)
         self.by_columns = kernels("gram").Gram(self.columns, 0.0)
+        n, D = self.n, self.D
+        work = min(rows.nnz**2 / (2 * max(n, 1)), n * D**2 / 16)
+        self.narrow = D <= NARROW and work <= PASSES * 2 * (rows.nnz + n)
 
     def transposed(self, r: np.ndarray) -> np.ndarray:
         """X^T r, with the constant feature of a regularized intercept last."""
@@ -161,8 +173,8 @@ class _Lane:
 
     def __init__(self, p: _Problem, k: int, w: np.ndarray, b: float) -> None:
         self.p, self.k, self.w, self.b = p, k, w, b
-        self.seen: Smooth = view(p.loss, p.signs(k), p.cost)
-        self.dual = -np.inf
+        self.seen: Smooth = p.view(k)
+        self.dual, self.scale = -np.inf, 0.0  # the best dual value, the last objective
         self.raised = 0.0  # curvature added to the model, as a part of its largest possible value
         self.epoch = 0
         self.kernels = kernels("penalized")
@@ -178,7 +190,7 @@ class _Lane:
             primal, gap, error = self._certify(f, v)
             if self.epoch > 0:
                 p.report(size)
-            stalled = stalled + 1 if gap > 0.5 * best else 0
+            stalled = stalled + 1 if gap >= 0.5 * best else 0
             slow = slow + 1 if not (gap < 0.999 * best or primal < lowest) else 0
             best, lowest = min(best, gap), min(lowest, primal)
             if p.gap[self.k] <= p.tol and (not polish or stalled >= PATIENCE):
@@ -194,7 +206,7 @@ class _Lane:
                 f = self._centre(f)
                 v = p.transposed(seen.signed)
             which, size = self._working_set(v, size)
-            f = self._descend(f, v[which], which)
+            f = self._descend(f, v[which], which, INNER if gap > FINEST else 2)
             if self.epoch % 16 == 0:
                 f = self._centre(p.products(self.w, self.b))
 
@@ -211,6 +223,7 @@ class _Lane:
         p, seen = self.p, self.seen
         true = seen.value(f)
         primal = p.cost_of(self.w) + true
+        self.scale = abs(primal)
         error = true - seen.dual(f) + float(seen.signed @ f)
         signed, rest = p.feasible_sum(seen.signed)
         exact = signed is seen.signed
@@ -241,6 +254,8 @@ class _Lane:
     def _working_set(self, v: np.ndarray, size: int) -> tuple[np.ndarray, int]:
         """Features with a weight, and the nearest to one; `size` of them, or more."""
         d = len(v)
+        if self.p.narrow:
+            return np.arange(d, dtype=np.int32), d
         rank = np.abs(v)
         used = self.w != 0
         violating = int(np.count_nonzero((rank > self.p.l1 * (1 + 1e-12)) & ~used))
@@ -258,12 +273,14 @@ class _Lane:
         at_zero = np.maximum(np.abs(g) - self.p.l1, 0.0)
         return np.where(w == 0, at_zero, np.abs(g + self.p.l1 * np.sign(w)))
 
-    def _descend(self, f: np.ndarray, v: np.ndarray, which: np.ndarray) -> np.ndarray:
+    def _descend(
+        self, f: np.ndarray, v: np.ndarray, which: np.ndarray, turns: int
+    ) -> np.ndarray:
         """Steps on a working set; returns the scores."""
         p, seen = self.p, self.seen
         w = self.w[which]
         goal = None
-        for turn in range(INNER):
+        for turn in range(turns):
             worst = float(self._violation(v, w).max(initial=0.0))
             goal = CLOSE * worst if goal is None else goal
             if (worst <= goal and turn > 0) or worst <= 1e-15 * p.l1:
@@ -274,6 +291,7 @@ class _Lane:
             p.check_time()
             step = self._step(f, v, which, w, worst)
             if step is None:
+                seen.look(f)
                 break
             delta, change, beta, size = step
             w = w + size * delta
@@ -281,7 +299,7 @@ class _Lane:
             self.w[which] = w
             self.b += size * beta
             f = self._centre(f + size * change)
-            if turn + 1 < INNER:
+            if turn + 1 < turns:
                 v = np.empty(len(which))
                 self.kernels.chosen(p.columns, which, seen.signed, v)
         return f
@@ -300,8 +318,7 @@ class _Lane:
             self.raised = max(self.raised, 0.1)
         for _ in range(30):
             s = np.maximum(curvature, self.raised * ceiling) if self.raised else curvature
-            delta, change, beta, _ = self.kernels.descend(
-                p.columns, which, v, s, w, p.l1, p.l2, p.free, offset, 0.1 * worst, SWEEPS)
+            delta, change, beta = self._model(which, v, s, ceiling, w, offset, 0.1 * worst)
             if not (delta.any() or beta != 0):
                 return None
             promised = self._promise(v, w, delta) - offset * beta
@@ -310,17 +327,51 @@ class _Lane:
             size = 1.0
             for _ in range(5):
                 seen.look(f + size * change)
-                gain = seen.total - before + self._penalty(w + size * delta) - penalty
-                if gain <= 1e-3 * size * promised or (
-                        -promised <= 1e-10 * abs(before) and gain <= 1e-14 * abs(before)):
+                to = w + size * delta
+                gain = seen.total - before + self._penalty(to) - penalty
+                slope = -float(seen.signed @ change) + float(
+                    (p.l1 * np.sign(to) + p.l2 * to) @ delta)
+                # Where the gain is all rounding, the derivative still tells.
+                fine = -promised <= 1e-10 * self.scale and slope <= -0.5 * promised
+                if gain <= 1e-3 * size * promised or fine:
                     if size == 1.0:
                         self.raised = self.raised / 4 if self.raised > 1e-6 else 0.0
                     return delta, change, beta, size
-                size *= 0.5
+                size *= min(0.5, max(0.05, promised / (promised - slope))) if slope > 0 else 0.5
             if self.raised >= 1.0:
                 return None  # the model was above the loss: rounding
             self.raised = min(1.0, max(4 * self.raised, 1e-3))
         return None
+
+    def _model(
+        self, which: np.ndarray, v: np.ndarray, s: np.ndarray, ceiling: np.ndarray, w: np.ndarray,
+        offset: float, tol: float,
+    ) -> tuple[np.ndarray, np.ndarray, float]:
+        """Minimum of the quadratic model: change of weights, of scores, and of the intercept."""
+        p = self.p
+        if not p.narrow:
+            return self.kernels.descend(
+                p.columns, which, v, s, ceiling, w, p.l1, p.l2, p.free, offset, tol, SWEEPS,
+                p.deadline)[:3]
+        G = np.zeros((p.D, p.D))
+        if not p.gram.weighted(s, G):
+            raise Stopped("max_time")
+        G = np.triu(G) + np.triu(G, 1).T
+        d = len(w)
+        h, mass = (G[:d, -1], float(G[-1, -1])) if p.free else (np.zeros(d), 0.0)
+        G = G[:d, :d].copy()
+        flat = np.flatnonzero(G.diagonal() <= 0)
+        if len(flat):
+            squares = np.full(d, p.constant**2 * float(ceiling.sum()))
+            self.kernels.squares(p.rows, ceiling, squares[: p.d])
+            G[flat, flat] = FLAT * squares[flat]
+        if mass > 0:  # without the intercept, which follows
+            G = G - np.outer(h, h) / mass
+            v = v - h * (offset / mass)
+        delta = self.kernels.descend_dense(
+            np.ascontiguousarray(G), v, w, p.l1, p.l2, tol, DENSE_SWEEPS, p.deadline)
+        beta = (offset - float(h @ delta)) / mass if mass > 0 else 0.0
+        return delta, p.products(delta, beta), beta
 
     def _promise(self, v: np.ndarray, w: np.ndarray, delta: np.ndarray) -> float:
         """How the loss, to first order, and the penalty change; near the optimum that is the small

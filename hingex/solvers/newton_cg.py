@@ -35,7 +35,7 @@ from .._core import kernels
 from .._result import Fit
 from ..losses import MarginLoss
 from ..stop import Monitor
-from ._convex import Penalized, Shifted, Smooth, follow, view
+from ._convex import Penalized, Shifted, Smooth, follow
 from ._second_order import Factor, Stopped
 
 POLISH_WORK = 5e6  # multiply-adds of a Hessian, up to which problems are solved until rounding
@@ -63,6 +63,7 @@ def solve(
     max_time: float | None,
     monitor: Monitor,
     start: tuple[np.ndarray, np.ndarray] | None = None,
+    duals: np.ndarray | None = None,
 ) -> Fit:
     """Solve one binary problem (two classes) or all one-vs-rest problems, one after another.
 
@@ -76,6 +77,8 @@ def solve(
         Newton steps for each class.
     start : (coef, intercepts), optional
         Where to begin: (lanes, d) and (lanes,).
+    duals : ndarray (n, lanes), optional
+        Duals of `start`, for losses with kinks.
 
     Returns
     -------
@@ -85,6 +88,8 @@ def solve(
     problem = Penalized(
         loss, rows, codes, n_classes, C, cost, intercept, scaling, tol, max_iter, max_time, monitor,
     )  # fmt: skip
+
+    problem.known = duals
 
     def lane(k: int) -> None:
         wa = np.zeros(problem.D)
@@ -99,7 +104,7 @@ def solve(
 
 
 def _solve_lane(p: Penalized, k: int, wa: np.ndarray) -> None:
-    seen = view(p.loss, p.signs(k), p.cost)
+    seen = p.view(k)
     steps = _Steps(p)
     polish = p.n * float(p.D) ** 2 < POLISH_WORK
     f = p.scores(wa) if wa.any() else np.zeros(p.n)
@@ -110,7 +115,7 @@ def _solve_lane(p: Penalized, k: int, wa: np.ndarray) -> None:
         primal, gap, error = _certify(p, seen, k, wa, f, va)
         if epoch > 1:
             p.report(p.n)
-        stalled = stalled + 1 if gap > 0.5 * best else 0
+        stalled = stalled + 1 if gap >= 0.5 * best else 0
         slow = slow + 1 if not (gap < 0.999 * best or primal < lowest) else 0
         best, lowest = min(best, gap), min(lowest, primal)
         if p.gap[k] <= p.tol and (not polish or stalled >= PATIENCE):
@@ -133,7 +138,7 @@ def _solve_lane(p: Penalized, k: int, wa: np.ndarray) -> None:
             return
         change = p.scores(step)
         penalty = p.ridge * step
-        size = follow(seen, f, change, float(wa @ penalty), float(step @ penalty))
+        size = follow(seen, f, change, float(wa @ penalty), float(step @ penalty), primal)
         if size == 0:
             if not isinstance(seen, Shifted) or stalled >= 2 * PATIENCE:
                 return  # rounding
@@ -265,9 +270,8 @@ class _Steps:
             r -= size * Hv
             z = r / scale
             before, rz = rz, float(r @ z)
-            v = full(z + (rz / before) * np.append(v[:-1], 0.0) if p.free else z + (rz / before) * v)
-            if count % 16 == 0:
-                p.check_time()
+            v = full(z + (rz / before) * v)  # which sets a free intercept anew
+            p.check_time()
         if mass > 0:
             x[-1] = (-float(residual[-1]) - float(column[:d] @ x[:d])) / mass
         elif p.free:

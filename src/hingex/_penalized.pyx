@@ -9,8 +9,10 @@ Columns are the rows of a `Rows` of X^T (CSC read as CSR, or a dense array trans
 all types and layouts are the same code. Sums in double, one thread, a fixed order.
 """
 from cpython.exc cimport PyErr_CheckSignals
-from libc.math cimport fabs
+from libc.math cimport HUGE_VAL, fabs
 from libc.stdint cimport int32_t, int64_t
+
+from time import perf_counter
 
 import numpy as np
 
@@ -21,6 +23,7 @@ cdef enum:
     AHEAD = 4           # rows between a prefetch and its use
 
 cdef double SLICE = 4e6     # multiply-adds between two looks at signals
+cdef double FLAT = 1e-3     # of the largest curvature, for columns along which the model is flat
 
 
 cdef void _hessian(const hx_rows *X, const double *s, const double *v, double offset, double *out,
@@ -131,6 +134,8 @@ cdef struct Model:
     const double *v         # by position in the working set, as all below
     double *h               # sum_i s_i x_ij
     double *H               # sum_i s_i x_ij^2
+    double *extra           # FLAT sum_i ceiling_i x_ij^2 where H is 0, else 0: added to H
+    const double *ceiling
     double *w
     double *delta
     double l1, l2
@@ -153,6 +158,12 @@ cdef void _measure(Model *m, int64_t begin, int64_t end, real *tag_v, index *tag
             a += s * x[p * cs]
             b += s * x[p * cs] * x[p * cs]
         m.h[k], m.H[k] = a, b
+        if b <= 0:
+            b = 0
+            for p in range(length):
+                s = m.ceiling[p if idx == NULL else idx[p]]
+                b += s * x[p * cs] * x[p * cs]
+            m.extra[k] = FLAT * b
 
 
 cdef double _visit(Model *m, int64_t k, real *tag_v, index *tag_i) noexcept nogil:
@@ -174,13 +185,13 @@ cdef double _visit(Model *m, int64_t k, real *tag_v, index *tag_i) noexcept nogi
         if length % 2:
             i = idx[length - 1]
             a += m.pairs[2 * i] * m.pairs[2 * i + 1] * x[length - 1]
-    g += a + b + m.l2 * at
+    g += a + b + m.l2 * at + m.extra[k] * m.delta[k]
     if m.mass > 0:
         g += m.h[k] * (m.offset - m.sum) / m.mass
         H -= m.h[k] * m.h[k] / m.mass
         if H < 1e-9 * m.H[k]:
             H = 1e-9 * m.H[k]
-    H += m.l2
+    H += m.l2 + m.extra[k]
     if at > 0:
         violation = fabs(g + m.l1)
     elif at < 0:
@@ -293,32 +304,35 @@ def chosen(Rows columns, const int32_t[::1] which, const double[::1] r, double[:
 
 
 def descend(Rows columns, const int32_t[::1] which, const double[::1] v, const double[::1] s,
-            const double[::1] w, double l1, double l2, bint free, double offset, double tol,
-            int64_t sweeps):
+            const double[::1] ceiling, const double[::1] w, double l1, double l2, bint free,
+            double offset, double tol, int64_t sweeps, double deadline=HUGE_VAL):
     """Coordinate descent on a quadratic model around w, over the columns `which` of X.
 
         min over delta, beta:  -v . delta - offset * beta + 1/2 sum_i s_i ((X delta)_i + beta)^2
                                + l1 ||w + delta||_1 + l2/2 ||w + delta||^2
 
-    beta only if `free`: the best one follows every step at once. v and w are by position in
+    beta only if `free`: the best one follows every step at once. Where s is 0 all along a column,
+    a part of `ceiling`, the largest that s can be, holds its step back. v and w are by position in
     `which`. Sweeps go over all of it, then over those that moved or may move, until none violates
-    its optimality condition by more than `tol`. Returns delta, X delta + beta, beta, the number
-    of sweeps.
+    its optimality condition by more than `tol`, or the time `deadline` (perf_counter) comes.
+    Returns delta, X delta + beta, beta, the number of sweeps.
     """
     cdef Model m
-    cdef int64_t n = columns.c.d, size = which.shape[0], i, k, count, done = 0, inner
+    cdef int64_t n = columns.c.d, size = which.shape[0], i, k, count, done = 0, _inner
     cdef double[::1] pairs = np.zeros(2 * n)
-    cdef double[:, ::1] room = np.zeros((2, size + 1))
+    cdef double[:, ::1] room = np.zeros((3, size + 1))
     cdef double worst, beta = 0
     cdef int32_t[::1] order = np.empty(size + 1, np.int32)
     cdef int64_t step = _slice(&columns.c)
     change, moved = np.zeros(n), np.zeros(size)
     cdef double[::1] _change = change, _moved = moved
-    if v.shape[0] != size or w.shape[0] != size or s.shape[0] != n or n == 0:
+    if (v.shape[0] != size or w.shape[0] != size or s.shape[0] != n or ceiling.shape[0] != n
+            or n == 0):
         raise ValueError("arrays of descend do not fit each other")
     cdef double[::1] _w = np.array(w)
     m.XT, m.size, m.l1, m.l2, m.mass, m.sum, m.offset = &columns.c, size, l1, l2, 0, 0, offset
     m.pairs, m.h, m.H = &pairs[0], &room[0, 0], &room[1, 0]
+    m.extra, m.ceiling = &room[2, 0], &ceiling[0]
     for i in range(n):
         pairs[2 * i] = s[i]
         if free:
@@ -329,22 +343,90 @@ def descend(Rows columns, const int32_t[::1] which, const double[::1] v, const d
         while done < sweeps:
             worst = _run(&m, 1, NULL, size, step)
             done += 1
-            if worst <= tol:
+            if worst <= tol or (deadline != HUGE_VAL and perf_counter() > deadline):
                 break
             count = 0
             for k in range(size):
                 if m.w[k] + m.delta[k] != 0:
                     order[count] = <int32_t>k
                     count += 1
-            for inner in range(10):
+            for _inner in range(10):
                 if done >= sweeps:
                     break
                 worst = _run(&m, 1, &order[0], count, step)
                 done += 1
-                if worst <= 0.5 * tol:
+                if worst <= 0.5 * tol or (deadline != HUGE_VAL and perf_counter() > deadline):
                     break
     if free and m.mass > 0:
         beta = (offset - m.sum) / m.mass
     for i in range(n):
         _change[i] = pairs[2 * i + 1] + beta
     return moved, change, beta, done
+
+
+cdef double _dense_sweep(const double *G, int64_t D, const double *v, const double *w,
+                         double *delta, double *q, double l1, double l2,
+                         bint moved_only) noexcept nogil:
+    """A sweep over a model whose matrix is at hand; q = G delta. Returns the largest violation."""
+    cdef int64_t j, k
+    cdef double worst = 0, violation, at, to, g, H, step
+    for k in range(D):
+        at = w[k] + delta[k]
+        if moved_only and at == 0:
+            continue
+        H = G[k * D + k] + l2
+        g = q[k] - v[k] + l2 * at
+        if at > 0:
+            violation = fabs(g + l1)
+        elif at < 0:
+            violation = fabs(g - l1)
+        else:
+            violation = max(fabs(g) - l1, 0.0)
+        if H <= 0:
+            continue
+        if violation > worst:
+            worst = violation
+        if violation == 0:
+            continue
+        to = at - g / H
+        if to > l1 / H:
+            to -= l1 / H
+        elif to < -l1 / H:
+            to += l1 / H
+        else:
+            to = 0
+        step = to - at
+        if step != 0:
+            delta[k] = to - w[k]
+            for j in range(D):
+                q[j] += step * G[k * D + j]
+    return worst
+
+
+def descend_dense(const double[:, ::1] G, const double[::1] v, const double[::1] w, double l1,
+                  double l2, double tol, int64_t sweeps, double deadline=HUGE_VAL):
+    """As `descend`, with the matrix of the quadratic model in place of X; returns delta."""
+    cdef int64_t D = v.shape[0], done = 0, _inner, at_once
+    cdef double worst
+    moved = np.zeros(D)
+    cdef double[::1] delta = moved, q = np.zeros(D)
+    if G.shape[0] != D or G.shape[1] != D or w.shape[0] != D:
+        raise ValueError("arrays of descend_dense do not fit each other")
+    if D == 0:
+        return moved
+    at_once = max(1, <int64_t>(SLICE / (<double>D * D)))
+    while done < sweeps:
+        worst = 0
+        with nogil:
+            worst = _dense_sweep(&G[0, 0], D, &v[0], &w[0], &delta[0], &q[0], l1, l2, False)
+            done += 1
+            if worst > tol:
+                for _inner in range(min(at_once, 20)):
+                    done += 1
+                    if _dense_sweep(&G[0, 0], D, &v[0], &w[0], &delta[0], &q[0], l1, l2,
+                                    True) <= 0.5 * tol:
+                        break
+        PyErr_CheckSignals()
+        if worst <= tol or (deadline != HUGE_VAL and perf_counter() > deadline):
+            break
+    return moved

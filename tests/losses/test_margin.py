@@ -98,6 +98,80 @@ def test_derivative_by_differences(loss):
     assert_allclose(found[smooth], loss.slope(t)[smooth], rtol=1e-5, atol=1e-8)
 
 
+@LOSSES
+def test_curvature_by_differences(loss):
+    t = np.linspace(-5, 5, 1001) + 1e-3 / 3
+    h = 1e-6
+    corners = np.array([*loss.kinks, -2, -1, 0, 0.5, 0.75, 1, 1.25, 2.0])
+    smooth = np.abs(t[:, None] - corners).min(axis=1) > 2 * h
+    found = (loss.slope(t + h) - loss.slope(t - h)) / (2 * h)
+    assert_allclose(found[smooth], loss.curvature(t)[smooth], rtol=1e-5, atol=1e-8)
+    if loss.is_convex:
+        assert (loss.curvature(t) >= 0).all()
+        assert (loss.curvature(t) <= loss.smoothness * (1 + 1e-12)).all()
+    single = loss.curvature(t.astype(np.float32))
+    assert single.dtype == np.float32
+    assert_allclose(single[smooth], loss.curvature(t)[smooth], rtol=1e-4, atol=1e-5)
+    assert np.isnan(loss.curvature(np.nan))
+    assert np.ndim(loss.curvature(0.3)) == 0
+
+
+def test_curvature_at_corners_is_that_to_the_right():
+    for loss, corner in ((hl.SquaredHinge(), 1.0), (hl.HuberizedHinge(0.5), 0.5),
+                         (hl.HuberizedHinge(0.5), 1.0), (hl.ModifiedHuber(), -1.0),
+                         (hl.ModifiedHuber(), 1.0), (hl.SmoothHinge(), 0.0)):
+        assert loss.curvature(corner) == loss.curvature(corner + 1e-6)
+        assert loss.curvature(corner) != loss.curvature(corner - 1e-6)
+
+
+@CONVEX
+def test_conjugates_of_mixtures_are_exact(loss):
+    """A mixture's conjugate is found by the kernel; Fenchel-Young says what it must be."""
+    mixture = 0.75 * loss + 0.25 * hl.SquaredHinge() + 0.5 * hl.Perceptron()
+    t = np.linspace(-4, 4, 97)
+    u = mixture.slope(t)
+    assert_allclose(mixture.conjugate(u), u * t - mixture.phi(t), rtol=1e-12, atol=1e-12)
+    for kink, (left, right) in mixture.kinks.items():
+        u = np.linspace(left, right, 5)
+        inside = u[1:-1]
+        assert_allclose(mixture.conjugate(inside), inside * kink - mixture.phi(kink), rtol=1e-14)
+
+
+def test_proximal_points_by_brute_force():
+    from hingex._core import kernels
+
+    loss = 0.9 * hl.Hinge() + 0.1 * hl.Logistic() + 0.2 * hl.Perceptron()
+    rng = np.random.default_rng(0)
+    n, r = 200, 3.0
+    y = np.where(rng.random(n) < 0.5, 1.0, -1.0)
+    f, w, old = 3 * rng.normal(size=n), rng.random(n), -1.2 * rng.random(n)
+    s, u, signed, curvature = np.zeros(n), np.empty(n), np.empty(n), np.empty(n)
+    total, at_s, products = kernels("losses").envelope(
+        loss._terms, loss._kink_rows(), r, old, y, f, w, s, u, signed, curvature)
+    z = y * f + old / r
+    grid = z[:, None] + np.linspace(-1, 1, 20001)
+    values = loss.phi(grid) + r / 2 * (grid - z[:, None]) ** 2
+    found = loss.phi(s) + r / 2 * (s - z) ** 2
+    assert (found <= values.min(axis=1) + 1e-12).all()
+    assert_allclose(s, grid[np.arange(n), values.argmin(axis=1)], atol=2e-4)
+    assert_allclose(u, r * (z - s), atol=1e-13)
+    assert_allclose([at_s, products], [w @ loss.phi(s), w @ (u * s)])
+    assert_allclose(total, w @ (found - old**2 / (2 * r)))
+    assert_allclose(signed, -y * w * u)
+    assert ((curvature >= 0) & (curvature <= r * w)).all()
+    assert (np.isin(s, [0.0, 1.0])).sum() > 5
+
+
+def test_losses_pickle_after_use():
+    import pickle
+
+    for loss in (hl.Logistic(), 0.5 * hl.Hinge() + hl.Squared()):
+        loss.phi(0.0)
+        again = pickle.loads(pickle.dumps(loss))
+        assert again == loss
+        assert again.phi(0.25) == loss.phi(0.25)
+
+
 def test_worked_example():
     y, f = WORKED
     assert_array_equal(hl.Hinge().value(y, f, reduction="none"), [0, 0, 0.5])
