@@ -8,9 +8,9 @@ least of the repeats counts: the ratios hold on a busy machine, too.
    longest, and against 20 cold fits;
  - held_out: a fit that gives a fifth of the rows weight 0 against one on a copy of the others: what
    sharing X among folds costs;
- - cv, cv_ovr (20 classes): `LinearSVCCV` against scikit-learn's GridSearchCV over its LinearSVC, the
-   same folds and problem (regularized intercept), hingex certified to 1e-3, scikit-learn by its
-   default tolerance;
+ - cv, cv_ovr (20 classes): `LinearSVCCV` against scikit-learn's GridSearchCV over its LinearSVC;
+   the same folds and problem (regularized intercept), hingex certified to 1e-3, scikit-learn by
+   its default tolerance;
  - multilabel: an indicator y against OneVsRestClassifier over scikit-learn's LinearSVC.
 """
 

@@ -112,6 +112,8 @@ class Start(NamedTuple):
         in; without them a pass over the rows makes them.
     awake, shrunk, factor : ndarray, optional
         All or none: how shrinking stood at the end of a similar problem, see `Fit.state`.
+    earliest : int, default 0
+        Epochs before which a certificate is not worth its time.
     """
 
     dual: np.ndarray
@@ -120,6 +122,7 @@ class Start(NamedTuple):
     awake: np.ndarray | None = None
     shrunk: np.ndarray | None = None
     factor: np.ndarray | None = None
+    earliest: int = 0
 
 
 @dataclass(slots=True)

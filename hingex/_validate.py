@@ -316,7 +316,7 @@ def _bad_indptr(indptr: np.ndarray, row: int, stored: int) -> str:
     return f"X.indptr must stay within X.data; row {row} ends at {end}, X.data has {stored} values"
 
 
-def _check_convertible(X: Any) -> None:
+def _check_convertible(X: Any, name: str = "X") -> None:
     """Refuse damaged CSC, BSR and COO: SciPy's conversions trust what these hold."""
     n, d = X.shape
     kind = getattr(X, "format", None)
@@ -337,7 +337,7 @@ def _check_convertible(X: Any) -> None:
         elif len(X.indices) and not 0 <= X.indices.min() <= X.indices.max() < minor:
             damaged = f"an index out of 0..{minor - 1}"
     if damaged:
-        raise ValueError(f"X is not a valid {kind.upper()} matrix: {damaged}")  # type: ignore[union-attr]
+        raise ValueError(f"{name} is not a valid {kind.upper()} matrix: {damaged}")  # type: ignore[union-attr]
 
 
 def _summed(n: int, d: int, values: np.ndarray, indices: np.ndarray, indptr: np.ndarray) -> Any:
@@ -703,7 +703,7 @@ def read_indicator(y: Any, n_rows: int, owner: str = "LinearSVC") -> tuple[Indic
                          "several of 0/1")
     kind = {"format": form, "dtype": y.dtype.newbyteorder("=").str}
     if form != "dense":
-        _check_convertible(y)
+        _check_convertible(y, "y")
         y = y.tocsr()
         if not y.has_canonical_format:
             y = y.copy()

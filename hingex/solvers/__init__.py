@@ -8,7 +8,7 @@ sparse and high-dimensional data, second-order solvers where the rows outnumber 
 d x d matrix is cheap. Whether coordinate descent converges cannot be told from the shape of the
 data, so elsewhere it is tried first, and when its gap falls too slowly, and a d x d matrix can be
 had, a second-order solver starts from where it came to. Should that stall in turn, coordinate
-descent goes on from its duals.
+descent goes on from its duals. `path` goes through many C, whatever the solver.
 
 `solve_penalized` does the same for any convex margin loss under an l2, l1 or elastic-net penalty,
 with the table `PENALIZED`; an SVM among them is handed to `solve_linear`.

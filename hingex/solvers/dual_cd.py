@@ -198,6 +198,7 @@ def solve(
             if begin_at.awake is not None and not polish_epochs:
                 cd.narrow(begin_at.awake, begin_at.shrunk)
                 track.factor[:] = begin_at.factor
+                track.earliest = begin_at.earliest
         elif size > 0 and (lanes > 1 or listed):
             cd.begin_at(_first_intercepts(codes, lanes, cost))
         feature_parts = min(parts, rows.nnz // (n * PART_LENGTH))

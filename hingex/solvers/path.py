@@ -44,6 +44,7 @@ NEAR = 0.5  # of w = 0 and its duals, for these to be a start
 # A sweep over few rows costs less than a certificate that fails: true over estimated gap is taken
 # to be so many times as much as it was for the C before.
 SURER = 2.5
+MOST_SURE = 3  # epochs before the first certificate, at most
 CERTIFICATE = 8e-9  # seconds for each nonzero and lane, about
 
 
@@ -100,9 +101,12 @@ def solve_path(
         if left is not None and left <= 0:
             return
         cost = costs(C)
-        start = None
+        start: tuple[Any, ...] | None = None
         if last is not None and last.fit.dual is not None:
-            start = next_start(last, C, loss if scheme == "ovr" else "", cost)
+            if scheme == "ovr":
+                start = next_start(last, C, loss, cost, options["tol"])
+            else:
+                start = last.fit.dual, last.fit.intercept
         elif scheme == "ovr" and n_lanes(targets, n_classes) == 1:
             start = first_start(rows, targets, C, cost, loss, options["intercept"])
 
@@ -173,15 +177,17 @@ def first_start(
     return Start((share * alpha)[:, None], np.array([b]), (share * w)[:, None])
 
 
-def next_start(last: Step, C: float, loss: str, cost: np.ndarray | None) -> Start:
+def next_start(
+    last: Step, C: float, loss: str, cost: np.ndarray | None, tol: float = 0.0
+) -> Start:
     """Duals, intercepts and where possible weights to start from at a larger C.
 
-    Works in the arrays of `last.fit`. `loss` "" leaves the duals as they are.
+    Works in the arrays of `last.fit`.
     """
     fit, ratio = last.fit, C / last.C
     alpha = fit.dual
     assert alpha is not None
-    if not loss or not np.isfinite(fit.gap).all():
+    if not np.isfinite(fit.gap).all():
         return Start(alpha, fit.intercept)
     weights: Any = fit.coef.T
     curvature = np.einsum("kd,kd->k", fit.coef, fit.coef)
@@ -212,4 +218,6 @@ def next_start(last: Step, C: float, loss: str, cost: np.ndarray | None) -> Star
     if fit.state is None:
         return Start(alpha, fit.intercept, weights)
     awake, shrunk, factor = fit.state
-    return Start(alpha, fit.intercept, weights, awake, shrunk * ratio, SURER * factor)
+    # Neighbours take about as many epochs; a smaller gap than asked for was one too many.
+    earliest = min(fit.n_iter, MOST_SURE) - bool(fit.gap.max() < 0.25 * tol)
+    return Start(alpha, fit.intercept, weights, awake, shrunk * ratio, SURER * factor, earliest)
