@@ -83,9 +83,9 @@ def solve(
     Returns
     -------
     Fit
-        With `dual` = alpha (n, lanes), 0 <= alpha (<= C_i with the hinge). The history has an entry per Newton step of any
-        class, and `n_iter` counts them all. Ctrl-C ends with status "interrupted", rounding that
-        leaves no progress with "stalled".
+        With `dual` = alpha (n, lanes), 0 <= alpha (<= C_i with the hinge). The history has an
+        entry per Newton step of any class, and `n_iter` counts them all. Ctrl-C ends with status
+        "interrupted", rounding that leaves no progress with "stalled".
     """
     problem = Problem(
         rows, codes, n_classes, C, cost, intercept, scaling, tol, max_iter, max_time, monitor,
