@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Command line of the benchmarks: `python -m bench {linear,threads,micro,losses,path,penalized}`."""
+"""Command line of the benchmarks: `python -m bench AREA`, with the areas that `--help` lists."""
 
 import argparse
 import json
 from pathlib import Path
 
-from . import data, linear, losses, micro, path, penalized, plot, summary, threads
+from . import data, linear, losses, micro, path, penalized, plot, summary, tall, threads
 
 LOSSES = ("hinge", "squared_hinge")
 TASKS = ("binary", "ovr")
@@ -29,6 +29,14 @@ def main():
                    help="run nothing: tables, and the plot, of these records")
     p = area.add_parser("threads", help="hingex with two threads against one")
     _common(p)
+    p = area.add_parser("tall", help="many rows, few features, C from small to large")
+    p.add_argument("--sets", nargs="+", default=tall.SETS, choices=tall.SETS, metavar="SET")
+    p.add_argument("--loss", nargs="+", default=LOSSES, choices=LOSSES)
+    p.add_argument("--costs", nargs="+", type=float, default=tall.CS, metavar="C")
+    p.add_argument("--budget", type=float, default=60.0, help="CPU seconds for a fit of a peer")
+    p.add_argument("--libraries", nargs="*", default=tall.PEERS, metavar="NAME")
+    p.add_argument("--out", type=Path, default=OUT)
+    p.add_argument("--report", action="store_true", help="run nothing: the table of the records")
     p = area.add_parser("micro", help="parsing, prediction, import, small fits, memory")
     p.add_argument("--repeats", type=int, default=5)
     p.add_argument("--out", type=Path, default=OUT)
@@ -51,6 +59,13 @@ def main():
 
     if data.folder() is None:
         print("HINGEX_DATA is not a folder: synthetic data of the same shapes are used")
+    if args.area == "tall":
+        if not args.report:
+            print(tall.HEAD)
+            tall.run(args.sets, args.loss, args.costs, args.budget, args.libraries, args.out)
+        else:
+            print(tall.table([json.loads(line) for line in args.out.read_text().splitlines()]))
+        return
     if args.area == "micro":
         micro.run(args.repeats, args.out)
     elif args.area == "losses":

@@ -217,7 +217,7 @@ def test_max_time_callback_and_wrong_parameters():
     with pytest.warns(ConvergenceWarning, match="callback"):
         LinearSVC(C=np.inf, tol=1e-15, callback=lambda s: seen.append(s) or True).fit(X, y)
     assert [s.epoch for s in seen] == [1]
-    with pytest.raises(ValueError, match="C=inf .* is for multi_class='ovr'"):
+    with pytest.raises(ValueError, match=r"C=inf .* is for multi_class='ovr'"):
         LinearSVC(C=np.inf, multi_class="crammer_singer").fit(X, y)
     with pytest.raises(ValueError, match="C"):
         LinearSVC(C=-np.inf).fit(X, y)

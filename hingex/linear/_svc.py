@@ -125,8 +125,8 @@ class LinearSVC(Classifier):
     Float32 and float64 data, dense in any memory order or CSR with int32 or int64 indices, are
     used where they lie. Extra memory: coefficients, duals and some 12 to 24 bytes per row; a
     second-order solver (see `solver_`) has two d x d matrices and about 140 bytes per row (Newton)
-    or 230 (interior point, where Newton's method stalls). Ctrl-C ends a fit within a fraction of a second and leaves the model as
-    far as it came.
+    or 230 (interior point, where Newton's method stalls). Ctrl-C ends a fit within a fraction of a
+    second and leaves the model as far as it came.
 
     Columns with a large mean cost digits and epochs: subtract it. With C = inf `n_iter_` and
     `history_` count soft-margin fits of growing C; a margin counts as none where weights as in

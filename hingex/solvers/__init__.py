@@ -4,14 +4,18 @@
 `solve_linear` chooses among the solvers of linear SVMs, which all have the signature of
 `dual_cd.solve`; `SOLVERS` says which loss and which multiclass scheme each is for. Joint
 multiclass problems have one solver. Two classes, and one-vs-rest, have coordinate descent for
-sparse and high-dimensional data, second-order solvers where the rows outnumber the features and a
-d x d matrix is cheap. Whether coordinate descent converges cannot be told from the shape of the
-data, so elsewhere it is tried first, and when its gap falls too slowly, and a d x d matrix can be
-had, a second-order solver starts from where it came to. Should that stall in turn, coordinate
-descent goes on from its duals. `path` goes through many C, whatever the solver.
+sparse and high-dimensional data, Newton's method where the rows outnumber the features and a
+d x d matrix is cheap. With the hinge, coordinate descent is some times as fast where it converges
+within a few epochs, and far slower where it does not, which only a trial can tell: so it has as
+many epochs as cost half of what Newton's method is expected to, and goes on while its gap falls
+fast enough. Elsewhere, too, coordinate descent is tried first, and when its gap falls too slowly,
+and a d x d matrix can be had, Newton's method starts from where it came to. Should that stall in
+turn, the interior point method (with the hinge) and at last coordinate descent go on from its
+duals. C = inf, the hard margin, is a sequence of soft ones.
 
-`solve_penalized` does the same for any convex margin loss under an l2, l1 or elastic-net penalty,
-with the table `PENALIZED`; an SVM among them is handed to `solve_linear`.
+`path` goes through many C, whatever the solver. `solve_penalized` takes any convex margin loss
+under an l2, l1 or elastic-net penalty, with the table `PENALIZED`; an SVM among them is handed to
+`solve_linear`.
 """
 
 from __future__ import annotations

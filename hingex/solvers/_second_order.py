@@ -106,11 +106,13 @@ class Problem:
     def scores(self, wa: np.ndarray) -> np.ndarray:
         out = np.empty(self.n)
         self.gram.scores(wa, out)
+        self.check_time()
         return out
 
     def combine(self, r: np.ndarray) -> np.ndarray:
         out = np.empty(self.D)
         self.gram.combine(r, out)
+        self.check_time()
         return out
 
     def feasible(

@@ -101,7 +101,9 @@ def solve(
     """
     problem = _Problem(rows, cost, intercept, scaling, tol, max_time)
     lanes = n_lanes(codes, n_classes)
-    parts, history, stopped = [], [], None
+    parts: list[_Best] = []
+    history: list[State] = []
+    stopped = None
     for lane in range(lanes):
         best = _Best(problem, positive(codes, lane, lanes))
         parts.append(best)
@@ -304,7 +306,7 @@ def _lane(
     C, inner, start, codes = first, 0.1 * p.tol, None, (best.y > 0).astype(np.int32)
     silent = Monitor(None, False, inner, None, "")
     status = "stalled"
-    while C <= MOST * first:
+    while MOST * first >= C:
         left = p.left
         if left is not None and left <= 0:
             return "max_time"
@@ -315,7 +317,7 @@ def _lane(
         best.offer_model(wa)
         best.offer_duals(alpha)
         bounded = alpha.max() < 0.999 * C
-        if not math.isfinite(best.primal) and C > first:
+        if not math.isfinite(best.primal) and first < C:
             best.correct(alpha)
         if best.gap > p.tol:
             best.offer_model(_recombined(p, alpha, best.y, wa))
@@ -330,7 +332,7 @@ def _lane(
         if bounded and fit.converged and inner > 1e-12:
             inner *= 0.1
         else:
-            C *= GROWTH if C < 1e6 * first else FASTER
+            C *= GROWTH if 1e6 * first > C else FASTER
         start = fit.dual, fit.intercept
     return "max_iter" if status == "max_iter" else "stalled"
 

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Primal finite Newton method for linear SVMs with squared hinge, for n >> d.
+"""Primal finite Newton method for linear SVMs, for n >> d: with squared hinge as told here, with
+hinge inside the method of multipliers, see `_hinge_newton`.
 
 Problem, for every class against the rest (y_i = +-1, C_i = C * class weight * sample weight):
 
@@ -68,7 +69,7 @@ def solve(
     ----------
     rows, codes, n_classes, C, cost, intercept, scaling, tol, max_time, monitor
         As for `dual_cd.solve`.
-    loss : {"squared_hinge"}
+    loss : {"hinge", "squared_hinge"}
     max_iter : int
         Newton steps for each class.
     threads, seed
@@ -82,9 +83,9 @@ def solve(
     Returns
     -------
     Fit
-        With `dual` = alpha (n, lanes), >= 0. The history has an entry per Newton step of any
-        class, and `n_iter` counts them all. Ctrl-C ends with status "interrupted", rounding that
-        leaves no progress with "stalled".
+        With `dual` = alpha (n, lanes), 0 <= alpha (<= C_i with the hinge). The history has an
+        entry per Newton step of any class, and `n_iter` counts them all. Ctrl-C ends with status
+        "interrupted", rounding that leaves no progress with "stalled".
     """
     problem = Problem(
         rows, codes, n_classes, C, cost, intercept, scaling, tol, max_iter, max_time, monitor,
