@@ -61,12 +61,23 @@ from ..stop import HISTORY_DTYPE, Monitor, State
 SMALL = 0.05  # curvature of the intercepts' proximal steps, in mean squared row norms
 SMALL_LEAST = 0.5  # and at least this over sum C_i
 WARM_EPOCHS = 2  # before the intercepts start to move
-SINGLE_ABOVE = 3e-6  # estimated gap down to which weights of single precision are good enough
+SINGLE_ABOVE = 3e-6  # weights of single precision do while P - D, estimated, is above this * sum C_i
 SHRINK_BEYOND = 0.5  # of the largest violation of the last epoch
 FIRST_FACTOR = 0.5  # true gap over estimated gap, before it is known
 FORCED = 16  # epochs until the first full pass that is made whatever the estimates say
 FEWEST_EPOCHS = 3
+LOSS_LEFT = 0.02  # of the gap, that sums may cost which are not repaired
 ROUNDING = 1e-13  # of the duals, that repairs may leave
+POLISH_FROM = 24  # epochs before free duals are solved for,
+POLISH_AGAIN = 6  # and at least so many until the next time;
+MOST_FREE = 2500  # if they are no more than this
+PIVOTS = 30  # linear systems at a time
+POLISH_LEAST = 1e8  # multiply-adds that are not worth saving, if not too often
+POLISH_FASTER = 6  # multiply-adds of a factorization in the time of one in an epoch
+STIFF = 10.0  # curvature in the intercepts meanwhile, if unregularized, in mean squared norms
+NEAR = 1e-8  # of the largest diagonal entry: a proximal term, as free duals may be dependent
+REFINED = 3  # times that multipliers move
+STEEP = 1e4  # of the same: the penalty beyond a cap
 
 
 def solve(
@@ -155,6 +166,8 @@ def solve(
     repair = None
     if size > 0:
         repair = _Repair(K, scheme, 1 / size)
+    polish = _Polish(dual, codes, scheme, loss, C, cost, alpha, size, STIFF * mean_sq)
+    work, next_polish = 0.0, POLISH_FROM
 
     found = np.full(K + 2, np.nan)  # primal, dual, intercepts
     gap = math.inf
@@ -165,6 +178,8 @@ def solve(
 
     def certify() -> bool:
         nonlocal gap
+        if repair is not None:
+            repair.gap = max(dual.near_primal - dual.near_dual, 0.0)
         if not dual.certify(repair, found):
             return False
         gap = max(found[0] - found[1], 0.0) / max(abs(found[0]), 1e-300)
@@ -191,7 +206,7 @@ def solve(
                 break
             epoch += 1
             stop = record(dual.near_primal, dual.near_dual, dual.estimate, False)
-            single = single and dual.estimate > SINGLE_ABOVE
+            single = single and dual.near_primal - dual.near_dual > SINGLE_ABOVE * total
             due = epoch >= forced
             if due or (epoch >= earliest and dual.estimate * factor <= tol):
                 estimate = max(dual.estimate, 1e-300)
@@ -208,6 +223,13 @@ def solve(
                     forced = 2 * epoch
             if stop:
                 status = "callback"
+                break
+            work += dual.work
+            if epoch >= next_polish and polish.worth(work):
+                if not polish():
+                    status = "max_time"
+                next_polish = epoch + POLISH_AGAIN if polish.cost <= work else 2 * epoch
+                work = 0.0
         if status != "converged":
             # What was reached is certified too; it is one pass, so without a deadline.
             dual.set_deadline(math.inf)
@@ -277,11 +299,178 @@ def _all_intercepts(b: np.ndarray, K: int) -> np.ndarray:
     return np.array([-0.5 * b[0], 0.5 * b[0]])
 
 
+class _Polish:
+    """The free duals moved to the optimum for the others, as far as their limits allow.
+
+    Coordinate descent is slow where many free duals depend on each other, as with fewer features
+    than rows. Here they are the variables of a quadratic problem with an explicit Hessian. The
+    other duals, which are 0 or at their upper limits, are the sweeps' business. The dual never
+    falls.
+    """
+
+    def __init__(
+        self,
+        dual: Any,
+        codes: np.ndarray,
+        scheme: str,
+        loss: str,
+        C: float,
+        cost: np.ndarray | None,
+        alpha: np.ndarray,
+        size: float,
+        stiff: float,
+    ) -> None:
+        self.dual, self.codes, self.alpha, self.scheme = dual, codes, alpha, scheme
+        self.squared, self.C, self.costs = loss == "squared_hinge", C, cost
+        self.K = alpha.shape[1]
+        self.penalized = 0 < size < math.inf
+        self.rho = 0.0 if size == 0 else min(size, stiff) if math.isinf(size) else size
+
+    def worth(self, work: float) -> bool:
+        """Whether it takes no longer than the epochs since the last time, of so much work."""
+        count = self.dual.count_free()
+        self.cost = (0.8 * count**3 + 100.0 * count**2) / POLISH_FASTER
+        return 0 < count <= MOST_FREE and self.cost <= max(work, POLISH_LEAST)
+
+    def __call__(self) -> bool:
+        """False if out of time."""
+        dual, K = self.dual, self.K
+        rows, classes = np.empty((2, dual.count_free()), dtype=np.int32)
+        count = len(rows)
+        if not dual.free(rows, classes):
+            return False
+        distinct, place = np.unique(rows, return_inverse=True)
+        G = np.empty((len(distinct), len(distinct)))
+        b, s = np.empty(K), np.empty(K)
+        dual.intercepts(b)
+        dual.sums(s)
+        # From here on b = base + rho * s.
+        base = np.zeros(K) if self.penalized else b
+        g = np.empty(count)
+        if not dual.gram(distinct, G) or not dual.gradients(rows, classes, base + self.rho * s, g):
+            return False
+        own = self.codes[rows]
+        same = classes[:, None] == classes
+        if self.scheme == "lee_lin_wahba":
+            signs = same - 1.0 / K
+        else:
+            signs = (own[:, None] == own) * 1.0 + same
+            signs -= own[:, None] == classes
+            signs -= classes[:, None] == own
+        H = (G[np.ix_(place, place)] + self.rho) * signs
+        del signs, same, G
+        a = self.alpha[rows, classes]
+        C = np.full(count, self.C) if self.costs is None else self.costs[rows]
+        upper = np.full(count, np.inf)
+        if self.squared:
+            if self.scheme == "crammer_singer":
+                H += np.where(place[:, None] == place, 0.5 / C, 0.0)
+                g -= 0.5 / C * np.bincount(place, a)[place]
+            else:
+                H[np.diag_indices(count)] += 0.5 / C
+                g -= 0.5 / C * a
+        elif self.scheme != "crammer_singer":
+            upper = C
+        capped = self.scheme == "crammer_singer" and not self.squared
+        new = _pivot(H, g, a, upper, place if capped else None, C)
+        coefs = np.zeros(K)
+        change = new - a
+        np.subtract.at(coefs, classes, change)
+        if self.scheme == "lee_lin_wahba":
+            coefs += change.sum() / K
+        else:
+            np.add.at(coefs, own, change)
+        return dual.put(rows, classes, new, base + self.rho * (s + coefs))
+
+
+def _pivot(
+    H: np.ndarray,
+    g: np.ndarray,
+    a: np.ndarray,
+    upper: np.ndarray,
+    group: np.ndarray | None,
+    cap: np.ndarray,
+) -> np.ndarray:
+    """Near the maximum of g.(x - a) - (x - a).H.(x - a) / 2 over the x inside their limits.
+
+    These are 0 <= x <= upper and, with groups, sums over each of them of at most cap. Block
+    pivoting: the equations of the x inside are solved, then all that are on the wrong side change
+    sides at once (Portugal, Judice, Vicente, "A comparison of block pivoting and interior-point
+    algorithms for linear least squares problems with nonnegative variables", 1994), some ten to
+    twenty times. A cap that is reached is a steep penalty beyond a multiplier, which moves once the
+    sides are right. The step from a to what comes out of it
+    is made as long as is best, so the value never falls, should the pivots not end.
+    """
+    gram = kernels("gram")
+    top = float(H.diagonal().max())
+    near, steep = NEAR * top, STEEP * top
+    c = g + H @ a + near * a
+    x = np.zeros(len(a))
+    free = np.ones(len(a), dtype=bool)
+    above = np.zeros(len(a), dtype=bool)
+    groups = group if group is not None else np.zeros(len(a), dtype=np.int64)
+    limit = np.full(int(groups.max()) + 1, np.inf)
+    if group is not None:
+        limit[group] = cap
+    capped = np.bincount(groups, a) >= limit * (1 - 1e-12)
+    shift = np.zeros(len(limit))  # multipliers of the caps, beyond which comes the penalty
+    sure = 1e-10 * float(np.abs(c).max())
+    refined = 0
+    for _ in range(PIVOTS):
+        x[:] = 0.0
+        x[above] = upper[above]
+        at = np.flatnonzero(free)
+        if len(at):
+            U = H[np.ix_(at, at)]
+            right = c[at]
+            if above.any():
+                right -= (H @ x)[at]
+            U[np.diag_indices(len(at))] += near
+            held = np.flatnonzero(capped[groups[at]])
+            if len(held):
+                of = groups[at[held]]
+                U[np.ix_(held, held)] += steep * (of[:, None] == of)
+                right[held] += steep * limit[of] - shift[of]
+            if not gram.factorize(U):
+                return a
+            gram.solve_factor(U, right)
+            x[at] = right
+        total = np.bincount(groups, x)
+        r = c - H @ x - near * x
+        force = np.where(capped, shift + steep * (total - np.where(capped, limit, 0.0)), 0.0)
+        r -= force[groups]
+        low, high = free & (x < 0), free & (x > upper)
+        out = ~free & (np.where(above, -r, r) > sure)
+        over = ~capped & (total > limit * (1 + 1e-12))
+        under = capped & (force < 0)
+        if not (low.any() or high.any() or out.any() or over.any() or under.any()):
+            if refined < REFINED and (capped & (np.abs(total - limit) > 1e-14 * limit)).any():
+                refined += 1
+                shift = force
+                continue
+            break
+        free = (free & ~low & ~high) | out
+        above = (above & ~out) | high
+        capped = (capped | over) & ~under
+        shift[~capped] = 0.0
+    x = np.minimum(np.maximum(x, 0.0), upper)
+    if group is not None:
+        total = np.bincount(group, x)[group]
+        over = total > cap
+        x[over] *= cap[over] / total[over]
+    change = x - a
+    rise, bend = float(g @ change), float(change @ (H @ change))
+    if not rise > 0:
+        return a
+    return a + min(1.0, rise / bend if bend > 0 else 1.0) * change if rise < bend else x
+
+
 class _Repair:
     """Which shares of the duals to take off, so that the sums of coefficients are b / size."""
 
     def __init__(self, K: int, scheme: str, inv_size: float) -> None:
         self.K, self.inv_size = K, inv_size
+        self.gap = 0.0  # primal - dual, as estimated
         self.relative = scheme != "lee_lin_wahba"
 
     def __call__(self, sums: np.ndarray, b: np.ndarray) -> np.ndarray | None:
@@ -294,6 +483,8 @@ class _Repair:
             whole = sums[size : 2 * size].reshape(self.K, self.K)
             at_limit = np.maximum(whole - inside, 0.0)
             excess = whole.sum(axis=1) - whole.sum(axis=0) - target
+            if self._is_cheap(excess):
+                return None
             least = ROUNDING * max(float(whole.sum()), 1e-300)
             first, excess = take_flow(inside, excess, least)
             second = np.zeros_like(first)
@@ -310,6 +501,8 @@ class _Repair:
             K = self.K
             inside, whole, room = sums[:K], sums[K : 2 * K], sums[2 * K :]
             excess = whole + target  # to be brought to one level
+            if self._is_cheap(excess - excess.mean()):
+                return None
             low, high = float((excess - inside).max()), float((excess + room).min())
             level = float(np.median(excess))
             if low <= high:
@@ -324,6 +517,10 @@ class _Repair:
                 take[:K] = _shares(first, inside)
                 take[K : 2 * K] = _shares(second, whole - inside)
         return take if take.any() else None
+
+    def _is_cheap(self, excess: np.ndarray) -> bool:
+        """Whether the dual loses little when sums are left as they are, with a finite size."""
+        return 0.5 * float(excess @ excess) <= LOSS_LEFT * self.inv_size * self.gap
 
 
 def _shares(part: np.ndarray, whole: np.ndarray) -> np.ndarray:

@@ -83,22 +83,21 @@ static inline double hx_joint_solve_body(const double *restrict c, double *restr
     if (D == 0 || (reach < HUGE_VAL && D * reach <= 1e-13 * most && fabs(h) * reach <= 1e-13 * most))
         return hx_joint_flat(c, a, count, D == 0 ? h : 0, upper, cap);
     const double top = D * upper;
-    double lo = 0, hi = HUGE_VAL, s = guess > 0 ? guess : 0, theta, total = 0;
+    double lo = -1, hi = HUGE_VAL, s = guess > 0 ? guess : 0, theta, total = 0;
     hx_joint_sums last = {0, -1, -1};
     for (int step = 0; step < HX_JOINT_STEPS; step++) {
         const hx_joint_sums now = hx_joint_at(c, count, h * s, top);
         const double next = (now.c + (now.above > 0 ? now.above * top : 0)) / (D + h * now.inside);
-        if (now.inside == last.inside && now.above == last.above && step > 0) {
+        if (now.inside == last.inside && now.above == last.above) {
             s = next;
             break;
         }
         last = now;
         if (next == s) break;
         if (next > s) lo = s; else hi = s;
-        /* Strictly inside the bracket or, where it has no upper end yet, above its lower one. */
-        s = next >= lo && next <= hi ? next : (hi < HUGE_VAL ? 0.5 * (lo + hi) : 2 * lo + 1);
-        if (s == lo || s == hi) last.inside = -1;
-        if (hi - lo <= 1e-16 * hi) break;
+        /* Newton's method alone may go back and forth between two pieces. */
+        s = next > lo && next < hi ? next : 0.5 * (lo + hi);
+        if (hi < HUGE_VAL && hi - lo <= 1e-16 * hi) break;
     }
     theta = h * s;
     if (s > cap) {

@@ -42,7 +42,7 @@ import numpy as np
 
 from ._rows cimport Rows
 from ._types cimport (
-    HX_PREFETCH, hx_joint_look, hx_joint_solve, hx_lanes_axpy, hx_lanes_scores, hx_row,
+    hx_axpy, hx_dot, hx_joint_look, hx_joint_solve, hx_lanes_axpy, hx_lanes_scores, hx_row,
     hx_row_start, hx_rows, index, real,
 )
 
@@ -68,7 +68,7 @@ cdef enum Scheme:
     CRAMMER_SINGER, WESTON_WATKINS, LEE_LIN_WAHBA
 
 cdef enum Pass:
-    SWEEP, START, TALLY, REPAIR, EXAMINE
+    SWEEP, START, TALLY, REPAIR, EXAMINE, GRADIENTS, GRAM
 
 SCHEME_CODES = {
     "crammer_singer": CRAMMER_SINGER,
@@ -128,7 +128,12 @@ cdef struct Problem:
     # certify
     double *flow                # (2, K, K) sums of a_im by class y_i and m: inside the limits, all
     double *take                # (2, K, K) shares to take off; LLW: (2, K) to take off, or put on
-    int64_t examined
+    # free duals: rows and classes, room (d), where results go
+    const int32_t *free_rows
+    const int32_t *free_classes
+    double *room
+    double *out
+    int64_t count
 
 
 cdef inline bint _counts(const Problem *p, int64_t i) noexcept nogil:
@@ -208,7 +213,7 @@ cdef void _visit(Problem *p, weight *W, weight *f, weight *wide, int64_t i, real
     cdef const index *idx = NULL
     cdef int64_t length = hx_row(X, i, &v, &idx), y = p.codes[i], K = p.K, ld = p.ld
     cdef int64_t m, k, t, word, count = 0, moved = 0, at_limit = 0, positive = 0
-    cdef double C = _cost(p, i), q, D, h, upper, cap, most, own, total = 0, after = 0
+    cdef double C = _cost(p, i), q, D, h, now, upper, cap, most, own, total = 0, after = 0
     cdef double value, theta, change, bound, largest = 0, second, third
     cdef double[2] sums
     cdef uint64_t bits, any_dual = 0, takes
@@ -242,7 +247,7 @@ cdef void _visit(Problem *p, weight *W, weight *f, weight *wide, int64_t i, real
     # The row's problem.
     q = p.sqnorm[i] + p.rho
     D = q
-    h = p.kappa * q
+    h = now = p.kappa * q      # now: what goes with the gradient as it is
     upper = cap = HUGE_VAL
     if p.squared:
         if p.scheme == CRAMMER_SINGER:
@@ -258,13 +263,13 @@ cdef void _visit(Problem *p, weight *W, weight *f, weight *wide, int64_t i, real
         while bits:
             total += p.alpha[i * K + 64 * word + HX_LOWEST(bits)]
             bits &= bits - 1
-    most += h * total
+    most += now * total
     for word in range(p.words):
         bits = p.some[i * p.words + word]
         while bits and not listed:
             m = 64 * word + HX_LOWEST(bits)
             bits &= bits - 1
-            most = max(most, p.g[m] + h * total + q * p.alpha[i * K + m])
+            most = max(most, p.g[m] + now * total + q * p.alpha[i * K + m])
     # Classes below a lower bound of theta have a dual of 0: theta is at least what it would be if
     # the class of the largest c were alone.
     bound = 0
@@ -280,7 +285,7 @@ cdef void _visit(Problem *p, weight *W, weight *f, weight *wide, int64_t i, real
         for t in range(1, few.count):
             m = few.classes[t]
             p.old[count] = _dual(p, i, m)
-            p.c[count] = p.g[t] + h * total + D * p.old[count]
+            p.c[count] = p.g[t] + now * total + q * p.old[count]
             p.f[count] = f[t]
             p.pick[count] = <int32_t>m
             count += 1
@@ -289,13 +294,13 @@ cdef void _visit(Problem *p, weight *W, weight *f, weight *wide, int64_t i, real
         own = f[y]
         for m in range(K):
             p.pick[count] = <int32_t>m
-            takes = p.g[m] + h * total > bound      # not for y: -inf
+            takes = p.g[m] + now * total > bound      # not for y: -inf
             takes |= (p.some[i * p.words + m // 64] >> (m & 63)) & 1
             count += takes
         for t in range(count):
             m = p.pick[t]
             p.old[t] = _dual(p, i, m)
-            p.c[t] = p.g[m] + h * total + D * p.old[t]
+            p.c[t] = p.g[m] + now * total + q * p.old[t]
             p.f[t] = f[m]
     theta = hx_joint_solve(X.isa, p.c, p.new, count, D, h, upper, cap, total)
     for t in range(count):
@@ -318,7 +323,7 @@ cdef void _visit(Problem *p, weight *W, weight *f, weight *wide, int64_t i, real
                     at_limit &= p.c[t] - theta < -p.beyond
             if at_limit and not listed:
                 for m in range(K):
-                    if _dual(p, i, m) == 0 and p.g[m] + h * total - theta >= -p.beyond:
+                    if _dual(p, i, m) == 0 and p.g[m] + now * total - theta >= -p.beyond:
                         at_limit = 0
                         break
         if at_limit:
@@ -384,7 +389,7 @@ cdef void _visit(Problem *p, weight *W, weight *f, weight *wide, int64_t i, real
         count = 1
         bound = theta - p.beyond
         for m in range(K):
-            if p.g[m] + h * total > bound or (
+            if p.g[m] + now * total > bound or (
                     (p.some[i * p.words + m // 64] >> (m & 63)) & 1):
                 if m == y:
                     continue
@@ -646,6 +651,39 @@ cdef void _examine(Problem *p, int64_t s, int64_t end, real *tag_v, index *tag_i
             p.loss_shrunk += value
 
 
+cdef void _gradients(Problem *p, int64_t s, int64_t end, real *tag_v, index *tag_i) noexcept nogil:
+    """Gradients of free duals s..end-1, without the diagonal terms."""
+    cdef const real *v = NULL
+    cdef const index *idx = NULL
+    cdef int64_t t, i, last = -1, length, y, m
+    cdef double[2] sums
+    for t in range(s, end):
+        i, m = p.free_rows[t], p.free_classes[t]
+        if i != last:
+            y = p.codes[i]
+            length = hx_row(p.X, i, &v, &idx)
+            hx_lanes_scores(p.X, v, idx, length, p.X.nnz - hx_row_start(p.X, i), p.W, p.ld, p.ld,
+                            p.f)
+            hx_joint_look(p.X.isa, p.f, p.b, p.K, y, p.margin, p.relative, p.g, &sums[0])
+            last = i
+        p.out[t] = p.g[m]
+
+
+cdef void _gram(Problem *p, int64_t s, int64_t end, real *tag_v, index *tag_i) noexcept nogil:
+    """Products of rows free_rows[s..end-1] with those up to themselves, and mirrored."""
+    cdef const real *v = NULL
+    cdef const index *idx = NULL
+    cdef int64_t r, q, j, length
+    for r in range(s, end):
+        length = hx_row(p.X, p.free_rows[r], &v, &idx)
+        hx_axpy(p.X, 1.0, v, idx, length, p.room)
+        for q in range(r + 1):
+            length = hx_row(p.X, p.free_rows[q], &v, &idx)
+            p.out[r * p.count + q] = p.out[q * p.count + r] = hx_dot(p.X, v, idx, length, p.room)
+        for j in range(length):     # row r was the last
+            p.room[idx[j] if idx != NULL else j] = 0
+
+
 cdef void _run(Problem *p, Pass which, int64_t s, int64_t end, real *tag_v,
                index *tag_i) noexcept nogil:
     if which == SWEEP:
@@ -656,6 +694,10 @@ cdef void _run(Problem *p, Pass which, int64_t s, int64_t end, real *tag_v,
         _tally(p, s, end)
     elif which == REPAIR:
         _repair(p, s, end, tag_v, tag_i)
+    elif which == GRADIENTS:
+        _gradients(p, s, end, tag_v, tag_i)
+    elif which == GRAM:
+        _gram(p, s, end, tag_v, tag_i)
     else:
         _examine(p, s, end, tag_v, tag_i)
 
@@ -707,6 +749,7 @@ cdef class MulticlassDual:
     cdef object X, keep
     cdef uint64_t seed
     cdef double deadline, span
+    cdef int64_t visited        # rows of the last epoch
     cdef bint half_summed
 
     def __cinit__(self, Rows X not None, const int32_t[::1] codes, const float[::1] sqnorm,
@@ -794,6 +837,7 @@ cdef class MulticlassDual:
         hx_rng_seed(&rng, self.seed, self.epoch)
         _shuffle_runs(p, &rng)
         p.loss = p.violation = 0
+        self.visited = p.active
         if not self._passes(SWEEP):
             return False
         self.epoch += 1
@@ -824,7 +868,7 @@ cdef class MulticlassDual:
         """
         cdef Problem *p = &self.p
         cdef int64_t k, size = p.K * p.K if p.relative else p.K
-        cdef double own = 0, product = 0, b
+        cdef double own = 0, product = 0, mean = 0, b
         cdef double[::1] flow, take
         if out.shape[0] != p.K + 2:
             raise ValueError("out must have an entry per class and two more")
@@ -853,6 +897,9 @@ cdef class MulticlassDual:
             for k in range(p.K):
                 p.offset[k] += p.rho * p.s[k]
         for k in range(p.K):
+            mean += p.offset[k] / p.K       # 0 but for rounding
+        for k in range(p.K):
+            p.offset[k] -= mean
             p.b[k] = p.offset[k]
             p.s[k] = 0
         p.asum = p.adiag = p.loss = p.loss_shrunk = 0
@@ -873,6 +920,89 @@ cdef class MulticlassDual:
         self._list_rows()
         return True
 
+    # Free duals: positive and inside their limits.
+
+    def count_free(self):
+        """How many duals are free: inside their limits, or in a capped row with others."""
+        return self._free(NULL, NULL, 0)
+
+    def free(self, int32_t[::1] rows, int32_t[::1] classes):
+        """Rows, ascending, and classes of the free duals, with W in double precision.
+
+        False if out of time.
+        """
+        cdef int64_t count = rows.shape[0]
+        if classes.shape[0] != count or count == 0 or (
+                self._free(&rows[0], &classes[0], count) != count):
+            raise ValueError("rows and classes must be as many as count_free says")
+        return self._round(False) if self.p.single != NULL or self.half_summed else True
+
+    cdef int64_t _free(self, int32_t *rows, int32_t *classes, int64_t most) noexcept:
+        cdef Problem *p = &self.p
+        cdef int64_t i, m, word, positive, count = 0
+        cdef double total, a
+        cdef uint64_t any_dual
+        with nogil:
+            for i in range(p.X.n):
+                any_dual = 0
+                for word in range(p.words):
+                    any_dual |= p.some[i * p.words + word]
+                if any_dual == 0:
+                    continue
+                total = 0
+                positive = 0
+                for m in range(p.K):
+                    a = _dual(p, i, m)
+                    total += a
+                    positive += a > 0
+                for m in range(p.K):
+                    a = _dual(p, i, m)
+                    if a > 0 and (_is_inside(p, i, total, a) or (
+                            p.scheme == CRAMMER_SINGER and positive > 1)):
+                        if count < most:
+                            rows[count], classes[count] = <int32_t>i, <int32_t>m
+                        count += 1
+        return count
+
+    def gradients(self, const int32_t[::1] rows, const int32_t[::1] classes,
+                  const double[::1] intercepts, double[::1] out):
+        """Of the dual without its diagonal, at these intercepts. False if out of time."""
+        cdef int64_t k
+        for k in range(self.p.K):
+            self.p.b[k] = intercepts[k]
+        self.p.free_rows, self.p.free_classes = &rows[0], &classes[0]
+        self.p.out, self.p.count = &out[0], rows.shape[0]
+        done = self._passes(GRADIENTS)
+        for k in range(self.p.K):
+            self.p.b[k] = self.p.offset[k] + self.p.rho * self.p.s[k]
+        return done
+
+    def gram(self, const int32_t[::1] rows, double[:, ::1] out):
+        """Products of rows with each other. False if out of time."""
+        cdef double[::1] room = np.zeros(self.p.X.d)
+        if out.shape[0] != rows.shape[0] or out.shape[1] != rows.shape[0]:
+            raise ValueError("out does not fit rows")
+        self.p.free_rows, self.p.room = &rows[0], &room[0]
+        self.p.out, self.p.count = &out[0, 0], rows.shape[0]
+        return self._passes(GRAM)
+
+    def put(self, const int32_t[::1] rows, const int32_t[::1] classes, const double[::1] values,
+            const double[::1] intercepts):
+        """Give these duals these values, and the intercepts. False if out of time."""
+        cdef Problem *p = &self.p
+        cdef int64_t t, k
+        for t in range(rows.shape[0]):
+            _set_dual(p, rows[t], classes[t], values[t])
+            p.awake[rows[t]] = 1
+            p.few[rows[t]].count = 0
+        self._list_rows()
+        if not self._sum_up(False):
+            return False
+        for k in range(p.K):
+            p.offset[k] = intercepts[k] - p.rho * p.s[k]
+            p.b[k] = intercepts[k]
+        return True
+
     def finish(self):
         """Let W hold the weights, and the intercepts be known, after an interrupt."""
         self._sum_up(True)
@@ -886,10 +1016,17 @@ cdef class MulticlassDual:
             out[k] = self.p.offset[k] + self.p.rho * self.p.s[k]
 
     def sums(self, double[::1] out):
-        """s of every class."""
+        """s of every class, as the duals have it now."""
         cdef int64_t k
+        if out.shape[0] != self.p.K:
+            raise ValueError("out must have an entry per class")
         for k in range(self.p.K):
             out[k] = self.p.s[k]
+
+    @property
+    def work(self):
+        """Multiply-adds of the last epoch, about."""
+        return (<double>self.p.X.nnz / max(self.p.X.n, 1) + 16) * self.visited * self.p.K
 
     def set_deadline(self, double deadline):
         """Time (perf_counter) after which steps return False early."""
@@ -996,7 +1133,16 @@ cdef class MulticlassDual:
         """Run a pass over all rows, or turns, in slices."""
         cdef Problem *p = &self.p
         cdef int64_t s = 0, end, total = p.runs if which == SWEEP else p.X.n
-        cdef int64_t slice = max(1, <int64_t>(self.span / (p.run if which == SWEEP else 1)))
+        cdef int64_t slice
+        cdef double span = self.span
+        if which == SWEEP:
+            span /= p.run
+        elif which == GRADIENTS:
+            total = p.count
+        elif which == GRAM:
+            total = p.count
+            span *= p.K / <double>p.count
+        slice = max(1, <int64_t>span)
         while s < total:
             end = min(total, s + slice)
             with nogil:
