@@ -75,6 +75,7 @@ PIVOTS = 30  # linear systems at a time
 POLISH_LEAST = 1e8  # multiply-adds that are not worth saving, if not too often
 POLISH_FASTER = 6  # multiply-adds of a factorization in the time of one in an epoch
 STIFF = 10.0  # curvature in the intercepts meanwhile, if unregularized, in mean squared norms
+FARTHEST = 0.25  # that such a step may move an intercept
 NEAR = 1e-8  # of the largest diagonal entry: a proximal term, as free duals may be dependent
 REFINED = 3  # times that multipliers move
 STEEP = 1e4  # of the same: the penalty beyond a cap
@@ -380,7 +381,11 @@ class _Polish:
             coefs += change.sum() / K
         else:
             np.add.at(coefs, own, change)
-        return dual.put(rows, classes, new, base + self.rho * (s + coefs))
+        push = self.rho * (s + coefs)
+        if not self.penalized:
+            # With the duals at their limits as they are, the sums may have to be far from 0.
+            push *= min(1.0, FARTHEST / max(float(np.abs(push).max()), 1e-300))
+        return dual.put(rows, classes, new, base + push)
 
 
 def _pivot(

@@ -100,7 +100,8 @@ static inline double hx_joint_solve_body(const double *restrict c, double *restr
         if (hi < HUGE_VAL && hi - lo <= 1e-16 * hi) break;
     }
     theta = h * s;
-    if (s > cap) {
+    const int capped = s > cap;
+    if (capped) {
         theta = h * cap;
         for (int64_t step = 0; step < count + HX_JOINT_STEPS; step++) {
             const hx_joint_sums now = hx_joint_at(c, count, theta, HUGE_VAL);
@@ -115,7 +116,7 @@ static inline double hx_joint_solve_body(const double *restrict c, double *restr
         a[m] = x >= top ? upper : (x > 0 ? x / D : 0.0);
         total += a[m];
     }
-    if (total > cap) { /* by rounding */
+    if ((capped && total > 0) || total > cap) { /* what rounding leaves */
         const double share = cap / total;
         for (int64_t m = 0; m < count; m++) a[m] *= share;
     }

@@ -76,6 +76,7 @@ SCHEME_CODES = {
     "lee_lin_wahba": LEE_LIN_WAHBA,
 }
 
+cdef double SMALLEST = 1e-6     # changes of a dual, in C_i, that may be left out if they are rounding
 cdef double SLICE = 1e7     # multiply-adds between two looks at signals and the clock
 
 
@@ -273,13 +274,13 @@ cdef void _visit(Problem *p, weight *W, weight *f, weight *wide, int64_t i, real
     # Classes below a lower bound of theta have a dual of 0: theta is at least what it would be if
     # the class of the largest c were alone.
     bound = 0
-    if h >= 0:
+    if h >= 0 and D > 0:
         bound = most * h / (D + h)
         if cap < HUGE_VAL:
             bound = max(bound, most - D * cap)
         elif upper < HUGE_VAL:
             bound = min(bound, h * upper)
-    else:
+    elif h < 0:
         bound = -1e300
     if listed:
         for t in range(1, few.count):
@@ -307,7 +308,7 @@ cdef void _visit(Problem *p, weight *W, weight *f, weight *wide, int64_t i, real
         after += p.new[t]
         positive += p.new[t] > 0
         largest = max(largest, fabs(p.new[t] - p.old[t]))
-    quiet = D * largest <= p.noise
+    quiet = D * largest <= p.noise and largest <= SMALLEST * C
     p.violation = max(p.violation, D * largest)
     if quiet:
         # Nothing to move. Are all duals at their limits, and safely so?
