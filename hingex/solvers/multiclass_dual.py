@@ -71,12 +71,14 @@ ROUNDING = 1e-13  # of the duals, that repairs may leave
 POLISH_FROM = 24  # epochs before free duals are solved for,
 POLISH_AGAIN = 6  # and at least so many until the next time;
 MOST_FREE = 2500  # if they are no more than this
-PIVOTS = 30  # linear systems at a time
+PIVOTS = 40  # linear systems at a time
 POLISH_LEAST = 1e8  # multiply-adds that are not worth saving, if not too often
 POLISH_FASTER = 6  # multiply-adds of a factorization in the time of one in an epoch
 STIFF = 10.0  # curvature in the intercepts meanwhile, if unregularized, in mean squared norms
 FARTHEST = 0.25  # that such a step may move an intercept
-NEAR = 1e-8  # of the largest diagonal entry: a proximal term, as free duals may be dependent
+# A proximal term, as free duals may depend on each other, in largest diagonal entries: first, last,
+NEAR = (1e-2, 1e-8)
+NEARER = 0.1  # and from one step to the next.
 REFINED = 3  # times that multipliers move
 STEEP = 1e4  # of the same: the penalty beyond a cap
 
@@ -167,7 +169,7 @@ def solve(
     repair = None
     if size > 0:
         repair = _Repair(K, scheme, 1 / size)
-    polish = _Polish(dual, codes, scheme, loss, C, cost, alpha, size, STIFF * mean_sq)
+    polish = _Polish(dual, codes, scheme, loss, C, cost, alpha, size, STIFF * mean_sq, d)
     work, next_polish = 0.0, POLISH_FROM
 
     found = np.full(K + 2, np.nan)  # primal, dual, intercepts
@@ -320,10 +322,11 @@ class _Polish:
         alpha: np.ndarray,
         size: float,
         stiff: float,
+        d: int,
     ) -> None:
         self.dual, self.codes, self.alpha, self.scheme = dual, codes, alpha, scheme
         self.squared, self.C, self.costs = loss == "squared_hinge", C, cost
-        self.K = alpha.shape[1]
+        self.K, self.d = alpha.shape[1], d
         self.penalized = 0 < size < math.inf
         self.rho = 0.0 if size == 0 else min(size, stiff) if math.isinf(size) else size
 
@@ -373,7 +376,8 @@ class _Polish:
         elif self.scheme != "crammer_singer":
             upper = C
         capped = self.scheme == "crammer_singer" and not self.squared
-        new = _pivot(H, g, a, upper, place if capped else None, C)
+        rank = (K - 1) * self.d
+        new = _pivot(H, g, a, upper, place if capped else None, C, rank)
         coefs = np.zeros(K)
         change = new - a
         np.subtract.at(coefs, classes, change)
@@ -395,6 +399,7 @@ def _pivot(
     upper: np.ndarray,
     group: np.ndarray | None,
     cap: np.ndarray,
+    rank: int,
 ) -> np.ndarray:
     """Near the maximum of g.(x - a) - (x - a).H.(x - a) / 2 over the x inside their limits.
 
@@ -402,14 +407,17 @@ def _pivot(
     pivoting: the equations of the x inside are solved, then all that are on the wrong side change
     sides at once (Portugal, Judice, Vicente, "A comparison of block pivoting and interior-point
     algorithms for linear least squares problems with nonnegative variables", 1994), some ten to
-    twenty times. A cap that is reached is a steep penalty beyond a multiplier, which moves once the
-    sides are right. The step from a to what comes out of it
+    twenty times. With more duals than the rank of H the sides would not settle, hence proximal
+    steps, shorter at first, each of which begins with the sides of the last. A cap reached
+    is a steep penalty beyond a multiplier, which moves once the sides are right. The step from a to what comes out of it
     is made as long as is best, so the value never falls, should the pivots not end.
     """
     gram = kernels("gram")
     top = float(H.diagonal().max())
-    near, steep = NEAR * top, STEEP * top
-    c = g + H @ a + near * a
+    near, steep = NEAR[len(a) <= rank] * top, STEEP * top
+    plain = g + H @ a
+    c = plain + near * a
+    found = None
     x = np.zeros(len(a))
     free = np.ones(len(a), dtype=bool)
     above = np.zeros(len(a), dtype=bool)
@@ -453,11 +461,19 @@ def _pivot(
                 refined += 1
                 shift = force
                 continue
-            break
+            found = x.copy()
+            if near <= NEAR[1] * top:
+                break
+            near *= NEARER
+            c = plain + near * x
+            refined = 0
+            continue
         free = (free & ~low & ~high) | out
         above = (above & ~out) | high
         capped = (capped | over) & ~under
         shift[~capped] = 0.0
+    if found is not None:
+        x = found
     x = np.minimum(np.maximum(x, 0.0), upper)
     if group is not None:
         total = np.bincount(group, x)[group]
