@@ -126,11 +126,11 @@ class LinearSVC(Classifier):
     ================  =====================================================================
 
     p = 1 (hinge) or 2, times :math:`C_i`, and the penalty :math:`\tfrac12 \sum_k \|w_k\|^2`. With
-    two classes, `coef_` and `intercept_` are the differences :math:`w_1 - w_0`, :math:`b_1 - b_0`, so
-    that the penalty is a quarter of ``||coef_||**2``: Crammer-Singer and Weston-Watkins are the
-    binary problem with 2 C in the place of C, as with LIBLINEAR. Their duals take 8 n K bytes. They
-    run in one thread, and when rows outnumber features by far, classes overlap and C is large, they
-    may need more than the default `max_iter`; `history_` shows how the gap falls.
+    two classes, `coef_` and `intercept_` are the differences :math:`w_1 - w_0` and
+    :math:`b_1 - b_0`, so that the penalty is a quarter of ``||coef_||**2``: Crammer-Singer and
+    Weston-Watkins are the binary problem with 2 C in the place of C. Joint problems run in one
+    thread, and their duals take 8 n K bytes. Where thousands of rows, far more than features, lie
+    on or inside the margin, they may need more than the default `max_iter`.
 
     Columns with a large mean cost digits and epochs: subtract it. C = inf, the hard margin, is not
     available; a large C comes close to it.

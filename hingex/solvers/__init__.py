@@ -155,7 +155,7 @@ def joint_duals(
     alpha (n, K) as in the Fit of a joint problem; cost is C, or C_i as a column.
     """
     used = alpha.sum(axis=1, keepdims=True) if scheme == "crammer_singer" else alpha
-    kind = (alpha > 0).any(axis=1).astype(np.int8)
+    kind = np.array((alpha > 0).any(axis=1), dtype=np.int8)
     if loss == "hinge":
         kind[(used >= np.multiply(cost, 1 - 1e-12)).any(axis=1) & (kind > 0)] = 2
     coef = _module("multiclass_dual").coefficients(alpha, codes, scheme)

@@ -26,18 +26,19 @@ intercepts move by proximal steps between the epochs, as in `dual_cd`.
 
 Stopping: the relative duality gap (P - D) / |P| <= tol, both over all rows in float64, at the
 intercepts reached and at duals made feasible for them. For the first two schemes the duals of class
-y and m, summed, are a flow from y to m, and feasible duals are a circulation: flow is taken off along
-paths from classes with too much outflow to those with too little, from duals inside their limits
-where they suffice, and duals are only ever reduced. For Lee-Lin-Wahba the duals' sums by class are
-brought to one level. During the epochs the gap is estimated from what the sweeps see.
+y and m, summed, are a flow from y to m, and feasible duals are a circulation: flow is taken off
+along paths from classes with too much outflow to those with too little, from duals inside their
+limits where they suffice, and duals are only ever reduced. For Lee-Lin-Wahba the duals' sums by
+class are brought to one level. During the epochs the gap is estimated from what the sweeps see.
 
 With two classes all schemes are one problem in w_1 - w_0 (coef_, intercept_): 1/4 ||w_1 - w_0||^2
 plus the losses, which for the first two schemes is half of the binary problem with 2 C in the place
 of C.
 
 Complexity: O(nnz K) per epoch, less what shrinking leaves out, and O(K) expected for a row's
-duals. Memory: weights (d, K), duals (n, K) in float64, 28 bytes a row and K / 8; certificates of
-unregularized problems another 5 K^2 numbers.
+duals. Memory: weights (d, K) and duals (n, K) in float64, some 45 bytes a row and K / 8;
+certificates of problems with intercepts up to 10 K^2 numbers. Free duals, where they are no more
+than MOST_FREE = F, are solved for with up to five F x F matrices.
 
 Sources: Keerthi, Sundararajan, Chang, Hsieh, Lin, "A sequential dual method for large scale
 multi-class linear SVMs", KDD 2008; Dogan, Glasmachers, Igel, "A unified view on multi-class support
@@ -48,6 +49,7 @@ Lee, Lin, Wahba, JASA 99, 2004.
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 from time import perf_counter
 from typing import Any
 
@@ -61,7 +63,7 @@ from ..stop import HISTORY_DTYPE, Monitor, State
 SMALL = 0.05  # curvature of the intercepts' proximal steps, in mean squared row norms
 SMALL_LEAST = 0.5  # and at least this over sum C_i
 WARM_EPOCHS = 2  # before the intercepts start to move
-SINGLE_ABOVE = 3e-6  # weights of single precision do while P - D, estimated, is above this * sum C_i
+SINGLE_ABOVE = 3e-6  # P - D over sum C_i above which weights of single precision are enough
 SHRINK_BEYOND = 0.5  # of the largest violation of the last epoch
 FIRST_FACTOR = 0.5  # true gap over estimated gap, before it is known
 FORCED = 16  # epochs until the first full pass that is made whatever the estimates say
@@ -407,10 +409,10 @@ def _pivot(
     pivoting: the equations of the x inside are solved, then all that are on the wrong side change
     sides at once (Portugal, Judice, Vicente, "A comparison of block pivoting and interior-point
     algorithms for linear least squares problems with nonnegative variables", 1994), some ten to
-    twenty times. With more duals than the rank of H the sides would not settle, hence proximal
-    steps, shorter at first, each of which begins with the sides of the last. A cap reached
-    is a steep penalty beyond a multiplier, which moves once the sides are right. The step from a to what comes out of it
-    is made as long as is best, so the value never falls, should the pivots not end.
+    twenty times. With more duals than `rank`, that of H, the sides would not settle, hence proximal
+    steps, shorter at first, each of which begins with the sides of the last. A cap reached is a
+    steep penalty beyond a multiplier, which moves once the sides are right. The step from a to what
+    comes out of it is made as long as is best, so the value never falls, should the pivots not end.
     """
     gram = kernels("gram")
     top = float(H.diagonal().max())
@@ -607,16 +609,16 @@ def take_flow(
         while before[path[-1]] >= 0:
             path.append(int(before[path[-1]]))
         path.reverse()
-        step = min(excess[path[0]], -excess[goal])
-        room = [left[u, v] + back[v, u] for u, v in zip(path, path[1:], strict=False)]
-        step = min(step, *room)
-        for u, v in zip(path, path[1:], strict=False):
-            undone = min(back[v, u], step)
-            back[v, u] -= undone
-            left[v, u] += undone
-            forward = min(step - undone, left[u, v])
-            left[u, v] -= forward
-            back[u, v] += forward
-        excess[path[0]] -= step
-        excess[goal] += step
+        flow_step = min(float(excess[path[0]]), -float(excess[goal]))
+        room = [float(left[s, t] + back[t, s]) for s, t in pairwise(path)]
+        flow_step = min(flow_step, *room)
+        for s, t in pairwise(path):
+            undone = min(back[t, s], flow_step)
+            back[t, s] -= undone
+            left[t, s] += undone
+            forward = min(flow_step - undone, left[s, t])
+            left[s, t] -= forward
+            back[s, t] += forward
+        excess[path[0]] -= flow_step
+        excess[goal] += flow_step
     return np.minimum(np.maximum(flow - left, 0.0), flow), excess

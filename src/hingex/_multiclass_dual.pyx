@@ -76,7 +76,7 @@ SCHEME_CODES = {
     "lee_lin_wahba": LEE_LIN_WAHBA,
 }
 
-cdef double SMALLEST = 1e-6     # changes of a dual, in C_i, that may be left out if they are rounding
+cdef double SMALLEST = 1e-6     # in C_i: larger changes of duals are not left out as rounding
 cdef double SLICE = 1e7     # multiply-adds between two looks at signals and the clock
 
 
@@ -118,7 +118,7 @@ cdef struct Problem:
     float *single_step
     double *f
     float *single_f
-    double inv_size, rho, shift # as in _dual_cd.pyx
+    double inv_size, rho, shift     # as in _dual_cd.pyx
     bint has_intercept
     double wsq, asum, adiag     # sum_k ||w_k||^2, sum a, sum of the diagonal terms times 2
     double loss, loss_shrunk    # sums of C_i times the loss, each row as of its visit
@@ -145,7 +145,8 @@ cdef inline double _cost(const Problem *p, int64_t i) noexcept nogil:
     return p.cost_all if p.cost == NULL else p.cost[i]
 
 
-cdef inline double _loss(const Problem *p, double C, double most, const double *sums) noexcept nogil:
+cdef inline double _loss(const Problem *p, double C, double most,
+                         const double *sums) noexcept nogil:
     """C times the loss of a row."""
     if p.scheme == CRAMMER_SINGER:
         most = max(most, 0)
