@@ -70,7 +70,7 @@ enum { HX_JOINT_STEPS = 100 };
 /* The optimal a, and theta. `guess` is where to begin to look for sum_m a_m.
  *
  * Newton's method on F(s) = sum_m clip(c_m - h s, 0, D upper) - D s, which falls, kept inside a
- * bracket; a step that ends on the piece of F where it began has found the root. With a cap alone
+ * bracket; a step of it that ends on the piece of F where it began has found the root. With a cap alone
  * the equation in theta is convex, and Newton's method from the left comes to the root in as many
  * steps as pieces are left behind. O(count) per step, a few steps. */
 static inline double hx_joint_solve_body(const double *restrict c, double *restrict a,
@@ -85,10 +85,11 @@ static inline double hx_joint_solve_body(const double *restrict c, double *restr
     const double top = D * upper;
     double lo = -1, hi = HUGE_VAL, s = guess > 0 ? guess : 0, theta, total = 0;
     hx_joint_sums last = {0, -1, -1};
+    int newton = 0;
     for (int step = 0; step < HX_JOINT_STEPS; step++) {
         const hx_joint_sums now = hx_joint_at(c, count, h * s, top);
         const double next = (now.c + (now.above > 0 ? now.above * top : 0)) / (D + h * now.inside);
-        if (now.inside == last.inside && now.above == last.above) {
+        if (newton && now.inside == last.inside && now.above == last.above) {
             s = next;
             break;
         }
@@ -96,7 +97,8 @@ static inline double hx_joint_solve_body(const double *restrict c, double *restr
         if (next == s) break;
         if (next > s) lo = s; else hi = s;
         /* Newton's method alone may go back and forth between two pieces. */
-        s = next > lo && next < hi ? next : 0.5 * (lo + hi);
+        newton = next > lo && next < hi;
+        s = newton ? next : 0.5 * (lo + hi);
         if (hi < HUGE_VAL && hi - lo <= 1e-16 * hi) break;
     }
     theta = h * s;

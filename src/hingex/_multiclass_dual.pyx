@@ -76,6 +76,7 @@ SCHEME_CODES = {
     "lee_lin_wahba": LEE_LIN_WAHBA,
 }
 
+cdef double FALL = 0.25     # of the largest violation, until all rows are visited again
 cdef double SMALLEST = 1e-6     # in C_i: larger changes of duals are not left out as rounding
 cdef double SLICE = 1e7     # multiply-adds between two looks at signals and the clock
 
@@ -753,6 +754,8 @@ cdef class MulticlassDual:
     cdef double deadline, span
     cdef int64_t visited        # rows of the last epoch
     cdef bint half_summed
+    cdef bint whole             # the next epoch visits all rows
+    cdef double level           # the largest violation when one did so last
 
     def __cinit__(self, Rows X not None, const int32_t[::1] codes, const float[::1] sqnorm,
                   const double[::1] cost, double cost_all, int scheme, bint squared,
@@ -770,6 +773,7 @@ cdef class MulticlassDual:
                     cost is not None and cost.shape[0] != n)):
             raise ValueError("arrays of MulticlassDual do not fit each other")
         self.X, self.seed, self.deadline = X, seed, deadline
+        self.whole = True
         p.X = &X.c
         p.codes, p.sqnorm, p.cost_all = &codes[0], &sqnorm[0], cost_all
         p.cost = &cost[0] if cost is not None else NULL
@@ -856,8 +860,11 @@ cdef class MulticlassDual:
         self.estimate = max(0, self.near_primal - self.near_dual) / max(
             fabs(self.near_primal), 1e-300)
         p.beyond = share * p.violation
-        if p.violation <= max(0.1 * slack, p.noise):
-            # What is active is as good as solved: the offset would run away from the others.
+        if self.whole:
+            self.level = p.violation
+        self.whole = p.violation <= max(0.1 * slack, p.noise, FALL * self.level)
+        if self.whole:
+            # What is active is solved so well that the others, and the offset, would lag behind.
             self._unshrink()
         self._list_rows()
         return True
