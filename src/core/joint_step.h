@@ -118,8 +118,9 @@ static inline double hx_joint_solve_body(const double *restrict c, double *restr
         a[m] = x >= top ? upper : (x > 0 ? x / D : 0.0);
         total += a[m];
     }
-    if ((capped && total > 0) || total > cap) { /* what rounding leaves */
-        const double share = cap / total;
+    /* Where D is small beside h, differences to theta have lost digits that the sum has not. */
+    if (upper == HUGE_VAL && total > 0) {
+        const double share = (capped ? cap : s) / total;
         for (int64_t m = 0; m < count; m++) a[m] *= share;
     }
     return theta;
