@@ -98,7 +98,7 @@ def _common(p):
     p.add_argument("--sets", nargs="+", default=list(data.BINARY), choices=list(data.SHAPES),
                    metavar="SET", help=" ".join(data.SHAPES))
     p.add_argument("--loss", nargs="+", default=LOSSES, choices=LOSSES)
-    p.add_argument("--tasks", nargs="+", default=TASKS, choices=TASKS)
+    p.add_argument("--tasks", nargs="+", default=TASKS, choices=(*TASKS, "crammer_singer"))
     p.add_argument("--repeats", type=int, default=5)
     p.add_argument("--out", type=Path, default=OUT,
                    help="records are appended to this file, as JSON lines")

@@ -28,7 +28,7 @@ def run(sets, losses, tasks, threads, repeats, budget, libraries, out):
     missing = set()
     for name in sets:
         for task in tasks:
-            if task == "ovr" and data.SHAPES[name][3] == 2:
+            if task != "binary" and data.SHAPES[name][3] == 2:
                 continue
             for loss in losses:
                 spec = {"set": name, "task": task, "loss": loss, "C": 1.0, "threads": threads,

@@ -35,6 +35,30 @@ def objective(X, y, coef, intercept, loss, C):
     return float(total)
 
 
+def joint_objective(X, y, coef, intercept, loss, C):
+    """1/2 sum (||w||^2 + b^2) + C sum max_{m != y} max(0, 1 + s_m - s_y)^p, in float64."""
+    scores = X.astype(np.float64) @ coef.T + intercept
+    rows = np.arange(len(y))
+    own = scores[rows, y].copy()
+    scores[rows, y] = -np.inf
+    slack = np.maximum(0.0, 1 + scores.max(axis=1) - own)
+    total = 0.5 * ((coef * coef).sum() + (intercept * intercept).sum())
+    return float(total + C * (slack if loss == "hinge" else slack**2).sum())
+
+
+def joint_dual(X, y, duals, loss, C):
+    """Crammer-Singer's dual, for more than two classes, at the rows' coefficients (n, K)."""
+    own = duals[np.arange(len(y)), y]
+    others = duals.copy()
+    others[np.arange(len(y)), y] = 0
+    if (others > 0).any() or np.abs(duals.sum(axis=1)).max() > 1e-9 * C or (
+            loss == "hinge" and own.max() > C * (1 + 1e-12)):  # fmt: skip
+        raise ValueError("infeasible duals")
+    w, b = X.astype(np.float64).T @ duals, duals.sum(axis=0)
+    total = own.sum() - 0.5 * (np.vdot(w, w) + np.vdot(b, b))
+    return float(total - (np.vdot(own, own) / (4 * C) if loss == "squared_hinge" else 0))
+
+
 def dual_objective(X, signed, loss, C):
     """Sum of the duals at y_i alpha_i, (n, K), which is a bound for every objective; float64."""
     X = X.astype(np.float64)
@@ -96,6 +120,8 @@ class _Task:
         self.X, self.y, self.real = data.load_task(spec["set"], spec["task"])
         self.data = adapter.prepare(self.X, self.y)
         self.options = {"loss": self.loss, "C": self.C, "threads": spec["threads"]}
+        if spec["task"] == "crammer_singer":
+            self.options["multi_class"] = spec["task"]
         some = np.arange(50)  # imports and first calls
         adapter.weights(adapter.fit(adapter.prepare(self.X[:50], some % 2), **self.options,
                                     **adapter.schedules(self.loss)[0][0]))  # fmt: skip
@@ -111,7 +137,8 @@ class _Task:
         return model, wall, cpu
 
     def value(self, weights):
-        return objective(self.X, self.y, *weights[:2], self.loss, self.C)
+        value = joint_objective if self.spec["task"] == "crammer_singer" else objective
+        return value(self.X, self.y, *weights[:2], self.loss, self.C)
 
     def record(self, kind, setting, **more):
         return {
@@ -198,7 +225,14 @@ def _reference(spec):
     model = hingex.LinearSVC(
         loss=spec["loss"], C=spec["C"], tol=spec["reference"], intercept="regularized",
         max_iter=10_000_000, max_time=spec["budget"], store_dual=True, n_jobs=spec["threads"],
+        multi_class="crammer_singer" if spec["task"] == "crammer_singer" else "ovr",
     ).fit(X, y)  # fmt: skip
+    if spec["task"] == "crammer_singer":
+        coef, intercept = model.coef_, model.intercept_
+        return {
+            "objective": joint_objective(X, y, coef, intercept, spec["loss"], spec["C"]),
+            "dual": joint_dual(X, y, model.dual_coef_, spec["loss"], spec["C"]), "real": real,
+        }  # fmt: skip
     signed = model.dual_coef_.reshape(X.shape[0], -1)
     return {
         "objective": objective(X, y, model.coef_, model.intercept_, spec["loss"], spec["C"]),

@@ -5,7 +5,7 @@ import hingex
 
 NAME = "hingex"
 LOSSES = ("hinge", "squared_hinge")
-TASKS = ("binary", "ovr")
+TASKS = ("binary", "ovr", "crammer_singer")
 THREADED = ("binary", "ovr")
 
 
@@ -27,9 +27,10 @@ def prepare(X, y):
     return X, y
 
 
-def fit(data, *, loss, C, threads, tol):
+def fit(data, *, loss, C, threads, tol, multi_class="ovr"):
     model = hingex.LinearSVC(
-        loss=loss, C=C, tol=tol, intercept="regularized", n_jobs=threads, max_iter=1_000_000
+        loss=loss, C=C, tol=tol, intercept="regularized", n_jobs=threads, max_iter=1_000_000,
+        multi_class=multi_class,
     )
     return model.fit(*data)
 

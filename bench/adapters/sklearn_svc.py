@@ -11,7 +11,7 @@ from sklearn.svm import LinearSVC
 
 NAME = "LinearSVC"
 LOSSES = ("hinge", "squared_hinge")
-TASKS = ("binary", "ovr")
+TASKS = ("binary", "ovr", "crammer_singer")
 THREADED = ()
 
 
@@ -33,8 +33,11 @@ def prepare(X, y):
     return X, y
 
 
-def fit(data, *, loss, C, threads, **setting):
-    return LinearSVC(loss=loss, C=C, random_state=0, **setting).fit(*data)
+def fit(data, *, loss, C, threads, multi_class="ovr", **setting):
+    if multi_class != "ovr" and loss != "hinge":
+        raise NotImplementedError("its Crammer-Singer machine has the hinge alone")
+    model = LinearSVC(loss=loss, C=C, random_state=0, multi_class=multi_class, **setting)
+    return model.fit(*data)
 
 
 def weights(model):

@@ -254,8 +254,8 @@ class LinearSVCCV(LinearSVC):
         )
         self._learn(fit, chosen, reason, classes, kind, rows.d)
         if self.store_dual:
-            loss = options["loss"]
-            self._keep_duals(fit, targets, C if cost is None else cost[:, None], loss)
+            bound = C if cost is None else cost[:, None]
+            self._keep_duals(fit, targets, bound, options["loss"], options["scheme"])
         if fit.status == "interrupted":
             raise KeyboardInterrupt
         self._warn(run, watch, owner, options["tol"])

@@ -16,7 +16,7 @@ from .._estimator import Classifier
 from .._result import Fit, warn
 from .._targets import equal_rows, n_lanes, positive
 from .._threads import n_parts, n_threads
-from ..solvers import SCHEMES, SOLVERS, check_solver, solve_linear
+from ..solvers import SCHEMES, SOLVERS, check_solver, joint_duals, solve_linear
 from ..stop import Monitor
 
 if TYPE_CHECKING:
@@ -46,7 +46,8 @@ class LinearSVC(Classifier):
         Weight of the loss against the penalty; positive. inf is the hard margin: all rows (of
         positive weight) at y_i (w . x_i + b) >= 1, for both losses alike.
     multi_class : {"ovr", "crammer_singer", "weston_watkins", "lee_lin_wahba"}, default "ovr"
-        With more than two classes: a problem for each class against the rest, or one for all.
+        With more than two classes: a problem for each class against the rest, or one for all; see
+        the notes. With two classes, the last three weigh the penalty half as much.
     solver : {"auto", "dual_cd", "interior_point", "newton", "multiclass_dual"}, default "auto"
         "auto" takes the one that suits the data, and another when the first is too slow.
     tol : float, default 1e-3
@@ -99,7 +100,7 @@ class LinearSVC(Classifier):
         Epochs, and iterations of a second-order solver over all classes.
     converged_ : bool
     primal_objective_, dual_objective_, duality_gap_ : ndarray (1,) or (K,)
-        Certified objectives, and the relative gap between them.
+        Certified objectives, and the relative gap between them; (1,) for a joint problem.
     history_ : structured ndarray
         An entry per epoch: epoch, seconds, primal, dual, gap, active, certified. Entries that
         are not certified are estimates; sums (gap: the largest) over the classes.
@@ -108,12 +109,13 @@ class LinearSVC(Classifier):
     solver_, solver_reason_ : str
         The algorithm that was chosen, and why.
     dual_coef_ : ndarray (n,) or (n, K)
-        y_i alpha_i. Only with `store_dual`.
+        y_i alpha_i; ``coef_ == dual_coef_.T @ X`` up to rounding. Only with `store_dual`.
     support_ : ndarray of int
         Rows with a nonzero dual in any problem. Only with `store_dual`.
-    support_kind_ : ndarray of int8, shape of `dual_coef_`
+    support_kind_ : ndarray of int8, shape of `dual_coef_`, or (n,) for a joint problem
         0 no support vector, 1 on or inside the margin with 0 < alpha < C_i, 2 at the bound C_i
-        (hinge). Only with `store_dual`.
+        (hinge). A row of a joint problem is at the bound when the sum of its duals is
+        (Crammer-Singer), or any of them (the others). Only with `store_dual`.
 
     Warns
     -----
@@ -128,6 +130,21 @@ class LinearSVC(Classifier):
     or 230 (interior point, where Newton's method stalls). Ctrl-C ends a fit within a fraction of a
     second and leaves the model as far as it came.
 
+    The joint problems have, for scores :math:`s_k = w_k \cdot x_i + b_k`, one loss for each row,
+
+    ================  =====================================================================
+    crammer_singer    :math:`\max_{m \ne y_i} \max(0, 1 + s_m - s_{y_i})^p`
+    weston_watkins    :math:`\sum_{m \ne y_i} \max(0, 1 + s_m - s_{y_i})^p`
+    lee_lin_wahba     :math:`\sum_{m \ne y_i} \max(0, 1 / (K - 1) + s_m)^p`, :math:`\sum_k s_k = 0`
+    ================  =====================================================================
+
+    p = 1 (hinge) or 2, times :math:`C_i`, and the penalty :math:`\tfrac12 \sum_k \|w_k\|^2`. With
+    two classes, `coef_` and `intercept_` are the differences :math:`w_1 - w_0` and
+    :math:`b_1 - b_0`, so that the penalty is a quarter of ``||coef_||**2``: Crammer-Singer and
+    Weston-Watkins are the binary problem with 2 C in the place of C. Joint problems run in one
+    thread, and their duals take 8 n K bytes. Where thousands of rows, far more than features, lie
+    on or inside the margin, they may need more than the default `max_iter`.
+
     Columns with a large mean cost digits and epochs: subtract it. With C = inf `n_iter_` and
     `history_` count soft-margin fits of growing C; a margin counts as none where weights as in
     `NotSeparableError` make each column vanish to 1e-9 of its root mean square (above 2000
@@ -136,6 +153,9 @@ class LinearSVC(Classifier):
     References
     ----------
     Hsieh et al., "A dual coordinate descent method for large-scale linear SVM", ICML 2008.
+    Keerthi et al., "A sequential dual method for large scale multi-class linear SVMs", KDD 2008.
+    Dogan, Glasmachers, Igel, "A unified view on multi-class support vector classification", JMLR
+    17, 2016.
 
     Examples
     --------
@@ -233,7 +253,8 @@ class LinearSVC(Classifier):
         self._last_fit = (fit.dual, fit.intercept) if warm else None
         if self.store_dual:
             loss = options["loss"]
-            self._keep_duals(fit, targets, C if cost is None or hard else cost[:, None], loss)
+            bound = C if cost is None or hard else cost[:, None]
+            self._keep_duals(fit, targets, bound, loss, options["scheme"])
         if fit.status == "interrupted":
             raise KeyboardInterrupt
         if not fit.converged:
@@ -366,9 +387,13 @@ class LinearSVC(Classifier):
             )
         return last
 
-    def _keep_duals(self, fit: Fit, targets: Any, cost: Any, loss: str) -> None:
+    def _keep_duals(self, fit: Fit, targets: Any, cost: Any, loss: str, scheme: str) -> None:
         alpha = fit.dual
         assert alpha is not None
+        if scheme != "ovr":
+            self.dual_coef_, self.support_kind_ = joint_duals(alpha, targets, cost, loss, scheme)
+            self.support_ = np.flatnonzero(self.support_kind_)
+            return
         lanes = alpha.shape[1]
         kind = (alpha > 0).astype(np.int8)
         if loss == "hinge":

@@ -119,10 +119,11 @@ def solve_linear(
         )  # fmt: skip
     check_solver(solver, loss, scheme)
     if scheme != "ovr":
-        fit = _module("multiclass_dual").solve(
-            rows, codes, n_classes, scheme=scheme, loss=loss, max_iter=max_iter,
-            max_time=max_time, **options,
-        )  # fmt: skip
+        with np.errstate(over="ignore", invalid="ignore"):  # extreme values: the gap will tell
+            fit = _module("multiclass_dual").solve(
+                rows, codes, n_classes, scheme=scheme, loss=loss, max_iter=max_iter,
+                max_time=max_time, **options,
+            )  # fmt: skip
         return fit, "multiclass_dual", f"{scheme}: one problem for all classes"
     name, reason = choose_linear(rows, loss)
     if solver != "auto":
@@ -197,6 +198,21 @@ def _solve_hard(
 
 def _stalled(fit: Fit) -> bool:
     return fit.status == "stalled" and bool(fit.gap.max() > ROUNDING)
+
+
+def joint_duals(
+    alpha: np.ndarray, codes: np.ndarray, cost: Any, loss: str, scheme: str
+) -> tuple[np.ndarray, np.ndarray]:
+    """Coefficients of the rows in `coef_`, and 0, 1 or 2 for each row; see LinearSVC.
+
+    alpha (n, K) as in the Fit of a joint problem; cost is C, or C_i as a column.
+    """
+    used = alpha.sum(axis=1, keepdims=True) if scheme == "crammer_singer" else alpha
+    kind = np.array((alpha > 0).any(axis=1), dtype=np.int8)
+    if loss == "hinge":
+        kind[(used >= np.multiply(cost, 1 - 1e-12)).any(axis=1) & (kind > 0)] = 2
+    coef = _module("multiclass_dual").coefficients(alpha, codes, scheme)
+    return (coef[:, 1] - coef[:, 0] if coef.shape[1] == 2 else coef), kind
 
 
 def _joined(before: Fit, after: Fit) -> Fit:

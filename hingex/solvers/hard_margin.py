@@ -305,6 +305,7 @@ def _lane(
     first = FIRST / p.mean
     C, inner, start, codes = first, 0.1 * p.tol, None, (best.y > 0).astype(np.int32)
     silent = Monitor(None, False, inner, None, "")
+    silent.poll = monitor.poll
     status = "stalled"
     while MOST * first >= C:
         left = p.left

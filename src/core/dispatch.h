@@ -74,6 +74,13 @@ typedef struct {
     /* The same of rows, at most HX_LOSS_ROWS of them; `room` is for 3 K numbers. */
     double (*multiclass_losses)(struct hx_multiclass_job *job, int64_t begin, int64_t end,
                                 double *room);
+    /* One row of a joint multiclass SVM; see joint_step.h. */
+    double (*joint_solve)(const double *c, double *a, int64_t count, double D, double h,
+                          double upper, double cap, double guess);
+    double (*joint_look_w64)(const double *f, const double *b, int64_t count, int64_t y,
+                             double margin, int relative, double *g, double *sums);
+    double (*joint_look_w32)(const float *f, const double *b, int64_t count, int64_t y,
+                             double margin, int relative, double *g, double *sums);
 } hx_isa;
 
 /* The best table this machine runs, or the one HINGEX_ISA names; never NULL. */
@@ -108,6 +115,17 @@ static inline void hx_hinge_widths(const hx_isa *isa, const struct hx_hinge *job
 {
     isa->hinge_widths(job, widths, counts);
 }
+
+static inline double hx_joint_solve(const hx_isa *isa, const double *c, double *a, int64_t count,
+                                    double D, double h, double upper, double cap, double guess)
+{
+    return isa->joint_solve(c, a, count, D, h, upper, cap, guess);
+}
+
+#define hx_joint_look(isa, f, b, count, y, margin, relative, g, sums)                             \
+    _Generic((f),                                                                                 \
+        const double *: (isa)->joint_look_w64, double *: (isa)->joint_look_w64,                   \
+        default: (isa)->joint_look_w32)(f, b, count, y, margin, relative, g, sums)
 
 /* w += x, in double precision. */
 static inline void hx_add(const hx_isa *isa, const double *x, double *w, int64_t n)

@@ -469,6 +469,15 @@ double HX_CAT(hx_margin_losses_, HX_ISA)(hx_margin_job *job, int64_t begin, int6
 double HX_CAT(hx_multiclass_losses_, HX_ISA)(hx_multiclass_job *job, int64_t begin, int64_t end,
                                              double *room);
 
+double HX_CAT(hx_joint_solve_, HX_ISA)(const double *c, double *a, int64_t count, double D,
+                                       double h, double upper, double cap, double guess);
+double HX_CAT(hx_joint_look_w64_, HX_ISA)(const double *f, const double *b, int64_t count,
+                                          int64_t y, double margin, int relative, double *g,
+                                          double *sums);
+double HX_CAT(hx_joint_look_w32_, HX_ISA)(const float *f, const double *b, int64_t count,
+                                          int64_t y, double margin, int relative, double *g,
+                                          double *sums);
+
 const hx_isa HX_CAT(hx_isa_, HX_ISA) = {
     .name = HX_STR(HX_ISA),
     .dot_f32 = dot_f32,
@@ -492,4 +501,7 @@ const hx_isa HX_CAT(hx_isa_, HX_ISA) = {
     .hinge_widths = hinge_widths,
     .margin_losses = HX_CAT(hx_margin_losses_, HX_ISA),
     .multiclass_losses = HX_CAT(hx_multiclass_losses_, HX_ISA),
+    .joint_solve = HX_CAT(hx_joint_solve_, HX_ISA),
+    .joint_look_w64 = HX_CAT(hx_joint_look_w64_, HX_ISA),
+    .joint_look_w32 = HX_CAT(hx_joint_look_w32_, HX_ISA),
 };

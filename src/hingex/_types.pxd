@@ -20,6 +20,9 @@ cdef extern from "dispatch.h" nogil:
     void hx_add(const hx_isa *isa, const double *x, double *w, int64_t n)
     void hx_gram(const hx_isa *isa, const double *panels, int64_t capacity, int64_t rows,
                  int64_t D, double sign, double *G, int64_t ld)
+    double hx_joint_solve(const hx_isa *isa, const double *c, double *a, int64_t count, double D,
+                          double h, double upper, double cap, double guess)
+    double hx_joint_look(...)   # (isa, f, b, count, y, margin, relative, g, sums); f by type
 
 
 cdef extern from "vec.h" nogil:
