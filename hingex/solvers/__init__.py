@@ -8,7 +8,8 @@ sparse and high-dimensional data, Newton's method where the rows outnumber the f
 d x d matrix is cheap. With the hinge, coordinate descent is some times as fast where it converges
 within a few epochs, and far slower where it does not, which only a trial can tell: so it has as
 many epochs as cost half of what Newton's method is expected to, and goes on while its gap falls
-fast enough. Elsewhere, too, coordinate descent is tried first, and when its gap falls too slowly,
+fast enough. With the squared hinge it has a trial only where C is so small that it takes a few
+epochs, and a matrix takes longer than these. Elsewhere, too, coordinate descent is tried first, and when its gap falls too slowly,
 and a d x d matrix can be had, Newton's method starts from where it came to. Should that stall in
 turn, the interior point method (with the hinge) and at last coordinate descent go on from its
 duals. C = inf, the hard margin, is a sequence of soft ones.
@@ -28,6 +29,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from .._result import Fit
+from .._validate import squared_norms
 
 if TYPE_CHECKING:
     from ..losses import MarginLoss
@@ -59,6 +61,8 @@ HINGE_STEPS = 20  # and as many matrices as four with all rows, for a class
 DESCENT = 2.0  # cost of coordinate descent's multiply-adds, in those of whole passes
 TRIAL = 0.5  # of the time that Newton's method is expected to take, for the hinge
 SHORTEST, LONGEST = 4, 60  # epochs of such a trial
+DAMPED = 0.1  # 2 C |x|^2, on average, up to which the squared hinge takes a few epochs
+FEW = 5  # epochs in the time of a Newton step, from which they are tried there
 FEWEST_FOR_TWO = 200  # with a smaller max_iter no second solver is tried
 EPOCHS_PER_PASS = 12  # epochs in the time of a pass over X, once shrinking has set in
 ROUNDING = 1e-9  # a gap at which a second-order solver stalls by rounding: nothing gets further
@@ -129,10 +133,11 @@ def solve_linear(
     if solver != "auto":
         name, reason = solver, "as asked for"
     trial: dict[str, Any] = {}
-    short = solver == "auto" and name == "newton" and loss == "hinge"
-    if short and max_iter >= FEWEST_FOR_TWO:
+    if solver == "auto" and name == "newton" and max_iter >= FEWEST_FOR_TWO:
         # Coordinate descent is some times as fast where it converges in a few epochs.
-        name, trial["trial"] = "dual_cd", _trial_epochs(rows)
+        epochs = _trial_epochs(rows, loss, options["C"], options["cost"])
+        if epochs:
+            name, trial["trial"] = "dual_cd", epochs
     two = solver == "auto" and name == "dual_cd" and rows.d <= WIDEST and max_iter >= FEWEST_FOR_TWO
     if two and not trial:
         steps = HINGE_STEPS if loss == "hinge" else NEWTON_STEPS
@@ -238,13 +243,20 @@ def _module(name: str) -> Any:
     return import_module(f"hingex.solvers.{name}")
 
 
-def _trial_epochs(rows: Any) -> int:
-    """Epochs in part of the time that Newton's method needs for the hinge, for one class."""
+def _trial_epochs(rows: Any, loss: str, C: float, cost: np.ndarray | None) -> int:
+    """Epochs in part of the time that Newton's method needs, for one class; 0 for no trial."""
     n, D = rows.n, rows.d + 1
+    epoch = DESCENT * (1.5 * rows.nnz + 16 * n)
+    if loss == "squared_hinge":  # one step may be enough, and is if C is small
+        epochs = int(min(_step_work(rows) / epoch, LONGEST))
+        if epochs < FEW:
+            return 0
+        _, mean_sq = squared_norms(rows, C if cost is None else float(cost.max()))
+        usual = C if cost is None else float(cost.mean())
+        return epochs if 2 * usual * mean_sq <= DAMPED else 0
     gram = min(rows.nnz**2 / (2 * n), n * D**2 / 16)
     newton = 4 * gram + HINGE_STEPS * (D**3 / 60 + 2 * rows.nnz + 40 * n)
-    epochs = TRIAL * newton / (DESCENT * (1.5 * rows.nnz + 16 * n))
-    return int(min(max(epochs, SHORTEST), LONGEST))
+    return int(min(max(TRIAL * newton / epoch, SHORTEST), LONGEST))
 
 
 def _step_work(rows: Any) -> float:
