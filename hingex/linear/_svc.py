@@ -416,7 +416,7 @@ class LinearSVC(Classifier):
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
-        tags.classifier_tags.multi_label = True
+        tags.classifier_tags.multi_label = self.multi_class == "ovr"
         return tags
 
     def decision_function(self, X: Any) -> np.ndarray:
