@@ -744,9 +744,9 @@ def load_liblinear(path: str | os.PathLike[str]) -> LinearSVC:
     -------
     LinearSVC
         With `classes_` (ascending), `coef_`, `intercept_` and `n_features_in_`; `loss`,
-        `multi_class` and the intercept's parameters as the file tells them, others at defaults. What a text
-        model does not hold is not set: `n_iter_`, `converged_`, objectives, gap, history. Labels
-        predicted are LIBLINEAR's except for scores that tie to the last bit.
+        `multi_class` and the intercept's parameters as the file tells them, others at defaults.
+        What a text model does not hold is not set: `n_iter_`, `converged_`, objectives, gap,
+        history. Labels predicted are LIBLINEAR's except for scores that tie to the last bit.
 
     Raises
     ------

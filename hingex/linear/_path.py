@@ -142,9 +142,8 @@ def run_path(svc: LinearSVC, X: Any, y: Any, Cs: Any, sample_weight: Any) -> Lin
     """`LinearSVC.path`."""
     begin = perf_counter()
     owner = type(svc).__name__
-    options = svc._options(owner)
-    verbose = check.boolean("verbose", svc.verbose)
-    callback = check.optional_callable("callback", svc.callback)
+    options = svc._options()
+    verbose, callback = svc._watchers()
     values = check.many_C("Cs", Cs)
     max_time = options.pop("max_time")
     del options["C"]
