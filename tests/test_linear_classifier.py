@@ -407,7 +407,7 @@ def test_losses_without_a_certificate(loss):
     ({"solver": "newton_cg", "penalty": "l1"}, "solved by solver 'auto' or 'l1_newton'"),
     ({"solver": "l1_newton"}, "solved by solver 'auto' or 'newton_cg'"),
     ({"solver": "dual_cd"}, "it is for positive multiples of Hinge"),
-    ({"solver": "newton", "loss": "hinge"}, "'newton_cg' or 'dual_cd' or 'interior_point'"),
+    ({"solver": "interior_point", "loss": "squared_hinge"}, "'newton_cg' or 'dual_cd' or 'newton'"),
     ({"loss": 0 * hl.Hinge()}, "is zero"),
 ])
 def test_solvers_say_what_they_are_for(params, text):
@@ -457,7 +457,10 @@ def test_limits_and_callbacks():
                                                ("hinge", "l2"), ("hinge", "l1")])
 def test_warm_start(loss, penalty):
     X, y = data(n=3000, d=40, seed=14)
-    model = hingex.LinearClassifier(loss, penalty=penalty, warm_start=True, tol=1e-4, C=0.1)
+    # Left to itself the SVM has two solvers, whose iterations do not compare.
+    solver = "newton" if (loss, penalty) == ("hinge", "l2") else "auto"
+    model = hingex.LinearClassifier(loss, penalty=penalty, solver=solver, warm_start=True,
+                                    tol=1e-4, C=0.1)  # fmt: skip
     model.fit(X, y)
     first = model.n_iter_
     model.fit(X, y)

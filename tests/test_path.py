@@ -214,7 +214,7 @@ def test_a_stalled_path_switches_solvers():
     y = (X @ (rng.normal(size=8) / np.logspace(0, 3, 8)) + rng.normal(size=3000) > 0).astype(int)
     path = LinearSVC("hinge", tol=1e-6).path(X, y, [1e-2, 1.0, 100.0])
     assert path.converged.all()
-    assert path.solvers[-1] == "interior_point"
+    assert path.solvers[-1] == "newton"
     for i, C in enumerate(path.Cs):
         assert_allclose(primal(path.model(i), X, y, C), path.objectives[i], rtol=1e-9)
 

@@ -264,17 +264,18 @@ class UnsuitableError(ValueError):
 class Penalties(NamedTuple):
     """What a solver of penalised margin losses is for."""
 
-    losses: str  # in words; "SVM losses" are those that `as_svm` knows
+    losses: str  # in words; `as_svm` knows those of SVMs
     penalties: tuple[str, ...]
 
 
+_SVM_LOSSES = ("hinge", "squared_hinge")
 _SVM = "positive multiples of Hinge(margin > 0) or SquaredHinge(margin > 0)"
 PENALIZED = {
     "newton_cg": Penalties("any convex margin loss", ("l2",)),
     "l1_newton": Penalties("any convex margin loss", ("l1", "elasticnet")),
     "dual_cd": Penalties(_SVM, ("l2",)),
     "interior_point": Penalties("positive multiples of Hinge(margin > 0)", ("l2",)),
-    "newton": Penalties("positive multiples of SquaredHinge(margin > 0)", ("l2",)),
+    "newton": Penalties(_SVM, ("l2",)),
 }
 
 
@@ -293,7 +294,7 @@ def as_svm(loss: MarginLoss) -> Svm | None:
         return None
     name, margin, _ = parts[0][1]._term()  # type: ignore[attr-defined]
     factor = sum(c for c, _ in parts)
-    return Svm(name, factor, margin) if name in SECOND_ORDER and margin > 0 < factor else None
+    return Svm(name, factor, margin) if name in _SVM_LOSSES and margin > 0 < factor else None
 
 
 def check_penalized(solver: str, loss: MarginLoss, penalty: str) -> None:
@@ -310,10 +311,8 @@ def check_penalized(solver: str, loss: MarginLoss, penalty: str) -> None:
     able = [name for name, fits in PENALIZED.items() if penalty in fits.penalties]
     if svm is None or svm.name == "squared_hinge":
         able = [name for name in able if name != "interior_point"]
-    if svm is None or svm.name == "hinge":
-        able = [name for name in able if name != "newton"]
     if svm is None:
-        able = [name for name in able if name != "dual_cd"]
+        able = [name for name in able if name not in ("dual_cd", "newton")]
     if solver != "auto" and solver not in able:
         fits = PENALIZED[solver]
         raise UnsuitableError(
