@@ -18,6 +18,7 @@ from . import _validate as check
 from ._estimator import Classifier
 from .linear import LinearSVC
 from .linear._classifier import normalized
+from .linear._folds import read_folds
 
 __all__ = ["CalibratedClassifier", "Sigmoid", "Isotonic", "fit_sigmoid", "fit_isotonic"]
 
@@ -150,9 +151,10 @@ class CalibratedClassifier(Classifier):
         not changed: copies with its parameters are trained.
     method : {"sigmoid", "isotonic"}, default "sigmoid"
         See `fit_sigmoid` and `fit_isotonic`.
-    cv : int or iterable of (train, test), default 5
-        Folds, at least 2; each class needs 2 rows. Or indices of rows for each of the models, no
-        row to be in two tests; rows that are in none have no part in the calibration.
+    cv : int, splitter or iterable of (train, test), default 5
+        Folds, at least 2; each class needs 2 rows. Or, by a method `split(X, y)` or as they are,
+        row numbers or masks for each of the models, no row to be in two tests; rows that are in
+        none have no part in the calibration.
     random_state : int, Generator, RandomState or None, default None
         How rows are dealt out to folds, class by class. None means 0.
 
@@ -214,9 +216,16 @@ class CalibratedClassifier(Classifier):
         """
         owner = type(self).__name__
         method = METHODS[check.choice("method", self.method, tuple(METHODS))]
-        cv = self.cv if np.iterable(self.cv) else check.integer("cv", self.cv, minimum=2)
+        cv: Any = self.cv
+        if hasattr(cv, "split") and not isinstance(cv, str | bytes):
+            cv = cv.split(X, y)
+        elif not np.iterable(cv) or isinstance(cv, str | bytes):
+            cv = check.integer("cv", cv, minimum=2)
         seed = check.random_seed(self.random_state)
         base = LinearSVC() if self.estimator is None else self.estimator
+        if isinstance(base, type):
+            raise TypeError(f"estimator must be an estimator, not a class; got {base.__name__}: "
+                            f"write {base.__name__}()")
         for name in ("fit", "decision_function", "get_params"):
             if not hasattr(base, name):
                 raise TypeError(f"estimator must have fit, decision_function and get_params; "
@@ -232,9 +241,9 @@ class CalibratedClassifier(Classifier):
             splits = [(np.flatnonzero((folds != k) & used), np.flatnonzero(folds == k))
                       for k in range(cv)]
         else:
-            splits = [(np.asarray(train), np.asarray(test)) for train, test in cv]
+            splits = read_folds(cv, rows.n)
 
-        table = _table(rows)
+        table, labels = _table(rows), classes[codes]
         lanes = 1 if len(classes) == 2 else len(classes)
         scores = np.zeros((rows.n, lanes))
         times = np.zeros(rows.n, np.int64)
@@ -246,7 +255,7 @@ class CalibratedClassifier(Classifier):
             if not len(test):
                 continue
             np.add.at(times, test, 1)
-            model = _copy(base).fit(table[train], codes[train], **_weighted(weights, train))
+            model = _copy(base).fit(table[train], labels[train], **_weighted(weights, train))
             scores[test] = model.decision_function(table[test]).reshape(len(test), lanes)
         if times.max(initial=0) != 1:
             raise ValueError("cv must have every row in one test at most, and some row in one; row "
@@ -257,7 +266,6 @@ class CalibratedClassifier(Classifier):
             method(scores[held, k], codes[held] == (k if lanes > 1 else 1), share)
             for k in range(lanes)
         ]
-        labels = classes[codes]
         every = slice(None)
         self.estimator_ = _copy(base).fit(X, labels, **_weighted(weights, every))
         self.classes_, self.n_features_in_ = classes, rows.d

@@ -82,7 +82,8 @@ def save(model: Any, path: str | os.PathLike[str]) -> None:
     """
     name = type(model).__name__
     if name not in _CLASSES or type(model) is not _class(name):
-        raise TypeError(f"model files hold {', '.join(_CLASSES)}; got {name}")
+        raise TypeError(f"model files hold {', '.join(_CLASSES)}; got {name}, which pickle can "
+                        "keep")
     model._check_fitted()
 
     omitted = []
@@ -611,8 +612,11 @@ def _check_linear(fitted: dict[str, Any], arrays: dict[str, np.ndarray]) -> None
         raise ValueError(f"n_features_in_ is {d!r}, not a number of features")
     _expect(arrays, "coef_", (lanes, d), "<f8")
     _expect(arrays, "intercept_", (lanes,), "<f8")
-    for key in ("primal_objective_", "dual_objective_", "duality_gap_", "margin_width_"):
-        _expect(arrays, key, (lanes,), "<f8")
+    _expect(arrays, "margin_width_", (lanes,), "<f8")
+    # A joint problem of several classes has one objective, and one kind for each row.
+    joint = "duality_gap_" in arrays and arrays["duality_gap_"].shape == (1,)
+    for key in ("primal_objective_", "dual_objective_", "duality_gap_"):
+        _expect(arrays, key, (1,) if joint else (lanes,), "<f8")
     _expect(arrays, "feature_names_in_", (d,), None)
     for key, kind in (("n_iter_", int), ("converged_", bool)):
         if key in fitted and type(fitted[key]) is not kind:
@@ -624,7 +628,7 @@ def _check_linear(fitted: dict[str, Any], arrays: dict[str, np.ndarray]) -> None
     if "dual_coef_" in arrays:
         n = len(arrays["dual_coef_"]) if arrays["dual_coef_"].ndim else 0
         _expect(arrays, "dual_coef_", (n,) if lanes == 1 else (n, lanes), "<f8")
-        _expect(arrays, "support_kind_", arrays["dual_coef_"].shape, "|i1")
+        _expect(arrays, "support_kind_", (n,) if joint else arrays["dual_coef_"].shape, "|i1")
         support = arrays.get("support_", np.empty(0, dtype=np.intp))
         if support.ndim != 1 or support.dtype.kind != "i" or not (
                 (support >= 0) & (support < n)).all():
@@ -663,10 +667,13 @@ def save_liblinear(model: LinearSVC, path: str | os.PathLike[str]) -> None:
     and feature names have no place in that format. The intercept becomes the weight of a
     constant feature 1 (``bias 1``; ``bias -1`` when all intercepts are zero). For two classes
     LIBLINEAR's positive scores mean the first label written, which is therefore ``classes_[1]``.
+    Crammer and Singer's machine with hinge loss is written as MCSVM_CS, every other model by its
+    weights alone, as an SVM of the loss "hinge" or else of its square: LIBLINEAR predicts the
+    labels of all of them alike.
 
     Parameters
     ----------
-    model : LinearSVC
+    model : LinearSVC, LinearSVCCV or LinearClassifier
         Fitted, on integral labels (LIBLINEAR's labels are C ints).
     path : str or path-like
 
@@ -674,16 +681,22 @@ def save_liblinear(model: LinearSVC, path: str | os.PathLike[str]) -> None:
     ------
     NotFittedError
         If the model is not fitted.
+    TypeError
+        If it is not a linear model of hingex.
     ValueError
         If labels are strings or do not fit an int, or attributes contradict each other.
     OSError
         If the file cannot be written.
     """
+    if type(model).__name__ not in _CLASSES:
+        raise TypeError(f"LIBLINEAR's files hold the weights of {', '.join(_CLASSES)}; got "
+                        f"{type(model).__name__}")
     model._check_fitted()
     if "multilabel_" in vars(model):
         raise ValueError("LIBLINEAR's models have one label per row; this one was fitted on an "
                          "indicator matrix: use save")
-    arrays = {k: v for k, v in vars(model).items() if isinstance(v, np.ndarray)}
+    arrays = {k: v for k, v in vars(model).items()
+              if _NAME.fullmatch(k) and isinstance(v, np.ndarray)}
     _check_linear({"n_features_in_": model.n_features_in_}, arrays)
     classes = model.classes_
     if classes.dtype.kind not in "biuf":
@@ -694,9 +707,13 @@ def save_liblinear(model: LinearSVC, path: str | os.PathLike[str]) -> None:
         raise ValueError("LIBLINEAR's labels are integers of 32 bits; classes_ hold others")
     if len(labels) == 2:
         labels.reverse()
-    rows = model.coef_.T
-    bias = bool(np.any(model.intercept_))
+    rows, last = model.coef_.T, model.intercept_
+    bias = bool(np.any(last))
     solver = "L2R_L1LOSS_SVC_DUAL" if model.loss == "hinge" else "L2R_L2LOSS_SVC_DUAL"
+    if model.loss == "hinge" and getattr(model, "multi_class", None) == "crammer_singer":
+        solver = "MCSVM_CS"
+        if len(labels) == 2:  # which has a column for each of two classes
+            rows, last = rows * [0.5, -0.5], last * [0.5, -0.5]
     with replacing(path) as file:
         file.write(
             f"solver_type {solver}\nnr_class {len(labels)}\n"
@@ -706,7 +723,7 @@ def save_liblinear(model: LinearSVC, path: str | os.PathLike[str]) -> None:
         for start in range(0, len(rows), 4096):
             _write_rows(file, rows[start:start + 4096])
         if bias:
-            _write_rows(file, model.intercept_[None, :])
+            _write_rows(file, last[None, :])
 
 
 def _write_rows(file: BinaryIO, rows: np.ndarray) -> None:
@@ -726,10 +743,10 @@ def load_liblinear(path: str | os.PathLike[str]) -> LinearSVC:
     Returns
     -------
     LinearSVC
-        With `classes_` (ascending), `coef_`, `intercept_` and `n_features_in_`; `loss` and the
-        parameters of the intercept as the file tells them, others at their defaults. What a text
-        model does not hold is not set: `n_iter_`, `converged_`, objectives, gap, history. Labels
-        predicted are LIBLINEAR's except for scores that tie to the last bit.
+        With `classes_` (ascending), `coef_`, `intercept_` and `n_features_in_`; `loss`,
+        `multi_class` and the intercept's parameters as the file tells them, others at defaults.
+        What a text model does not hold is not set: `n_iter_`, `converged_`, objectives, gap,
+        history. Labels predicted are LIBLINEAR's except for scores that tie to the last bit.
 
     Raises
     ------
@@ -821,6 +838,7 @@ class _Liblinear:
         regularized = {"intercept": "regularized", "intercept_scaling": self.bias}
         model = _class("LinearSVC")(
             loss=self.LOSS[self.solver],
+            multi_class="crammer_singer" if self.solver == "MCSVM_CS" else "ovr",
             fit_intercept=self.bias > 0,
             **(regularized if self.bias > 0 else {}),
         )

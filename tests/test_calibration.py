@@ -152,3 +152,37 @@ def test_check_estimator(method):
     model = hingex.CalibratedClassifier(method=method)
     results = checks.check_estimator(model, on_fail=None, on_skip=None)
     assert not [r for r in results if r["status"] not in ("passed", "skipped")]
+
+
+def test_class_weight_names_the_labels_of_y():
+    X, y = data(3)
+    weight = {"a": 1.0, "b": 5.0, "c": 1.0}
+    one = hingex.CalibratedClassifier(hingex.LinearSVC(class_weight=weight)).fit(X, y)
+    codes = np.unique(y, return_inverse=True)[1]
+    two = hingex.CalibratedClassifier(hingex.LinearSVC(class_weight={0: 1.0, 1: 5.0, 2: 1.0}))
+    assert_array_equal(one.predict_proba(X), two.fit(X, codes).predict_proba(X))
+
+
+def test_folds_of_ones_own():
+    class Halves:
+        def split(self, X, y):
+            yield np.arange(0, 150), np.arange(150, 300)
+            yield np.arange(150, 300), np.arange(0, 150)
+
+    X, y = data(3)
+    first = np.arange(300) < 150
+    pairs = list(Halves().split(X, y))
+    expected = hingex.CalibratedClassifier(cv=pairs).fit(X, y).predict_proba(X)
+    for cv in (Halves(), [(first, ~first), (~first, first)]):
+        assert_array_equal(hingex.CalibratedClassifier(cv=cv).fit(X, y).predict_proba(X), expected)
+    for cv, error, message in [
+        ([(np.arange(150), np.arange(150, 301))], ValueError, "must lie in 0..299; got 300"),
+        ([([0.0], [1.0])], ValueError, "1-D array of integers"),
+        ([1, 2], ValueError, "fold 0 of cv must be a pair"),
+        ([], ValueError, "no folds"),
+        ("five", TypeError, "cv must be an integer"),
+    ]:
+        with pytest.raises(error, match=message):
+            hingex.CalibratedClassifier(cv=cv).fit(X, y)
+    with pytest.raises(TypeError, match=r"write LinearSVC\(\)"):
+        hingex.CalibratedClassifier(hingex.LinearSVC).fit(X, y)

@@ -848,3 +848,64 @@ def test_liblinear_regression_is_refused(liblinear, path):
         liblinear.save_model(str(path), model)
         with pytest.raises(ModelFormatError, match="not a model that LinearSVC"):
             load(path)
+
+
+# ---- joint machines
+
+
+def joint_data(classes):
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(60, 4))
+    return X, (X @ rng.normal(size=(4, classes))).argmax(axis=1) * 3 - 1
+
+
+@pytest.mark.parametrize("classes", [2, 3])
+@pytest.mark.parametrize("loss", ["hinge", "squared_hinge"])
+@pytest.mark.parametrize("scheme", ["crammer_singer", "weston_watkins", "lee_lin_wahba"])
+def test_joint_machines_round_trip(tmp_path, scheme, loss, classes):
+    X, y = joint_data(classes)
+    models = [
+        LinearSVC(loss, multi_class=scheme, store_dual=True).fit(X, y),
+        LinearSVC(loss, multi_class=scheme).path(X, y, Cs=[1.0, 0.1]).model(0),
+        hingex.LinearSVCCV(loss, multi_class=scheme, Cs=2, cv=2, store_dual=True).fit(X, y),
+    ]
+    for model in models:
+        save(model, tmp_path / "m")
+        again = load(tmp_path / "m")
+        assert repr(again) == repr(model)
+        assert again.duality_gap_.shape == (1,)
+        for name, value in vars(model).items():
+            if isinstance(value, np.ndarray):
+                np.testing.assert_array_equal(getattr(again, name), value, err_msg=name)
+        np.testing.assert_array_equal(again.predict(X), model.predict(X))
+
+        save_liblinear(model, tmp_path / "t")
+        text = load_liblinear(tmp_path / "t")
+        np.testing.assert_array_equal(text.coef_, model.coef_)
+        np.testing.assert_array_equal(text.intercept_, model.intercept_)
+        np.testing.assert_array_equal(text.predict(X), model.predict(X))
+        is_cs = scheme == "crammer_singer" and loss == "hinge"
+        assert (describe(tmp_path / "t")["solver_type"] == "MCSVM_CS") == is_cs
+        assert (text.multi_class == "crammer_singer") == is_cs
+        assert text.loss == loss
+
+
+def test_joint_attributes_that_contradict_each_other(tmp_path):
+    X, y = joint_data(3)
+    model = LinearSVC(multi_class="crammer_singer", store_dual=True).fit(X, y)
+    for name, value in (("primal_objective_", np.ones(3)), ("margin_width_", np.ones(1)),
+                        ("support_kind_", np.zeros((60, 3), np.int8))):
+        kept = getattr(model, name)
+        setattr(model, name, value)
+        with pytest.raises(ValueError, match=f"{name} has shape"):
+            save(model, tmp_path / "m")
+        setattr(model, name, kept)
+
+
+def test_files_are_for_linear_models(tmp_path):
+    X, y = joint_data(2)
+    model = hingex.CalibratedClassifier(cv=2).fit(X, y)
+    with pytest.raises(TypeError, match="got CalibratedClassifier, which pickle"):
+        save(model, tmp_path / "m")
+    with pytest.raises(TypeError, match="LinearClassifier; got CalibratedClassifier"):
+        save_liblinear(model, tmp_path / "m")

@@ -217,3 +217,18 @@ def test_a_stalled_path_switches_solvers():
     assert path.solvers[-1] == "newton"
     for i, C in enumerate(path.Cs):
         assert_allclose(primal(path.model(i), X, y, C), path.objectives[i], rtol=1e-9)
+
+
+@pytest.mark.parametrize("scheme", ["crammer_singer", "weston_watkins", "lee_lin_wahba"])
+@pytest.mark.parametrize("classes", [2, 3])
+def test_a_joint_problem_has_one_objective(scheme, classes):
+    X, y = data(classes=classes)
+    svc = LinearSVC(multi_class=scheme, tol=1e-8)
+    path = svc.path(X, y, Cs=[0.3, 0.03])
+    lanes = 1 if classes == 2 else classes
+    assert path.gaps.shape == path.objectives.shape == path.dual_objectives.shape == (2, 1)
+    assert path.coefs.shape == (2, lanes, 7)
+    one = svc.set_params(C=0.3).fit(X, y)
+    assert path.model(0).primal_objective_.shape == one.primal_objective_.shape == (1,)
+    assert_allclose(path.objectives[0], one.primal_objective_, rtol=1e-7)
+    assert_allclose(path.coefs[0], one.coef_, atol=1e-3)

@@ -4,25 +4,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from os import PathLike
 from typing import Any, Self
 
 import numpy as np
 
 from .. import _validate as check
-from .._core import kernels
-from .._estimator import Classifier
-from .._result import warn
-from .._threads import n_parts, n_threads
 from ..losses.margin import MarginLoss, by_name
 from ..solvers import PENALIZED, check_penalized, solve_penalized
 from ..stop import Monitor
-from ._svc import _not_converged
+from ._base import LinearModel
 
 PENALTIES = ("l2", "l1", "elasticnet")
 
 
-class LinearClassifier(Classifier):
+class LinearClassifier(LinearModel):
     r"""Linear classifier with any convex margin loss and a certified duality gap.
 
     Solves, for two classes with :math:`y_i = \pm 1` (more classes: one problem for each class
@@ -205,23 +200,9 @@ default "auto"
             penalty = "l2"
         solver = check.choice("solver", self.solver, ("auto", *PENALIZED))
         check_penalized(solver, loss, penalty)
-        tol = check.positive_float("tol", self.tol)
-        kind = check.choice("intercept", self.intercept, ("unregularized", "regularized"))
-        if not check.boolean("fit_intercept", self.fit_intercept):
-            kind = "none"
-        scaling = check.positive_float("intercept_scaling", self.intercept_scaling)
-        if kind == "regularized" and scaling < 1e-100:
-            raise ValueError(
-                f"intercept_scaling must be at least 1e-100, as its square counts; got {scaling!r}"
-                ". Set fit_intercept=False to have no intercept"
-            )
-        max_iter = check.integer("max_iter", self.max_iter)
-        max_time = check.optional_positive_float("max_time", self.max_time)
-        threads = n_threads(self.n_jobs)
-        seed = check.random_seed(self.random_state)
+        options = self._common_options()
         warm = check.boolean("warm_start", self.warm_start)
-        verbose = check.boolean("verbose", self.verbose)
-        callback = check.optional_callable("callback", self.callback)
+        verbose, callback = self._watchers()
 
         rows = check.as_rows(X, owner=owner)
         classes, codes = check.encode_labels(y, rows.n, owner)
@@ -229,43 +210,17 @@ default "auto"
         start, duals = (
             self._warm_point(rows, classes, loss, penalty) if warm else (None, None))
         check.check_feature_names(self, X, reset=True)
+        monitor = Monitor(callback, verbose, options["tol"], options["max_time"], owner)
         fit, chosen, reason = solve_penalized(
-            rows,
-            codes,
-            len(classes),
-            loss=loss,
-            penalty=penalty,
-            l1_ratio=ratio,
-            C=C,
-            cost=cost,
-            intercept=kind,
-            scaling=scaling,
-            tol=tol,
-            max_iter=max_iter,
-            max_time=max_time,
-            threads=threads,
-            parts=n_parts(self.n_jobs),
-            seed=seed,
-            monitor=Monitor(callback, verbose, tol, max_time, owner),
-            solver=solver,
-            start=start,
-            duals=duals,
-        )
+            rows, codes, len(classes), loss=loss, penalty=penalty, l1_ratio=ratio, C=C, cost=cost,
+            solver=solver, monitor=monitor, start=start, duals=duals, **options,
+        )  # fmt: skip
 
-        self.classes_ = classes
-        self.n_features_in_ = rows.d
+        self._keep_fit(fit, chosen, reason, classes, rows.d)
         self.loss_ = loss
-        self.coef_, self.intercept_ = fit.coef, fit.intercept
         self.n_nonzero_ = np.count_nonzero(fit.coef, axis=1)
-        self.n_iter_, self.converged_, self.history_ = fit.n_iter, fit.converged, fit.history
-        self.primal_objective_, self.dual_objective_ = fit.primal, fit.dual_objective
-        self.duality_gap_ = fit.gap
-        self.solver_, self.solver_reason_ = chosen, reason
         self._last_duals = (fit.dual, loss, penalty) if warm else None
-        if fit.status == "interrupted":
-            raise KeyboardInterrupt
-        if not fit.converged:
-            warn(_not_converged(owner, fit, tol, max_iter), "ConvergenceWarning")
+        self._conclude(fit, options)
         return self
 
     def _warm_point(
@@ -273,55 +228,13 @@ default "auto"
     ) -> tuple[Any, Any]:
         if not hasattr(self, "coef_"):
             return None, None
-        if self.n_features_in_ != rows.d or not np.array_equal(self.classes_, classes):
-            raise ValueError(
-                f"warm_start needs the features and classes of the last fit, which had "
-                f"{self.n_features_in_} features and {len(self.classes_)} classes; got {rows.d} "
-                f"features and {len(classes)} classes. Set warm_start=False, or use a new estimator"
-            )
+        known, d = self.n_features_in_, rows.d
+        self._check_warm("features", known, d, classes, known == d)
         duals = None
         last = getattr(self, "_last_duals", None)
         if last is not None and len(last[0]) == rows.n and last[1:] == (loss, penalty):
             duals = last[0], self.intercept_
         return (self.coef_, self.intercept_), duals
-
-    def decision_function(self, X: Any) -> np.ndarray:
-        """Scores X @ coef_.T + intercept_.
-
-        Parameters
-        ----------
-        X : array-like or sparse, shape (n, d)
-
-        Returns
-        -------
-        ndarray of float64, shape (n,) for two classes, else (n, K)
-        """
-        scores, _ = self._scores(X, True, False)
-        return scores[:, 0] if scores.shape[1] == 1 else scores
-
-    def predict(self, X: Any) -> np.ndarray:
-        """Predicted labels, shape (n,): the class of the highest score.
-
-        Parameters
-        ----------
-        X : array-like or sparse, shape (n, d)
-        """
-        codes = self._scores(X, False, True)[1]
-        return self.classes_[codes]
-
-    def _scores(self, X: Any, scores: bool, codes: bool) -> tuple[Any, Any]:
-        self._check_fitted()
-        rows = check.fitted_rows(self, X, checked=False)
-        found = np.empty((rows.n, len(self.intercept_))) if scores else None
-        best = np.empty(rows.n, dtype=np.int32) if codes else None
-        weights = np.ascontiguousarray(self.coef_.T, dtype=np.float64)
-        intercept = np.ascontiguousarray(self.intercept_, dtype=np.float64)
-        sound = kernels("linear").linear_scores(
-            rows, weights, intercept, found, best, n_threads(self.n_jobs)
-        )
-        if not sound:
-            check.refuse_unsound(rows, type(self).__name__)
-        return found, best
 
     @property
     def predict_proba(self) -> Callable[[Any], np.ndarray]:
@@ -348,16 +261,12 @@ default "auto"
         return self._predict_proba
 
     def _predict_proba(self, X: Any) -> np.ndarray:
-        scores, codes = self._scores(X, True, True)
+        scores = self._scores(X)
+        # The first of the highest, as the kernel has it.
+        codes = scores.argmax(axis=1) if scores.shape[1] > 1 else (scores[:, 0] > 0).astype(int)
         link = _link(self.loss_)
         assert link is not None
         return normalized(link(scores), codes)
-
-    def save(self, path: str | PathLike[str]) -> None:
-        """Write the model to `path`, to be read by `hingex.load`; see docs/model_format.md."""
-        from .. import model_io
-
-        model_io.save(self, path)
 
 
 def _loss(loss: Any) -> MarginLoss:

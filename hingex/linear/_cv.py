@@ -21,7 +21,7 @@ from ..solvers import solve_linear
 from ..solvers.path import Step, solve_path, spare
 from ..stop import REDRAW, Monitor, State, _progress_bar
 from ._folds import make_folds, make_scorer, rows_of
-from ._svc import LinearSVC, _not_converged
+from ._svc import LinearSVC
 
 
 class CVState(NamedTuple):
@@ -181,8 +181,8 @@ class LinearSVCCV(LinearSVC):
         shared = LinearSVC._defaults().keys() & self._defaults().keys()
         return LinearSVC(C=C, **{name: getattr(self, name) for name in shared})
 
-    def _options(self, owner: str) -> dict[str, Any]:
-        return LinearSVC._options(self._with_C(1.0), owner)
+    def _options(self) -> dict[str, Any]:
+        return self._with_C(1.0)._options()
 
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
         """Choose C and train on (X, y).
@@ -208,9 +208,8 @@ class LinearSVCCV(LinearSVC):
         """
         begin = perf_counter()
         owner = type(self).__name__
-        options = self._options(owner)
-        verbose = check.boolean("verbose", self.verbose)
-        callback = check.optional_callable("callback", self.callback)
+        options = self._options()
+        verbose, callback = self._watchers()
         select = check.choice("select", self.select, ("best", "one_standard_error"))
         Cs = check.many_C("Cs", self.Cs)
         max_time = options.pop("max_time")
@@ -256,14 +255,9 @@ class LinearSVCCV(LinearSVC):
         if self.store_dual:
             bound = C if cost is None else cost[:, None]
             self._keep_duals(fit, targets, bound, options["loss"], options["scheme"])
-        if fit.status == "interrupted":
-            raise KeyboardInterrupt
-        self._warn(run, watch, owner, options["tol"])
-        if not fit.converged:
-            warn(
-                _not_converged(owner, fit, options["tol"], options["max_iter"]),
-                "ConvergenceWarning",
-            )
+        if fit.status != "interrupted":
+            self._warn(run, watch, owner, options["tol"])
+        self._conclude(fit, options)
         return self
 
     def _keep_scores(self, run: _Run, select: str) -> None:

@@ -43,6 +43,19 @@ def make_folds(
             "cv must be None, a number of folds, a splitter with a method split, or an iterable "
             f"of (train, test) row numbers; got {cv!r}"
         )
+    folds = read_folds(pairs, n)
+    _check_folds(folds, targets, classes, weights, n)
+    return folds
+
+
+def read_folds(pairs: Iterable[Any], n: int) -> list[Fold]:
+    """Pairs (train, test) of row numbers or masks as row numbers in 0..n-1.
+
+    Raises
+    ------
+    ValueError
+        For what is no such pair, or empty, and where there is none.
+    """
     folds = []
     for k, pair in enumerate(pairs):
         try:
@@ -55,7 +68,6 @@ def make_folds(
         folds.append((_row_numbers(train, k, "train", n), _row_numbers(test, k, "test", n)))
     if not folds:
         raise ValueError("cv yields no folds; at least one is needed")
-    _check_folds(folds, targets, classes, weights, n)
     return folds
 
 

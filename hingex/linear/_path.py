@@ -34,7 +34,7 @@ class LinearPath:
     Cs : ndarray (m,)
     coefs : ndarray (m, K, d)
     intercepts : ndarray (m, K)
-    gaps, objectives, dual_objectives : ndarray (m, K)
+    gaps, objectives, dual_objectives : ndarray (m, K), or (m, 1) for a joint problem
         Certified: no model has an objective below (1 - gap) * objective.
     n_iter : ndarray (m,) of int
         Epochs, and iterations of second-order solvers.
@@ -102,7 +102,7 @@ class LinearPath:
     @cached_property
     def coefs(self) -> np.ndarray:
         """ndarray (m, K, d), made when first asked for."""
-        K, d = self.gaps.shape[1], self._d
+        K, d = self.intercepts.shape[1], self._d
         out = np.empty((len(self), d, K)).transpose(0, 2, 1)  # features first, as kernels read them
         for i, coef in enumerate(self._coefs):
             out[i] = np.nan if coef is None else coef
@@ -121,7 +121,9 @@ class LinearPath:
             self._histories[i], self._coefs[i] = fit.history, coef
 
 
-def empty_path(estimator: Any, Cs: np.ndarray, lanes: int, d: int, labels: tuple) -> LinearPath:
+def empty_path(
+    estimator: Any, Cs: np.ndarray, lanes: int, problems: int, d: int, labels: tuple
+) -> LinearPath:
     """A path of which nothing is known yet."""
     m = len(Cs)
 
@@ -129,8 +131,8 @@ def empty_path(estimator: Any, Cs: np.ndarray, lanes: int, d: int, labels: tuple
         return np.full(shape, np.nan)
 
     return LinearPath(
-        Cs, unknown(m, lanes), unknown(m, lanes),
-        unknown(m, lanes), unknown(m, lanes), np.zeros(m, dtype=np.int64), unknown(m),
+        Cs, unknown(m, lanes), unknown(m, problems),
+        unknown(m, problems), unknown(m, problems), np.zeros(m, dtype=np.int64), unknown(m),
         np.zeros(m, dtype=bool), [""] * m, d, [None] * m, [""] * m,
         [np.empty(0, HISTORY_DTYPE)] * m, estimator, labels,
     )  # fmt: skip
@@ -140,9 +142,8 @@ def run_path(svc: LinearSVC, X: Any, y: Any, Cs: Any, sample_weight: Any) -> Lin
     """`LinearSVC.path`."""
     begin = perf_counter()
     owner = type(svc).__name__
-    options = svc._options(owner)
-    verbose = check.boolean("verbose", svc.verbose)
-    callback = check.optional_callable("callback", svc.callback)
+    options = svc._options()
+    verbose, callback = svc._watchers()
     values = check.many_C("Cs", Cs)
     max_time = options.pop("max_time")
     del options["C"]
@@ -158,7 +159,8 @@ def run_path(svc: LinearSVC, X: Any, y: Any, Cs: Any, sample_weight: Any) -> Lin
     costs(float(ascending[-1]))  # errors before any work
     costs(float(ascending[0]))
     K = n_lanes(targets, len(classes))
-    path = empty_path(svc, values, K, rows.d, (classes, kind, names))
+    problems = K if options["scheme"] == "ovr" else 1
+    path = empty_path(svc, values, K, problems, rows.d, (classes, kind, names))
     steps = solve_path(
         solve_linear, rows, targets, len(classes), ascending, costs,
         deadline=math.inf if max_time is None else begin + max_time - spare(rows, K, max_time),

@@ -5,19 +5,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from os import PathLike
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
 from .. import _validate as check
-from .._core import kernels
-from .._estimator import Classifier
-from .._result import Fit, warn
+from .._result import Fit
 from .._targets import equal_rows, n_lanes, positive
-from .._threads import n_parts, n_threads
 from ..solvers import SCHEMES, SOLVERS, check_solver, joint_duals, solve_linear
 from ..stop import Monitor
+from ._base import LinearModel
 
 if TYPE_CHECKING:
     from ._path import LinearPath
@@ -26,7 +23,7 @@ SCORES_AT_ONCE = 1 << 22  # when labels are predicted
 _WITH_DUALS = ("dual_coef_", "support_", "support_kind_")
 
 
-class LinearSVC(Classifier):
+class LinearSVC(LinearModel):
     r"""Linear support vector machine with a certified duality gap.
 
     Solves, for two classes with :math:`y_i = \pm 1` (more classes: one problem for each class
@@ -231,10 +228,9 @@ class LinearSVC(Classifier):
             After Ctrl-C; the fitted attributes hold what was reached.
         """
         owner = type(self).__name__
-        options = self._options(owner)
+        options = self._options()
         warm = check.boolean("warm_start", self.warm_start)
-        verbose = check.boolean("verbose", self.verbose)
-        callback = check.optional_callable("callback", self.callback)
+        verbose, callback = self._watchers()
         C, tol, max_time = options["C"], options["tol"], options["max_time"]
 
         rows = check.as_rows(X, owner=owner)
@@ -255,10 +251,7 @@ class LinearSVC(Classifier):
             loss = options["loss"]
             bound = C if cost is None or hard else cost[:, None]
             self._keep_duals(fit, targets, bound, loss, options["scheme"])
-        if fit.status == "interrupted":
-            raise KeyboardInterrupt
-        if not fit.converged:
-            warn(_not_converged(owner, fit, tol, options["max_iter"]), "ConvergenceWarning")
+        self._conclude(fit, options)
         return self
 
     def path(self, X: Any, y: Any, Cs: Any = 20, *, sample_weight: Any = None) -> LinearPath:
@@ -306,7 +299,7 @@ class LinearSVC(Classifier):
         """A LinearSVC with this C and the parameters of this estimator."""
         return type(self)(**self.get_params(deep=False) | {"C": C})
 
-    def _options(self, owner: str) -> dict[str, Any]:
+    def _options(self) -> dict[str, Any]:
         """The parameters as `solve_linear` takes them."""
         loss = check.choice("loss", self.loss, ("squared_hinge", "hinge"))
         C = check.positive_float("C", self.C, allow_inf=True)
@@ -318,26 +311,9 @@ class LinearSVC(Classifier):
             raise ValueError(
                 f"C=inf (hard margin) is for multi_class='ovr'; got {scheme!r}. Set a finite C"
             )
-        tol = check.positive_float("tol", self.tol)
-        kind = check.choice("intercept", self.intercept, ("unregularized", "regularized"))
-        if not check.boolean("fit_intercept", self.fit_intercept):
-            kind = "none"
-        scaling = check.positive_float("intercept_scaling", self.intercept_scaling)
-        if kind == "regularized" and scaling < 1e-100:
-            raise ValueError(
-                f"intercept_scaling must be at least 1e-100, as its square counts; got {scaling!r}"
-                ". Set fit_intercept=False to have no intercept"
-            )
-        max_iter = check.integer("max_iter", self.max_iter)
-        max_time = check.optional_positive_float("max_time", self.max_time)
-        threads = n_threads(self.n_jobs)
-        seed = check.random_seed(self.random_state)
+        common = self._common_options()
         check.boolean("store_dual", self.store_dual)
-        return {
-            "loss": loss, "C": C, "scheme": scheme, "solver": solver, "tol": tol,
-            "intercept": kind, "scaling": scaling, "max_iter": max_iter, "max_time": max_time,
-            "threads": threads, "parts": n_parts(self.n_jobs), "seed": seed,
-        }  # fmt: skip
+        return {"loss": loss, "C": C, "scheme": scheme, "solver": solver} | common
 
     def _targets(self, y: Any, n: int, scheme: str) -> tuple[np.ndarray, Any, dict | None]:
         """Classes, targets for the solvers, and for an indicator matrix of what kind it is."""
@@ -358,19 +334,13 @@ class LinearSVC(Classifier):
         """Set the fitted attributes."""
         for name in (*_WITH_DUALS, "multilabel_"):
             self.__dict__.pop(name, None)
-        self.classes_ = classes
+        self._keep_fit(fit, chosen, reason, classes, d)
         if kind is not None:
             self.multilabel_ = kind
-        self.n_features_in_ = d
-        self.coef_, self.intercept_ = fit.coef, fit.intercept
-        self.n_iter_, self.converged_, self.history_ = fit.n_iter, fit.converged, fit.history
-        self.primal_objective_, self.dual_objective_ = fit.primal, fit.dual_objective
-        self.duality_gap_ = fit.gap
         with np.errstate(over="ignore"):
             squares = np.einsum("kd,kd->k", fit.coef, fit.coef)
         norms = np.sqrt(squares).tolist()
         self.margin_width_ = np.array([2 / norm if norm else np.inf for norm in norms])
-        self.solver_, self.solver_reason_ = chosen, reason
 
     def _warm_point(
         self, n: int, classes: np.ndarray, targets: Any
@@ -379,12 +349,7 @@ class LinearSVC(Classifier):
         if last is None:
             return None
         lanes = n_lanes(targets, len(classes))
-        if last[0].shape != (n, lanes) or not np.array_equal(self.classes_, classes):
-            raise ValueError(
-                f"warm_start needs the rows and classes of the last fit, which had "
-                f"{last[0].shape[0]} rows and {len(self.classes_)} classes; got {n} rows and "
-                f"{len(classes)} classes. Set warm_start=False, or use a new estimator"
-            )
+        self._check_warm("rows", len(last[0]), n, classes, last[0].shape == (n, lanes))
         return last
 
     def _keep_duals(self, fit: Fit, targets: Any, cost: Any, loss: str, scheme: str) -> None:
@@ -416,7 +381,7 @@ class LinearSVC(Classifier):
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
-        tags.classifier_tags.multi_label = True
+        tags.classifier_tags.multi_label = self.multi_class == "ovr"
         return tags
 
     def decision_function(self, X: Any) -> np.ndarray:
@@ -431,12 +396,9 @@ class LinearSVC(Classifier):
         ndarray of float64, shape (n,) for two classes, else (n, K); (n, L) after a fit on an
         indicator matrix
         """
-        self._check_fitted()
-        rows = check.fitted_rows(self, X, checked=False)
-        scores = np.empty((rows.n, len(self.intercept_)))
-        self._scores(rows, scores, None)
-        one = scores.shape[1] == 1 and "multilabel_" not in self.__dict__
-        return scores[:, 0] if one else scores
+        if "multilabel_" in self.__dict__:
+            return self._scores(X)  # (n, 1) for one label
+        return super().decision_function(X)
 
     def predict(self, X: Any) -> np.ndarray:
         """Predicted labels, shape (n,): the class of the highest score.
@@ -448,13 +410,9 @@ class LinearSVC(Classifier):
         ----------
         X : array-like or sparse, shape (n, d)
         """
-        self._check_fitted()
         if "multilabel_" in self.__dict__:
             return self._predict_labels(X)
-        rows = check.fitted_rows(self, X, checked=False)
-        codes = np.empty(rows.n, dtype=np.int32)
-        self._scores(rows, None, codes)
-        return self.classes_[codes]
+        return super().predict(X)
 
     def _predict_labels(self, X: Any) -> Any:
         """The labels with positive scores, as an indicator matrix of the kind that `fit` had."""
@@ -466,7 +424,7 @@ class LinearSVC(Classifier):
         for start in range(0, n, step):
             which = np.arange(start, min(n, start + step), dtype=np.int32)
             scores = np.empty((len(which), lanes))
-            self._scores(rows, scores, None, which)
+            self._fill(rows, scores, None, which)
             if out is not None:
                 out[start : start + step] = scores > 0
             else:
@@ -510,47 +468,3 @@ class LinearSVC(Classifier):
             )
         weights = check.sample_weights(sample_weight, n)
         return float(np.average(equal_rows(true, found), weights=weights))
-
-    def _scores(
-        self,
-        rows: Any,
-        scores: np.ndarray | None,
-        codes: np.ndarray | None,
-        which: np.ndarray | None = None,
-    ) -> None:
-        # coef_ is a view of the kernel's layout, features first, unless the user replaced it.
-        weights = np.ascontiguousarray(self.coef_.T, dtype=np.float64)
-        intercept = np.ascontiguousarray(self.intercept_, dtype=np.float64)
-        sound = kernels("linear").linear_scores(
-            rows, weights, intercept, scores, codes, n_threads(self.n_jobs), which
-        )
-        if not sound:
-            check.refuse_unsound(rows, type(self).__name__)
-
-    def save(self, path: str | PathLike[str]) -> None:
-        """Write the model to `path`, to be read by `hingex.load`; see docs/model_format.md."""
-        from .. import model_io
-
-        model_io.save(self, path)
-
-
-def _not_converged(owner: str, fit: Fit, tol: float, max_iter: int) -> str:
-    gap = float(np.max(fit.gap))
-    reached, bound = f"at a relative duality gap of {gap:.2e}", "may be far above"
-    if not np.isfinite(gap):
-        reached = "without a finite duality gap"
-    elif gap < 0.5:
-        bound = f"may be up to {100 * gap / (1 - gap):.2g}% above"
-    elif gap < 1:
-        bound = f"may be up to {1 / (1 - gap):.2g} times"
-    why = {
-        "max_iter": f"max_iter={max_iter} was reached",
-        "stalled": f"rounding left no progress after {fit.n_iter} iterations",
-        "max_time": f"max_time was reached after {fit.n_iter} epochs",
-        "callback": f"the callback stopped it after {fit.n_iter} epochs",
-    }[fit.status]
-    return (
-        f"{owner} stopped {reached}, above tol={tol:g}, because {why}: the objective {bound} the "
-        "optimum. Raise max_iter or max_time, raise tol, scale the features to similar ranges, "
-        "subtract large means of columns, or lower C."
-    )

@@ -147,6 +147,26 @@ def test_check_estimator(loss, intercept):
     assert len(results) > 40
 
 
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.SkipTestWarning")
+@pytest.mark.filterwarnings("ignore::hingex.ConvergenceWarning")
+@pytest.mark.filterwarnings("ignore:.*does not inherit from `sklearn.base.BaseEstimator`")
+@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize("scheme", ["crammer_singer", "weston_watkins", "lee_lin_wahba"])
+def test_check_estimator_joint(scheme, loss):
+    # A check compares fits on repeated rows and on weights to seven digits.
+    model = hingex.LinearSVC(loss, multi_class=scheme, tol=1e-15)
+    results = check_estimator(model, on_fail=None)
+    assert not [r for r in results if r["status"] not in ("passed", "skipped")]
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.SkipTestWarning")
+@pytest.mark.filterwarnings("ignore::hingex.ConvergenceWarning")
+@pytest.mark.filterwarnings("ignore:.*does not inherit from `sklearn.base.BaseEstimator`")
+def test_check_estimator_cv():
+    results = check_estimator(hingex.LinearSVCCV(), on_fail=None)
+    assert not [r for r in results if r["status"] not in ("passed", "skipped")]
+
+
 def test_shared_exceptions():
     X, y = data(2)
     with pytest.raises(NotFittedError):
