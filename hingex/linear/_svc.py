@@ -106,7 +106,9 @@ class LinearSVC(LinearModel):
     solver_, solver_reason_ : str
         The algorithm that was chosen, and why.
     dual_coef_ : ndarray (n,) or (n, K)
-        y_i alpha_i; ``coef_ == dual_coef_.T @ X`` up to rounding. Only with `store_dual`.
+        y_i alpha_i, of which ``dual_coef_.T @ X`` is `coef_`: up to rounding after coordinate
+        descent, after other solvers to within the gap, as half the squared distance of the two is
+        at most P - D. Only with `store_dual`.
     support_ : ndarray of int
         Rows with a nonzero dual in any problem. Only with `store_dual`.
     support_kind_ : ndarray of int8, shape of `dual_coef_`, or (n,) for a joint problem

@@ -9,10 +9,10 @@ d x d matrix is cheap. With the hinge, coordinate descent is some times as fast 
 within a few epochs, and far slower where it does not, which only a trial can tell: so it has as
 many epochs as cost half of what Newton's method is expected to, and goes on while its gap falls
 fast enough. With the squared hinge it has a trial only where C is so small that it takes a few
-epochs, and a matrix takes longer than these. Elsewhere, too, coordinate descent is tried first, and when its gap falls too slowly,
-and a d x d matrix can be had, Newton's method starts from where it came to. Should that stall in
-turn, the interior point method (with the hinge) and at last coordinate descent go on from its
-duals. C = inf, the hard margin, is a sequence of soft ones.
+epochs, and a matrix takes longer than these. Elsewhere, too, coordinate descent is tried first, and
+when its gap falls too slowly, and a d x d matrix can be had, Newton's method starts from where it
+came to. Should that stall in turn, the interior point method (with the hinge) and at last
+coordinate descent go on from its duals. C = inf, the hard margin, is a sequence of soft ones.
 
 `path` goes through many C, whatever the solver. `solve_penalized` takes any convex margin loss
 under an l2, l1 or elastic-net penalty, with the table `PENALIZED`; an SVM among them is handed to
@@ -138,6 +138,8 @@ def solve_linear(
         epochs = _trial_epochs(rows, loss, options["C"], options["cost"])
         if epochs:
             name, trial["trial"] = "dual_cd", epochs
+            reason = (f"{rows.n} rows, {rows.d} features: coordinate descent was tried first and "
+                      "fast enough")  # fmt: skip
     two = solver == "auto" and name == "dual_cd" and rows.d <= WIDEST and max_iter >= FEWEST_FOR_TWO
     if two and not trial:
         steps = HINGE_STEPS if loss == "hinge" else NEWTON_STEPS

@@ -49,7 +49,7 @@ SMALL = 0.05  # curvature of those steps, in mean squared row norms
 # and at least this over sum C_i: with a small C the duals are small, and so is what moves the
 # intercept. 0.5 / sum C_i is the inverse curvature of the squared hinge in the intercept.
 SMALL_LEAST = 0.5
-# A penalised intercept is size sum_i alpha_i y_i, size = scaling^2, so at most size sum C_i (hinge).
+# A penalised intercept is size sum_i alpha_i y_i, size = scaling^2, at most size sum C_i (hinge).
 # While that is small its feature is visited as it is: it is not stiff yet, and proximal steps would
 # take up to 20 times as many epochs to move it there. The longer the rows beside it, the longer
 # that holds. Measured on text, dense and binary data; further on, up to 4 times as many epochs are
