@@ -222,3 +222,10 @@ def test_max_time_callback_and_wrong_parameters():
     with pytest.raises(ValueError, match="C"):
         LinearSVC(C=-np.inf).fit(X, y)
     assert hingex.NotSeparableError is NotSeparableError
+
+
+def test_rows_of_zeros_are_not_separable():
+    with pytest.raises(hingex.NotSeparableError) as caught:
+        LinearSVC(C=np.inf, fit_intercept=False).fit(np.zeros((4, 1)), [0, 1, 0, 1])
+    assert caught.value.distance == 0
+    assert caught.value.weights.sum() == pytest.approx(1)

@@ -137,8 +137,12 @@ def test_along_a_path(loss, solver, task, problem):
         check_same(a.model(i), c.model(i))
 
 
-@every
-@pytest.mark.parametrize("task", ["binary", "ovr"])
+# Hinge scores of several classes can all be -1 but for the gap, and then any of them may win.
+IN_FOLDS = [(loss, solver, task) for loss, solver in SOLVERS for task in ("binary", "ovr")
+            if task == "binary" or loss == "squared_hinge"]  # fmt: skip
+
+
+@pytest.mark.parametrize(("loss", "solver", "task"), IN_FOLDS)
 @few
 @given(problem=problems())
 def test_in_cross_validation(loss, solver, task, problem):

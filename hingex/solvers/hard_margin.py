@@ -302,6 +302,8 @@ def _lane(
     history: list,
 ) -> str | None:  # fmt: skip
     """Solve for one class; returns a status when all work must end."""
+    if p.mean == 0.0:  # rows of zeros, no intercept: any weights prove it
+        best.offer_duals(np.ones(p.rows.n))
     first = FIRST / p.mean
     C, inner, start, codes = first, 0.1 * p.tol, None, (best.y > 0).astype(np.int32)
     silent = Monitor(None, False, inner, None, "")
