@@ -419,9 +419,13 @@ def test_stops_are_honest(loss):
 @pytest.mark.parametrize("loss", LOSSES)
 def test_ctrl_c(loss):
     X, y = data(n=300_000, d=60, noise=3.0)
-    timer = threading.Timer(0.15, lambda: os.kill(os.getpid(), signal.SIGINT))
-    timer.start()
-    fit = solve(X, y, loss, tol=1e-15)
+    timer = threading.Timer(0.02, lambda: os.kill(os.getpid(), signal.SIGINT))
+
+    def begin(state):  # not before, when data may still be looked at
+        if state.epoch == 1:
+            timer.start()
+
+    fit = solve(X, y, loss, tol=1e-15, callback=begin)
     timer.join()
     assert fit.status == "interrupted"
     assert not fit.converged
