@@ -69,7 +69,8 @@ FORCED = 16  # epochs until the first full pass that is made whatever the estima
 POLISH_FIRST = 32  # epochs before free duals are solved for, and again each time they double
 POLISH_LEAST = 100  # epochs: with fewer there is little hope
 HOPEFUL = 0.1  # gap at the end of a trial at which it is worth to go on
-TRIALS = 8
+TRIALS = 2  # trials that the epochs left may cost: as much as what would come instead
+CERTIFICATE = 1.5  # cost of a certificate, in epochs over all rows
 ALIKE = 1.0  # |cosines| of a row to those scored with it, summed, up to which features are shared
 PART_LENGTH = 64  # nonzeros that a part of a row must have to be worth its while
 
@@ -136,8 +137,9 @@ def solve(
         doublings of the epochs, carried on, needs more epochs than this.
     trial : int, optional
         Give up, likewise, after so many epochs when the summed gap is above `HOPEFUL`, and
-        whenever the epochs have doubled since and the gap's fall says that it takes more than
-        `TRIALS` times as many.
+        whenever the epochs have doubled since and the gap's fall says that what is left costs
+        more than `TRIALS` times as many epochs over all rows; epochs over active rows count by
+        the share of these.
 
     Returns
     -------
@@ -242,7 +244,7 @@ def solve(
             if stop and not track.all_done:
                 status = "callback"
             elif status == "max_iter" and (
-                track.epochs_needed() > patience or (trial and track.hopeless(trial))
+                track.epochs_needed() > patience or (trial and track.hopeless(trial, cd.active / n))
             ):
                 status = "stalled"
         if track.all_done:
@@ -381,8 +383,8 @@ class _Track:
         doublings = math.log(low / self.tol) / fall if fall > 0 else math.inf
         return epoch * 2.0**doublings if doublings < 100 else math.inf
 
-    def hopeless(self, trial: int) -> bool:
-        """Whether a trial of so many epochs has shown that they will be too many."""
+    def hopeless(self, trial: int, share: float) -> bool:
+        """Whether a trial has shown that too many epochs are left, over this share of the rows."""
         _, (before, high), (epoch, low) = self.milestones
         if epoch < trial or low <= self.tol:
             return False
@@ -391,7 +393,8 @@ class _Track:
         if not low < high:
             return True
         doublings = math.log(low / self.tol) / math.log(high / low) * math.log2(epoch / before)
-        return doublings > math.log2(TRIALS * trial / epoch)
+        epochs = epoch * (2.0 ** min(doublings, 100.0) - 1.0)
+        return share * epochs + CERTIFICATE * doublings > TRIALS * trial
 
     def report(self, count: int) -> bool:
         """Add entries of the log to the history; True when the monitor asks to stop."""
