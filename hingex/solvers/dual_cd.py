@@ -71,6 +71,7 @@ POLISH_LEAST = 100  # epochs: with fewer there is little hope
 HOPEFUL = 0.1  # gap at the end of a trial at which it is worth to go on
 TRIALS = 2  # trials that the epochs left may cost: as much as what would come instead
 CERTIFICATE = 1.5  # cost of a certificate, in epochs over all rows
+WAIT = 0.5  # of that cost in epochs between certificates, up to a quarter of the epochs so far
 ALIKE = 1.0  # |cosines| of a row to those scored with it, summed, up to which features are shared
 PART_LENGTH = 64  # nonzeros that a part of a row must have to be worth its while
 
@@ -237,7 +238,7 @@ def solve(
                     cd.solve_free(lane)
             if status == "max_iter" and chosen is not None:
                 if cd.certify(chosen, track.certified):
-                    cd.freeze(track.settle(chosen, epoch))
+                    cd.freeze(track.settle(chosen, epoch, cd.active / n))
                     stop |= track.report_certified(epoch, int(cd.active))
                 else:
                     status = "max_time"
@@ -254,7 +255,7 @@ def solve(
             cd.set_deadline(math.inf)
             left = track.live.astype(np.uint8)
             cd.certify(left, track.certified)
-            track.settle(left, epoch)
+            track.settle(left, epoch, 1.0)
             track.report_certified(epoch, int(cd.active))
             if track.all_done:
                 status = "converged"
@@ -330,8 +331,9 @@ class _Track:
         self.gap = np.full(lanes, np.inf)
         self.factor = np.full(lanes, factor)  # true gap over estimated gap, as last seen
         self.earliest = 0
-        # Epoch and gap of the summed objectives (single lanes are noisy) at the last three
-        # forced passes, by which all lanes have been certified.
+        self.least = np.full(lanes, np.inf)  # primal: it goes up and down, the dual only up
+        # Epoch and gap of the summed objectives (single lanes are noisy), with the least primal so
+        # far, at the last three forced passes, by which all lanes have been certified.
         self.milestones = [(0, math.inf)] * 3
         self.estimates = np.zeros((lanes, 2))
         # When somebody watches, every epoch comes back here.
@@ -355,21 +357,27 @@ class _Track:
             return self.live.astype(np.uint8)  # the factor may be stale, and rows wrongly shrunk
         return self.estimates[:, 1].astype(np.uint8) if ripe else None
 
-    def settle(self, lanes: np.ndarray, epoch: int) -> np.ndarray:
-        """Take in what certify found for these lanes; returns those that are done."""
+    def settle(self, lanes: np.ndarray, epoch: int, share: float) -> np.ndarray:
+        """Take in what certify found for these lanes; returns those that are done.
+
+        The next certificate waits for epochs, over this share of the rows, that cost a part of it.
+        """
         chosen = lanes.astype(bool)
         primal, dual = self.certified[:, 0], self.certified[:, 1]
         gap = np.maximum(primal - dual, 0.0) / np.maximum(np.abs(primal), 1e-300)
         self.gap[chosen] = gap[chosen]
+        np.fmin(self.least, primal, out=self.least)
         done = chosen & (self.gap <= self.tol)
         factor = self.gap / np.maximum(self.estimates[:, 0], 1e-300)
         self.factor[chosen] = np.minimum(np.maximum(factor, 0.05), 20.0)[chosen]
         self.live &= ~done
-        self.earliest = epoch + 1 + epoch // 16
+        wait = int(min(WAIT * CERTIFICATE / max(share, 1e-9), epoch // 4))
+        self.earliest = epoch + max(1 + epoch // 16, wait)
         if self.forced:
             self.forced = False
             self.next_forced = 1 << epoch.bit_length()
-            whole = float(primal.sum() - dual.sum()) / max(float(primal.sum()), 1e-300)
+            least = float(self.least.sum())
+            whole = (least - float(dual.sum())) / max(least, 1e-300)
             self.milestones = [*self.milestones[1:], (epoch, whole)]
         return done.astype(np.uint8)
 
