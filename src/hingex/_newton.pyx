@@ -166,10 +166,10 @@ cdef class Losses:
         return same
 
     def line_minimum(self, double linear, double square):
-        """Size of the step noted by `move` at which the objective is least.
+        """Size of the step noted by `move` at which the objective is least, to a hundredth.
 
         The penalty's derivative is linear + size * square. The objective's is increasing and
-        piecewise linear: Newton steps inside a shrinking bracket come to its zero exactly.
+        piecewise linear: Newton steps inside a shrinking bracket come to its zero.
         """
         cdef double size = 1, low = 0, high = HUGE_VAL, slope, curvature, part, part_c, short, c
         cdef double move
@@ -194,7 +194,7 @@ cdef class Losses:
                     low = size
                 move = -slope / curvature if curvature > 0 else -0.5 * size
                 size += move
-                if fabs(move) <= 1e-12 * size:
+                if fabs(move) <= 1e-2 * size:
                     break
                 if not (low < size < high):
                     size = 0.5 * (low + high) if high < HUGE_VAL else 2.0 * low
