@@ -757,6 +757,62 @@ def test_intercepts_after_an_interrupted_certificate(classes):
     assert interrupted
 
 
+# ---- momentum
+
+
+# w goes on at once, row by row with ||w||^2 summed up, row by row with that kept up to date.
+MOMENTUM_SHAPES = pytest.mark.parametrize(
+    ("n", "d", "per_row"), [(2000, 60, 30), (500, 2000, 15), (400, 20_000, 15)])  # fmt: skip
+
+
+def correlated_problem(n, d, per_row, used=60):
+    """Rows of positive numbers in the first few features, labels with noise."""
+    rng = np.random.default_rng(0)
+    X = random_array((n, used), density=per_row / used, format="csr", rng=rng,
+                     data_sampler=rng.random)
+    y = X @ rng.standard_normal(used) + 0.3 * rng.standard_normal(n) > 0
+    return csr_array((X.data, X.indices, X.indptr), shape=(n, d)), y
+
+
+@MOMENTUM_SHAPES
+@pytest.mark.parametrize("intercept", INTERCEPTS)
+@pytest.mark.parametrize("weighted", [False, True])
+def test_momentum_takes_fewer_epochs_to_the_same_optimum(
+    monkeypatch, n, d, per_row, intercept, weighted
+):
+    X, y = correlated_problem(n, d, per_row)
+    weight = np.random.default_rng(0).integers(0, 3, n).astype(float) if weighted else np.ones(n)
+    monkeypatch.setattr(dual_cd, "POLISH_WORK", 0.0)
+    epochs = []
+    for momentum in (0.0, 0.75):
+        monkeypatch.setattr(dual_cd, "MOMENTUM", dict.fromkeys(LOSSES, momentum))
+        fit = solve(X, y, loss="hinge", C=1.0, intercept=intercept, tol=1e-5,
+                    sample_weight=weight)
+        verify(fit, X, y, loss="hinge", C=weight, intercept=intercept, tol=1e-5)
+        epochs.append(fit.n_iter)
+    assert epochs[1] < 0.75 * epochs[0]
+
+
+@MOMENTUM_SHAPES
+@pytest.mark.parametrize("loss", LOSSES)
+def test_momentum_keeps_weights_and_sums_with_the_duals(n, d, per_row, loss):
+    X, y = correlated_problem(n, d, per_row)
+    cd, alpha, W, S = kernel(X, y, loss, "none", C=10.0, epochs=1)
+    cd.momentum = 0.75
+    log, estimates = np.empty((1, 6)), np.empty((1, 2))
+    for epoch in range(1, 80):
+        cd.advance(epoch + 1, 100, 100, 0, np.zeros(1), np.inf, estimates, log)
+        assert log[0, 0] == epoch + 1
+        w = X.T @ (alpha * S)
+        assert_allclose(W, w, rtol=0, atol=1e-13 * alpha.sum())
+        assert alpha.min() >= 0
+        assert loss != "hinge" or alpha.max() <= 10.0
+        diagonal = (alpha**2).sum() / 20.0 if loss == "squared_hinge" else 0.0
+        dual = alpha.sum() - 0.5 * ((w**2).sum() + diagonal)
+        # ||w||^2 is kept up to date with squared norms of rows of single precision.
+        assert abs(log[0, 3] - dual) <= 1e-6 * alpha.sum()
+
+
 # ---- one problem shared out among threads
 
 
@@ -902,8 +958,9 @@ def test_shared_out_problem_interrupted(start):
 
 
 @pytest.mark.usefixtures("always_shared")
-def test_duals_that_change_while_nothing_is_shared():
+def test_duals_that_change_while_nothing_is_shared(monkeypatch):
     """The parts' own copies of the duals follow: few rows are active, then all are again."""
+    monkeypatch.setattr(dual_cd, "MOMENTUM", dict.fromkeys(LOSSES, 0.0))
     rng = np.random.default_rng(1)
     X = random_array((3000, 5000), density=0.066, format="csr", rng=rng,
                      data_sampler=rng.standard_normal)
