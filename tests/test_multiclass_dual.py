@@ -235,6 +235,51 @@ def test_more_rows_than_features_and_large_costs(scheme, loss, intercept):
     verify(solve(X, y, max_iter=3000, **case), X, y, **case)
 
 
+@pytest.mark.parametrize("single", [True, False])
+@pytest.mark.parametrize(("scheme", "loss"), list(itertools.product(SCHEMES, LOSSES)))
+def test_momentum_keeps_weights_and_sums_with_the_duals(scheme, loss, single):
+    X, y = text(n=600)
+    n, K, C = len(y), 6, 5.0
+    rows = _validate.as_rows(X)
+    sqnorm = np.empty(n, np.float32)
+    rows.sq_norms(sqnorm)
+    a, W = np.zeros((n, K)), np.zeros((X.shape[1], 8))
+    kernel = kernels("multiclass_dual")
+    dual = kernel.MulticlassDual(
+        rows, y.astype(np.int32), sqnorm, None, C, kernel.SCHEME_CODES[scheme],
+        loss == "squared_hinge", a, W, 0.0, 0.05, 0, np.inf)
+    dual.momentum = 0.75
+    for epoch in range(40):
+        # Some duals of rows at rest change in between, as a certificate does it.
+        if epoch == 25:
+            dual.certify(None, np.empty(K + 2))
+        dual.advance(single, False, True, 0.5)
+        if loss == "hinge":
+            assert (a.sum(axis=1) if scheme == "crammer_singer" else a).max() <= C * (1 + 1e-14)
+        assert a.min() >= 0
+        value = dual_value(X.toarray(), y, np.full(n, C), a, scheme, loss, "none")
+        # Squared norms of rows are of single precision.
+        assert abs(dual.near_dual - value) <= (1e-5 if single else 1e-6) * value
+    dual.finish()
+    assert_allclose(W[:, :K], (coefs(a, y, scheme).T @ X.toarray()).T, atol=1e-12)
+    assert dual.near_primal - dual.near_dual < 0.05 * dual.near_primal
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+@pytest.mark.parametrize("intercept", INTERCEPTS)
+def test_momentum_takes_fewer_epochs_to_the_same_optimum(monkeypatch, scheme, intercept):
+    X, y = text(n=2000, d=800)
+    monkeypatch.setattr(multiclass_dual, "POLISH_FROM", 10**9)
+    epochs = []
+    for momentum in (0.0, 0.75):
+        monkeypatch.setattr(multiclass_dual, "MOMENTUM", momentum)
+        fit = solve(X, y, scheme=scheme, intercept=intercept, C=1.0, tol=1e-3)
+        verify(fit, X.toarray(), y, scheme=scheme, loss="hinge", intercept=intercept, C=1.0,
+               tol=1e-3)
+        epochs.append(fit.n_iter)
+    assert epochs[1] < 0.75 * epochs[0]
+
+
 def test_two_classes_are_a_binary_problem():
     X, y = blobs(80, 3, 2)
     for loss, intercept in itertools.product(LOSSES, INTERCEPTS[:1] + INTERCEPTS[2:]):

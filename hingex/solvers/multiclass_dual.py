@@ -36,7 +36,8 @@ plus the losses, which for the first two schemes is half of the binary problem w
 of C.
 
 Complexity: O(nnz K) per epoch, less what shrinking leaves out, and O(K) expected for a row's
-duals. Memory: weights (d, K) and duals (n, K) in float64, some 45 bytes a row and K / 8;
+duals. Memory: weights (d, K) and duals (n, K) in float64, the latter's last values in float32 for
+momentum, some 45 bytes a row and K / 4;
 certificates of problems with intercepts up to 10 K^2 numbers. Free duals, where they are no more
 than MOST_FREE = F, are solved for with up to five F x F matrices.
 
@@ -64,6 +65,7 @@ SMALL = 0.05  # curvature of the intercepts' proximal steps, in mean squared row
 SMALL_LEAST = 0.5  # and at least this over sum C_i
 WARM_EPOCHS = 2  # before the intercepts start to move
 SINGLE_ABOVE = 3e-6  # P - D over sum C_i above which weights of single precision are enough
+MOMENTUM = 0.75  # share of their change by which duals go on after an epoch
 SHRINK_BEYOND = 0.5  # of the largest violation of the last epoch
 FIRST_FACTOR = 0.5  # true gap over estimated gap, before it is known
 FORCED = 16  # epochs until the first full pass that is made whatever the estimates say
@@ -169,6 +171,7 @@ def solve(
         math.inf if max_time is None else begin + max_time,
     )
     dual.poll = monitor.poll
+    dual.momentum = MOMENTUM
     repair = None
     if size > 0:
         repair = _Repair(K, scheme, 1 / size)
@@ -335,14 +338,14 @@ class _Polish:
 
     def worth(self, work: float) -> bool:
         """Whether it takes no longer than the epochs since the last time, of so much work."""
-        count = self.dual.count_free()
+        count = self.dual.count_free(MOST_FREE)
         self.cost = (0.8 * count**3 + 100.0 * count**2) / POLISH_FASTER
         return 0 < count <= MOST_FREE and self.cost <= max(work, POLISH_LEAST)
 
     def __call__(self) -> bool:
         """False if out of time."""
         dual, K = self.dual, self.K
-        rows, classes = np.empty((2, dual.count_free()), dtype=np.int32)
+        rows, classes = np.empty((2, dual.count_free(MOST_FREE)), dtype=np.int32)
         count = len(rows)
         if not dual.free(rows, classes):
             return False

@@ -23,6 +23,10 @@ weights, or those of the few classes whose duals move. Weights are single precis
 estimated gap is small, in the memory that W will have; a certificate sums W up anew in double
 precision from the duals, and sweeps go on from that, rounded again.
 
+Between epochs the duals go on by a share of what they have changed, inside their limits, and W with
+them, as in `_dual_cd.pyx`: that saves half of the epochs and more. While weights are of single
+precision, what they were before lies in the other half of the memory of W.
+
 Shrinking: a row whose duals are at their limits, with gradients beyond what was violated in the
 last sweep, is left out; a row of which few classes matter by the same measure has their scores
 made alone. `certify` brings back what is not optimal.
@@ -34,7 +38,7 @@ the deadline; `finish` makes the state consistent after Ctrl-C.
 from cpython.exc cimport PyErr_CheckSignals
 from libc.math cimport HUGE_VAL, fabs
 from libc.stdint cimport int32_t, int64_t, uint32_t, uint64_t
-from libc.string cimport memset
+from libc.string cimport memcpy, memset
 
 from time import perf_counter
 
@@ -62,13 +66,15 @@ cdef enum:
     RUN_VALUES = 1024
     FEWEST_RUNS = 64    # in an epoch, for the order to be random enough
     FEW = 6             # classes of a row that can be scored alone
+    FIRST_EPOCHS = 6    # which go without momentum;
+    FIRST_SQUARED = 10  # with the squared hinge
     SPARSE = 4          # lanes of which one moves, for single lanes to be worth their strides
 
 cdef enum Scheme:
     CRAMMER_SINGER, WESTON_WATKINS, LEE_LIN_WAHBA
 
 cdef enum Pass:
-    SWEEP, START, TALLY, REPAIR, EXAMINE, GRADIENTS, GRAM
+    SWEEP, CARRY, START, TALLY, REPAIR, EXAMINE, GRADIENTS, GRAM
 
 SCHEME_CODES = {
     "crammer_singer": CRAMMER_SINGER,
@@ -78,6 +84,7 @@ SCHEME_CODES = {
 
 cdef double FALL = 0.25     # of the largest violation, until all rows are visited again
 cdef double SMALLEST = 1e-6     # in C_i: larger changes of duals are not left out as rounding
+cdef double MOST_MOMENTUM = 0.9, LONG = 20      # which grows by 1 - LONG / epochs
 cdef double SLICE = 1e7     # multiply-adds between two looks at signals and the clock
 
 
@@ -130,6 +137,14 @@ cdef struct Problem:
     # certify
     double *flow                # (2, K, K) sums of a_im by class y_i and m: inside the limits, all
     double *take                # (2, K, K) shares to take off; LLW: (2, K) to take off, or put on
+    # momentum
+    double beta                 # share of their change by which duals go on
+    float *a_last               # (n, K) duals when they did so last,
+    uint64_t *some_last         # (n, words) which of them were not 0
+    float *w_last               # (d, ld) weights then, behind those of single precision, if known
+    bint ahead                  # W has gone on already
+    bint every                  # rows that are not active, too
+    double mean                 # Lee-Lin-Wahba: change of every s_k
     # free duals: rows and classes, room (d), where results go
     const int32_t *free_rows
     const int32_t *free_classes
@@ -445,6 +460,91 @@ cdef void _sweep(Problem *p, int64_t s, int64_t end, real *tag_v, index *tag_i) 
                 _visit(p, p.W, p.f + p.ld, p.step + p.ld, p.rows[pos], tag_v, tag_i)
 
 
+cdef void _carry_row(Problem *p, int64_t i, weight *W, weight *wide, real *tag_v,
+                     index *tag_i) noexcept nogil:
+    """Let the duals of a row go on by beta of their change, inside their limits; W along with them.
+
+    Where W has gone on already, it moves by what the limits took off.
+    """
+    cdef const real *v = NULL
+    cdef const index *idx = NULL
+    cdef int64_t m, t, at, word, length, y = p.codes[i], K = p.K, count = 0, moved = 0
+    cdef double C = _cost(p, i), a, last, step, total = 0, after = 0, change = 0, scale = 1
+    cdef bint capped = not p.squared and p.scheme == CRAMMER_SINGER
+    cdef double upper = HUGE_VAL if p.squared or capped else C
+    cdef uint64_t bits, before
+    for word in range(p.words):
+        at = i * p.words + word
+        bits, before = p.some[at], p.some_last[at]
+        p.some_last[at] = bits
+        bits |= before
+        while bits:
+            m = HX_LOWEST(bits)
+            last = p.a_last[i * K + 64 * word + m] if (before >> m) & 1 else 0
+            bits &= bits - 1
+            m += 64 * word
+            a = _dual(p, i, m)
+            p.a_last[i * K + m] = <float>a
+            p.pick[count], p.old[count], p.c[count] = <int32_t>m, a, a + p.beta * (a - last)
+            p.new[count] = min(max(p.c[count], 0), upper)
+            total += p.new[count]
+            count += 1
+    if capped and total > C:
+        scale = C / total
+    total = 0
+    for t in range(count):
+        m, a = p.pick[t], p.old[t]
+        p.new[t] *= scale
+        total += a
+        after += p.new[t]
+        if p.new[t] != a:
+            if p.squared and p.scheme != CRAMMER_SINGER:
+                p.adiag += (p.new[t] - a) * (p.new[t] + a) * (0.5 / C)
+            _set_dual(p, i, m, p.new[t])
+            p.s[m] += a - p.new[t]
+        step = (p.c[t] if p.ahead else a) - p.new[t]
+        if step != 0:
+            p.old[moved], p.pick[moved] = step, <int32_t>m
+            change -= step
+            moved += 1
+    p.asum += after - total
+    if p.squared and p.scheme == CRAMMER_SINGER:
+        p.adiag += (after - total) * (after + total) * (0.5 / C)
+    if p.relative:
+        p.s[y] += after - total
+    else:
+        p.mean += (after - total) / K
+    if moved == 0:
+        return
+    length = hx_row(p.X, i, &v, &idx)
+    if p.relative:
+        p.old[moved], p.pick[moved] = change, <int32_t>y
+        moved += 1
+        if SPARSE * moved <= K:
+            _add_some(p.X, p.old, p.pick, moved, v, idx, length, W, p.ld)
+            return
+    for m in range(K):
+        p.step[m] = 0 if p.relative else change / K
+    for t in range(moved):
+        p.step[p.pick[t]] += p.old[t]
+    for m in range(K):
+        wide[m] = <weight>p.step[m]
+    hx_lanes_axpy(p.X, wide, v, idx, length, p.ld, W, p.ld)
+    for m in range(K):
+        wide[m] = 0
+
+
+cdef void _carry(Problem *p, int64_t s, int64_t end, real *tag_v, index *tag_i) noexcept nogil:
+    """Momentum for every row, or the active ones s..end-1."""
+    cdef int64_t i
+    for s in range(s, end):
+        i = s if p.every else p.rows[s]
+        if p.single != NULL:
+            _carry_row(p, i, p.single, p.single_step, tag_v, tag_i)
+        else:
+            _carry_row(p, i, p.W, p.step + p.ld, tag_v, tag_i)
+
+
 cdef inline bint _coefficients(const Problem *p, int64_t i, double *out) noexcept nogil:
     """What the duals of a row contribute to w_k along x, in out (K); False if nothing."""
     cdef int64_t k, y = p.codes[i]
@@ -691,6 +791,8 @@ cdef void _run(Problem *p, Pass which, int64_t s, int64_t end, real *tag_v,
                index *tag_i) noexcept nogil:
     if which == SWEEP:
         _sweep(p, s, end, tag_v, tag_i)
+    elif which == CARRY:
+        _carry(p, s, end, tag_v, tag_i)
     elif which == START:
         _start(p, s, end, tag_v, tag_i)
     elif which == TALLY:
@@ -757,6 +859,10 @@ cdef class MulticlassDual:
     cdef bint half_summed
     cdef bint whole             # the next epoch visits all rows
     cdef double level           # the largest violation when one did so last
+    cdef public double momentum     # share of their change by which duals go on, in general
+    cdef float[:, ::1] a_last
+    cdef uint64_t[:, ::1] some_last
+    cdef bint fell              # the last epoch has lowered the dual
 
     def __cinit__(self, Rows X not None, const int32_t[::1] codes, const float[::1] sqnorm,
                   const double[::1] cost, double cost_all, int scheme, bint squared,
@@ -834,11 +940,13 @@ cdef class MulticlassDual:
         cdef Problem *p = &self.p
         cdef hx_rng rng
         cdef int64_t k
-        cdef double b, own = 0, product = 0, slack = 0
+        cdef double b, own = 0, product = 0, slack = 0, last_dual = self.near_dual
         if self.half_summed or (single and p.single == NULL) or (
                 not single and p.single != NULL):
             if not self._round(single):
                 return False
+        if self.momentum > 0 and not self._carry_on():
+            return False
         p.noise = 1e-8 if single else 1e-15
         p.shrink = shrink and p.beyond < HUGE_VAL
         hx_rng_seed(&rng, self.seed, self.epoch)
@@ -858,6 +966,7 @@ cdef class MulticlassDual:
                 p.b[k] = p.offset[k] + p.rho * p.s[k]
         self.near_primal = 0.5 * (p.wsq + own) + p.loss + p.loss_shrunk
         self.near_dual = p.margin * p.asum - 0.5 * (p.adiag + p.wsq - own) - product
+        self.fell = self.near_dual < last_dual
         self.estimate = max(0, self.near_primal - self.near_dual) / max(
             fabs(self.near_primal), 1e-300)
         p.beyond = share * p.violation
@@ -932,9 +1041,12 @@ cdef class MulticlassDual:
 
     # Free duals: positive and inside their limits.
 
-    def count_free(self):
-        """How many duals are free: inside their limits, or in a capped row with others."""
-        return self._free(NULL, NULL, 0)
+    def count_free(self, int64_t most):
+        """How many duals are free: inside their limits, or in a capped row with others.
+
+        Where they are more than most, some number that is.
+        """
+        return self._free(NULL, NULL, most)
 
     def free(self, int32_t[::1] rows, int32_t[::1] classes):
         """Rows, ascending, and classes of the free duals, with W in double precision.
@@ -959,6 +1071,8 @@ cdef class MulticlassDual:
                     any_dual |= p.some[i * p.words + word]
                 if any_dual == 0:
                     continue
+                if count > most:
+                    break
                 total = 0
                 positive = 0
                 for m in range(p.K):
@@ -969,7 +1083,7 @@ cdef class MulticlassDual:
                     a = _dual(p, i, m)
                     if a > 0 and (_is_inside(p, i, total, a) or (
                             p.scheme == CRAMMER_SINGER and positive > 1)):
-                        if count < most:
+                        if rows != NULL and count < most:
                             rows[count], classes[count] = <int32_t>i, <int32_t>m
                         count += 1
         return count
@@ -1005,6 +1119,7 @@ cdef class MulticlassDual:
             _set_dual(p, rows[t], classes[t], values[t])
             p.awake[rows[t]] = 1
             p.few[rows[t]].count = 0
+        self.fell = True    # no momentum from that
         self._list_rows()
         if not self._sum_up(False):
             return False
@@ -1059,6 +1174,52 @@ cdef class MulticlassDual:
             self.poll()
         return self.deadline == HUGE_VAL or perf_counter() < self.deadline
 
+    cdef bint _carry_on(self) except -1:
+        """Let the duals go on by a share of their change. False if out of time.
+
+        All weights at once, or row by row when they are of double precision or what they were
+        before is not known.
+        """
+        cdef Problem *p = &self.p
+        cdef int64_t k, j, count
+        cdef float w, beta
+        cdef float *W
+        cdef float *w_last
+        # Row by row it takes a good part of an epoch.
+        if self.epoch < (FIRST_SQUARED if p.squared else FIRST_EPOCHS) or (
+                p.single == NULL and self.epoch % 2):
+            return True
+        # A problem that takes many epochs bears more. After one that has lowered the dual, none.
+        p.beta = max(self.momentum, min(MOST_MOMENTUM, 1 - LONG / self.epoch))
+        p.beta = min(p.beta, self.epoch / (self.epoch + 8.0))
+        if self.fell or p.a_last == NULL:
+            p.beta = 0
+        count = p.X.d * p.ld
+        p.ahead = p.w_last != NULL
+        p.every = p.single != NULL or p.a_last == NULL  # w_last is made of all duals
+        if p.a_last == NULL:
+            self.a_last = np.empty((p.X.n, p.K), dtype=np.float32)
+            self.some_last = np.zeros((p.X.n, p.words), dtype=np.uint64)
+            p.a_last, p.some_last = &self.a_last[0, 0], &self.some_last[0, 0]
+        p.mean = 0
+        if p.ahead:
+            W, w_last, beta = p.single, p.w_last, <float>p.beta
+            with nogil:
+                for j in range(count):
+                    w = W[j]
+                    W[j] = w + beta * (w - w_last[j])
+                    w_last[j] = w
+        elif p.single != NULL:
+            p.w_last = p.single + count
+            memcpy(p.w_last, p.single, count * sizeof(float))
+        if not self._passes(CARRY):
+            return False
+        for k in range(p.K):
+            p.s[k] += p.mean
+            p.b[k] = p.offset[k] + p.rho * p.s[k]
+        self._norms()
+        return True
+
     cdef void _unshrink(self) noexcept:
         cdef Problem *p = &self.p
         cdef int64_t i
@@ -1102,7 +1263,7 @@ cdef class MulticlassDual:
         p.asum = p.adiag = 0
         for k in range(p.ld):
             p.s[k] = p.step[k] = 0
-        p.single = NULL
+        p.single = p.w_last = NULL
         self.half_summed = True
         memset(p.W, 0, p.X.d * p.ld * sizeof(double))
         if patient:
@@ -1135,6 +1296,10 @@ cdef class MulticlassDual:
         sums[0] = sums[1] = sums[2] = sums[3] = 0
         with nogil:
             j = 0
+            while j < count and p.single != NULL:
+                for t in range(4):
+                    sums[t] += <double>p.single[j + t] * p.single[j + t]
+                j += 4
             while j < count:
                 for t in range(4):
                     sums[t] += p.W[j + t] * p.W[j + t]
@@ -1149,6 +1314,8 @@ cdef class MulticlassDual:
         cdef double span = self.span
         if which == SWEEP:
             span /= p.run
+        elif which == CARRY:
+            total = p.X.n if p.every else p.active
         elif which == GRADIENTS:
             total = p.count
         elif which == GRAM:
