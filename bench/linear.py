@@ -18,7 +18,7 @@ ADAPTERS = (
     "hingex_svc", "sklearn_svc", "sklearn_sgd", "liblinear_official", "liblinear_multicore",
     "libpecos", "snapml", "cyanure", "vowpalwabbit",
 )  # fmt: skip
-REFERENCE_TOL = 1e-8
+REFERENCE_TOL = {"binary": 1e-8, "ovr": 1e-8, "crammer_singer": 1e-6}  # of the optimum, by task
 REFERENCE_SECONDS = 900
 
 
@@ -59,7 +59,7 @@ def reference(spec, cache):
     key = "/".join((spec["set"], spec["task"], spec["loss"], "real" if real else "synthetic"))
     known = json.loads(cache.read_text()) if cache.exists() else {}
     if key not in known:
-        job = spec | {"reference": REFERENCE_TOL, "budget": REFERENCE_SECONDS}
+        job = spec | {"reference": REFERENCE_TOL[spec["task"]], "budget": REFERENCE_SECONDS}
         records, code = child.run("bench.worker", job, spec["threads"])
         if code or not records:
             raise RuntimeError(f"no optimum for {key}: the process ended with {code}")

@@ -249,7 +249,7 @@ def solve(
             if stop and not track.all_done:
                 status = "callback"
             elif status == "max_iter" and (
-                track.epochs_needed() > patience or (trial and track.hopeless(trial, cd.active / n))
+                track.epochs_needed() > patience or (trial and track.hopeless(trial))
             ):
                 status = "stalled"
         if track.all_done:
@@ -336,9 +336,9 @@ class _Track:
         self.factor = np.full(lanes, factor)  # true gap over estimated gap, as last seen
         self.earliest = 0
         self.least = np.full(lanes, np.inf)  # primal: it goes up and down, the dual only up
-        # Epoch and gap of the summed objectives (single lanes are noisy), with the least primal so
-        # far, at the last three forced passes, by which all lanes have been certified.
-        self.milestones = [(0, math.inf)] * 3
+        # Epoch, gap of the summed objectives (single lanes are noisy) with the least primal so far,
+        # and share of active rows at the last three forced passes, which certify all lanes.
+        self.milestones = [(0, math.inf, 1.0)] * 3
         self.estimates = np.zeros((lanes, 2))
         # When somebody watches, every epoch comes back here.
         self.log = np.empty((1 if monitor.watching else 64, 6))
@@ -382,12 +382,12 @@ class _Track:
             self.next_forced = 1 << epoch.bit_length()
             least = float(self.least.sum())
             whole = (least - float(dual.sum())) / max(least, 1e-300)
-            self.milestones = [*self.milestones[1:], (epoch, whole)]
+            self.milestones = [*self.milestones[1:], (epoch, whole, share)]
         return done.astype(np.uint8)
 
     def epochs_needed(self) -> float:
         """Epochs to tol if the gap goes on to fall as of late; 0 while that is not known."""
-        (before, high), _, (epoch, low) = self.milestones
+        (before, high, _), _, (epoch, low, _) = self.milestones
         # With many lanes some gaps are large by chance for longer.
         if not before or epoch < (64 if len(self.live) == 1 else 128) or low <= self.tol:
             return 0.0
@@ -395,18 +395,25 @@ class _Track:
         doublings = math.log(low / self.tol) / fall if fall > 0 else math.inf
         return epoch * 2.0**doublings if doublings < 100 else math.inf
 
-    def hopeless(self, trial: int, share: float) -> bool:
-        """Whether a trial has shown that too many epochs are left, over this share of the rows."""
-        _, (before, high), (epoch, low) = self.milestones
+    def hopeless(self, trial: int) -> bool:
+        """Whether a trial has shown that what is left takes too long, in epochs over all rows.
+
+        If the gap goes on to fall as of late, and the rows to become fewer, but no faster than as
+        1 / epochs.
+        """
+        _, (before, high, more), (epoch, low, share) = self.milestones
         if epoch < trial or low <= self.tol:
             return False
         if before < trial:
             return low > HOPEFUL
         if not low < high:
             return True
-        doublings = math.log(low / self.tol) / math.log(high / low) * math.log2(epoch / before)
-        epochs = epoch * (2.0 ** min(doublings, 100.0) - 1.0)
-        return share * epochs + CERTIFICATE * doublings > TRIALS * trial
+        growth = math.log(epoch / before)
+        logs = min(math.log(low / self.tol) / math.log(high / low) * growth, 100.0)
+        fall = min(max(math.log(max(more, 1e-9) / max(share, 1e-9)) / growth, 0.0), 1.0)
+        # The integral of share * (epoch / x)^fall from here to epoch * exp(logs).
+        epochs = epoch * (math.expm1((1 - fall) * logs) / (1 - fall) if fall < 1 else logs)
+        return share * epochs + CERTIFICATE * logs / math.log(2) > TRIALS * trial
 
     def report(self, count: int) -> bool:
         """Add entries of the log to the history; True when the monitor asks to stop."""
