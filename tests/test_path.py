@@ -5,6 +5,7 @@ import os
 import signal
 import threading
 from time import perf_counter
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -13,6 +14,8 @@ from scipy.sparse import csr_array
 
 import hingex
 from hingex import LinearSVC
+from hingex._validate import as_rows
+from hingex.solvers.path import _best_step
 
 LOSSES = ["hinge", "squared_hinge"]
 KINDS = [{}, {"intercept": "regularized", "intercept_scaling": 2.0}, {"fit_intercept": False}]
@@ -232,3 +235,35 @@ def test_a_joint_problem_has_one_objective(scheme, classes):
     assert path.model(0).primal_objective_.shape == one.primal_objective_.shape == (1,)
     assert_allclose(path.objectives[0], one.primal_objective_, rtol=1e-7)
     assert_allclose(path.coefs[0], one.coef_, atol=1e-3)
+
+
+@pytest.mark.parametrize("size", [0.0, 4.0, np.inf])
+@pytest.mark.parametrize("scale", [0.02, 1.0, 50.0])
+def test_best_step_between_duals(size, scale):
+    """Against the dual at many points between; the intercept of a Lagrangian stays where it is."""
+    rng = np.random.default_rng(0)
+    X, y = data(n=40)
+    signs = np.where(y == 1, 1.0, -1.0)
+    before = rng.uniform(0, scale, (40, 1))
+    after = before + rng.uniform(-scale, 2 * scale, (40, 1))
+    b = {0.0: 0.0, np.inf: 0.3}.get(size, size * float(signs @ before[:, 0]))
+    fit = SimpleNamespace(coef=(X.T @ (signs * before[:, 0]))[None], intercept=np.array([b]))
+    step, change = _best_step(as_rows(X), y.astype(np.int32), before, after, fit, size)
+    assert_allclose(change[:, 0], X.T @ (signs * (after - before)[:, 0]), rtol=1e-12)
+
+    def value(t):
+        a = (before + t * (after - before))[:, 0]
+        w, s = X.T @ (signs * a), signs @ a
+        own = 0.5 * size * s * s if np.isfinite(size) else b * s
+        return a.sum() - 0.5 * w @ w - own
+
+    assert value(step) >= max(map(value, np.linspace(0, 1, 201))) - 1e-9 * scale**2
+
+
+def test_path_of_one_problem_takes_fewer_epochs_than_cold_fits():
+    X, y = wide()
+    Cs = np.logspace(-3, 3, 20)
+    path = LinearSVC(loss="hinge").path(X, y, Cs)
+    cold = [LinearSVC(loss="hinge", C=C).fit(X, y).n_iter_ for C in Cs]
+    assert (path.gaps <= 1e-3).all()
+    assert path.n_iter.sum() < 0.7 * sum(cold)

@@ -8,12 +8,15 @@ C' = r C, for each lane,
     duals at the bound C_i (hinge)   stay at their bound: times r
     all others                       times s, 1 <= s <= r, which maximises the dual D'(s alpha)
 
-D' is a parabola in s, so that s = sum alpha / (||w||^2 + sum diag' alpha^2), within its limits.
-For a small C nearly all margins are missed and s = r, for a large one, where the margin is hard,
-s = 1. Unless duals are at a bound, w is s w, too, and nothing is summed up again. Rows, their
-norms and their labels are shared by all C. What shrinking has found out is handed on, too: the rows
-that were active in the end are those that the first epoch visits, and the certificate finds what
-was left out.
+or, for one problem, only a part of that way, where D' is largest along it: with a medium C many
+duals leave their bound.
+
+D'(s alpha) is a parabola in s, so that s = sum alpha / (||w||^2 + sum diag' alpha^2), within its
+limits. For a small C nearly all margins are missed and s = r, for a large one, where the margin is
+hard, s = 1. Unless duals are at a bound, w is s w, too, and nothing is summed up again. Rows, their
+norms and their labels are shared by all C. What shrinking has found out is handed on, too, but
+where only a part of the way was taken: the rows that were active in the end are those that the
+first epoch visits, and the certificate finds what was left out.
 
 When another solver had to take over from coordinate descent, the next C begins with that one:
 coordinate descent becomes no faster as C grows. Newton's method takes the start as well. The
@@ -44,6 +47,7 @@ NEAR = 0.5  # of w = 0 and its duals, for these to be a start
 # A sweep over few rows costs less than a certificate that fails: true over estimated gap is taken
 # to be so many times as much as it was for the C before.
 SURER = 2.5
+WHOLE = 0.97  # of the way to a start is as good as all of it
 MOST_SURE = 3  # epochs before the first certificate, at most
 CERTIFICATE = 8e-9  # seconds for each nonzero and lane, about
 
@@ -95,6 +99,8 @@ def solve_path(
     """
     last: Step | None = None
     now = solver
+    intercepts = {"none": 0.0, "unregularized": np.inf}
+    size = intercepts.get(options["intercept"], options["scaling"] ** 2)
     for C in Cs.tolist():
         begin = perf_counter()
         left = None if deadline == np.inf else deadline - begin
@@ -104,7 +110,7 @@ def solve_path(
         start: tuple[Any, ...] | None = None
         if last is not None and last.fit.dual is not None:
             if scheme == "ovr":
-                start = next_start(last, C, loss, cost, options["tol"])
+                start = next_start(last, C, loss, cost, options["tol"], rows, targets, size)
             else:
                 start = last.fit.dual, last.fit.intercept
         elif scheme == "ovr" and n_lanes(targets, n_classes) == 1:
@@ -178,11 +184,18 @@ def first_start(
 
 
 def next_start(
-    last: Step, C: float, loss: str, cost: np.ndarray | None, tol: float = 0.0
+    last: Step,
+    C: float,
+    loss: str,
+    cost: np.ndarray | None,
+    tol: float,
+    rows: Any,
+    targets: Any,
+    size: float,
 ) -> Start:
     """Duals, intercepts and where possible weights to start from at a larger C.
 
-    Works in the arrays of `last.fit`.
+    Works in the arrays of `last.fit`. size: squared value of the constant feature, see `dual_cd`.
     """
     fit, ratio = last.fit, C / last.C
     alpha = fit.dual
@@ -204,11 +217,19 @@ def next_start(
         old: Any = last.C if last.cost is None else last.cost[:, None]
         upper: Any = C if cost is None else cost[:, None]
         bound = (alpha >= old) & (alpha > 0)
+        one = alpha.shape[1] == 1 and fit.summed and bound.any()
+        before = alpha.copy() if one else None
         alpha *= share
         clipped = alpha > upper
         if bound.any() or clipped.any():
             np.copyto(alpha, upper, where=bound | clipped)
             weights = None
+        if before is not None:
+            step, change = _best_step(rows, targets, before, alpha, fit, size)
+            if step < WHOLE:
+                # Rows at rest may have left their bound: they are all looked at.
+                np.add(before, step * (alpha - before), out=alpha)
+                return Start(alpha, fit.intercept, fit.coef.T + step * change)
     else:
         alpha *= share
     if weights is not None and fit.summed and weights.flags.c_contiguous:
@@ -221,3 +242,25 @@ def next_start(
     # Neighbours take about as many epochs; a smaller gap than asked for was one too many.
     earliest = min(fit.n_iter, MOST_SURE) - bool(fit.gap.max() < 0.25 * tol)
     return Start(alpha, fit.intercept, weights, awake, shrunk * ratio, SURER * factor, earliest)
+
+
+def _best_step(
+    rows: Any, targets: Any, before: np.ndarray, after: np.ndarray, fit: Fit, size: float
+) -> tuple[float, np.ndarray]:
+    """Share 0..1 of the way from `before` to `after` where the dual of one problem is largest.
+
+    And what all of the way changes in w, as (d, 1). The intercept stays where it is.
+    """
+    change = (after - before)[:, 0]
+    signed = np.where(positive(targets, 0, 1), change, -change)
+    direction = np.empty(rows.d)
+    kernels("gram").Gram(rows).combine(signed, direction)
+    s = float(signed.sum())
+    slope = float(change.sum() - fit.coef[0] @ direction)
+    curvature = float(direction @ direction)
+    if size > 0:
+        slope -= float(fit.intercept[0]) * s
+    if 0 < size < np.inf:
+        curvature += size * s * s
+    step = min(max(slope / curvature, 0.0), 1.0) if curvature > 0 else 1.0
+    return step, direction[:, None]
