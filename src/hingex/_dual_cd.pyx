@@ -1380,7 +1380,8 @@ cdef class DualCD:
     cdef double[::1] a_last, w_last
     cdef int64_t moved          # epochs before the last time that they did
     cdef double last_dual       # before the last epoch,
-    cdef bint fell              # which has lowered it
+    cdef bint fell              # which has lowered it,
+    cdef int64_t falls          # as so many have
     cdef public object poll         # called about every 10 ms if not None; it may raise
 
     def __cinit__(self, Rows X, const int32_t[::1] codes, const float[::1] sqnorm,
@@ -1669,6 +1670,7 @@ cdef class DualCD:
             self._list_rows()
             if p.lanes == 1:
                 self.fell = p.lane.near_dual < self.last_dual
+                self.falls += self.fell
                 self.last_dual = p.lane.near_dual
             log[done, 0] = self.epoch
             log[done, 1] = perf_counter()
@@ -1694,7 +1696,8 @@ cdef class DualCD:
         cdef double by_rows = min(0.5 * epoch + d, epoch), at_once = n + 3.0 * d
         cdef bint dear = min(by_rows, at_once) > DEAR * epoch, whole = at_once < by_rows
         cdef double[::1] now
-        if self.epoch < FIRST_EPOCHS or self.epoch < self.moved + 1 + dear:
+        if (self.epoch < FIRST_EPOCHS or self.epoch < self.moved + 1 + dear
+                or 3 * self.falls > self.epoch + 30):   # then it is of no use
             return True
         self.moved = self.epoch
         # After an epoch that has lowered the dual, one without.

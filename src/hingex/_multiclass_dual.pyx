@@ -862,7 +862,8 @@ cdef class MulticlassDual:
     cdef public double momentum     # share of their change by which duals go on, in general
     cdef float[:, ::1] a_last
     cdef uint64_t[:, ::1] some_last
-    cdef bint fell              # the last epoch has lowered the dual
+    cdef bint fell              # the last epoch has lowered the dual,
+    cdef int64_t falls          # as so many have
 
     def __cinit__(self, Rows X not None, const int32_t[::1] codes, const float[::1] sqnorm,
                   const double[::1] cost, double cost_all, int scheme, bint squared,
@@ -967,6 +968,7 @@ cdef class MulticlassDual:
         self.near_primal = 0.5 * (p.wsq + own) + p.loss + p.loss_shrunk
         self.near_dual = p.margin * p.asum - 0.5 * (p.adiag + p.wsq - own) - product
         self.fell = self.near_dual < last_dual
+        self.falls += self.fell
         self.estimate = max(0, self.near_primal - self.near_dual) / max(
             fabs(self.near_primal), 1e-300)
         p.beyond = share * p.violation
@@ -1187,7 +1189,7 @@ cdef class MulticlassDual:
         cdef float *w_last
         # Row by row it takes a good part of an epoch.
         if self.epoch < (FIRST_SQUARED if p.squared else FIRST_EPOCHS) or (
-                p.single == NULL and self.epoch % 2):
+                p.single == NULL and self.epoch % 2) or 3 * self.falls > self.epoch + 30:
             return True
         # A problem that takes many epochs bears more. After one that has lowered the dual, none.
         p.beta = max(self.momentum, min(MOST_MOMENTUM, 1 - LONG / self.epoch))
