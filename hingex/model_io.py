@@ -25,7 +25,7 @@ from .losses.margin import MarginLoss, by_name
 from .stop import HISTORY_DTYPE
 
 if TYPE_CHECKING:
-    from .linear import LinearSVC
+    from .linear import LinearClassifier, LinearSVC
 
 __all__ = ["ModelFormatError", "describe", "load", "load_liblinear", "save", "save_liblinear"]
 
@@ -659,6 +659,32 @@ def _expect(
 
 # ---------------------------------------------------------------------------- LIBLINEAR format
 
+# Loss and penalty of LIBLINEAR's solver types; that which is written for a pair comes first.
+_MACHINES = {
+    "L2R_L1LOSS_SVC_DUAL": ("hinge", "l2"),
+    "L2R_L2LOSS_SVC_DUAL": ("squared_hinge", "l2"),
+    "L2R_L2LOSS_SVC": ("squared_hinge", "l2"),
+    "MCSVM_CS": ("hinge", "l2"),
+    "L2R_LR": ("logistic", "l2"),
+    "L2R_LR_DUAL": ("logistic", "l2"),
+    "L1R_LR": ("logistic", "l1"),
+    "L1R_L2LOSS_SVC": ("squared_hinge", "l1"),
+}
+
+
+def _machine(model: Any) -> str:
+    """LIBLINEAR's solver type for a model."""
+    loss, penalty = model.loss, getattr(model, "penalty", "l2")
+    if loss == "hinge" and getattr(model, "multi_class", None) == "crammer_singer":
+        return "MCSVM_CS"
+    if isinstance(loss, MarginLoss):
+        loss = next((name for name, kind in by_name().items() if type(loss) is kind), str(loss))
+    for solver, machine in _MACHINES.items():
+        if machine == (loss, penalty):
+            return solver
+    raise ValueError(f"LIBLINEAR has no machine with loss {loss!r} and penalty {penalty!r}: use "
+                     "save; it has hinge with l2, and squared_hinge and logistic with l2 or l1")
+
 
 def save_liblinear(model: LinearSVC, path: str | os.PathLike[str]) -> None:
     """Write a linear classifier as LIBLINEAR's text model, atomically.
@@ -667,9 +693,10 @@ def save_liblinear(model: LinearSVC, path: str | os.PathLike[str]) -> None:
     and feature names have no place in that format. The intercept becomes the weight of a
     constant feature 1 (``bias 1``; ``bias -1`` when all intercepts are zero). For two classes
     LIBLINEAR's positive scores mean the first label written, which is therefore ``classes_[1]``.
-    Crammer and Singer's machine with hinge loss is written as MCSVM_CS, every other model by its
-    weights alone, as an SVM of the loss "hinge" or else of its square: LIBLINEAR predicts the
-    labels of all of them alike.
+    The solver type is that of the loss and the penalty, L2R_LR for the logistic loss with l2, so
+    that LIBLINEAR gives the same probabilities, MCSVM_CS for Crammer and Singer's machine with
+    hinge loss. Other joint machines are written by their weights alone, as one-vs-rest of their
+    loss: LIBLINEAR predicts the same labels.
 
     Parameters
     ----------
@@ -684,7 +711,8 @@ def save_liblinear(model: LinearSVC, path: str | os.PathLike[str]) -> None:
     TypeError
         If it is not a linear model of hingex.
     ValueError
-        If labels are strings or do not fit an int, or attributes contradict each other.
+        If LIBLINEAR has no such loss with such a penalty, if labels are strings or do not fit an
+        int, or attributes contradict each other.
     OSError
         If the file cannot be written.
     """
@@ -695,6 +723,7 @@ def save_liblinear(model: LinearSVC, path: str | os.PathLike[str]) -> None:
     if "multilabel_" in vars(model):
         raise ValueError("LIBLINEAR's models have one label per row; this one was fitted on an "
                          "indicator matrix: use save")
+    solver = _machine(model)
     arrays = {k: v for k, v in vars(model).items()
               if _NAME.fullmatch(k) and isinstance(v, np.ndarray)}
     _check_linear({"n_features_in_": model.n_features_in_}, arrays)
@@ -709,11 +738,8 @@ def save_liblinear(model: LinearSVC, path: str | os.PathLike[str]) -> None:
         labels.reverse()
     rows, last = model.coef_.T, model.intercept_
     bias = bool(np.any(last))
-    solver = "L2R_L1LOSS_SVC_DUAL" if model.loss == "hinge" else "L2R_L2LOSS_SVC_DUAL"
-    if model.loss == "hinge" and getattr(model, "multi_class", None) == "crammer_singer":
-        solver = "MCSVM_CS"
-        if len(labels) == 2:  # which has a column for each of two classes
-            rows, last = rows * [0.5, -0.5], last * [0.5, -0.5]
+    if solver == "MCSVM_CS" and len(labels) == 2:  # which has a column for each of two classes
+        rows, last = rows * [0.5, -0.5], last * [0.5, -0.5]
     with replacing(path) as file:
         file.write(
             f"solver_type {solver}\nnr_class {len(labels)}\n"
@@ -732,21 +758,22 @@ def _write_rows(file: BinaryIO, rows: np.ndarray) -> None:
     file.write(text.encode())
 
 
-def load_liblinear(path: str | os.PathLike[str]) -> LinearSVC:
+def load_liblinear(path: str | os.PathLike[str]) -> LinearSVC | LinearClassifier:
     """Read a text model that LIBLINEAR (or `save_liblinear`) wrote.
 
     Parameters
     ----------
     path : str or path-like
-        Of solver type L2R_L2LOSS_SVC_DUAL, L2R_L2LOSS_SVC, L2R_L1LOSS_SVC_DUAL or MCSVM_CS.
+        Of solver type L2R_L2LOSS_SVC_DUAL, L2R_L2LOSS_SVC, L2R_L1LOSS_SVC_DUAL or MCSVM_CS, which
+        become a LinearSVC, or L2R_LR, L2R_LR_DUAL, L1R_LR or L1R_L2LOSS_SVC.
 
     Returns
     -------
-    LinearSVC
+    LinearSVC or LinearClassifier
         With `classes_` (ascending), `coef_`, `intercept_` and `n_features_in_`; `loss`,
-        `multi_class` and the intercept's parameters as the file tells them, others at defaults.
-        What a text model does not hold is not set: `n_iter_`, `converged_`, objectives, gap,
-        history. Labels predicted are LIBLINEAR's except for scores that tie to the last bit.
+        `penalty` or `multi_class`, and the intercept's parameters as the file tells them, others at
+        defaults. What a text model does not hold is not set: `n_iter_`, `converged_`, objectives,
+        gap, history. Labels predicted are LIBLINEAR's except for scores that tie to the last bit.
 
     Raises
     ------
@@ -762,12 +789,6 @@ def load_liblinear(path: str | os.PathLike[str]) -> LinearSVC:
 class _Liblinear:
     """Reader of the text format; the header is read and checked at once."""
 
-    LOSS = {  # noqa: RUF012
-        "L2R_L2LOSS_SVC_DUAL": "squared_hinge",
-        "L2R_L2LOSS_SVC": "squared_hinge",
-        "L2R_L1LOSS_SVC_DUAL": "hinge",
-        "MCSVM_CS": "hinge",
-    }
     KEYS = ("solver_type", "nr_class", "label", "nr_feature", "bias", "w")
 
     def __init__(self, file: BinaryIO, name: str, size: int) -> None:
@@ -784,8 +805,8 @@ class _Liblinear:
                 continue
             key = words[0].decode("latin-1")
             if key == "rho" or (key == "solver_type" and self._other_kind(words)):
-                self._fail(f"{raw.decode('latin-1').strip()[:60]!r}: not a model that LinearSVC "
-                           f"can hold; these can be read: {', '.join(self.LOSS)}")
+                self._fail(f"{raw.decode('latin-1').strip()[:60]!r}: not a linear "
+                           f"classifier; these can be read: {', '.join(_MACHINES)}")
             if key not in self.KEYS:
                 self._fail(f"unknown entry {key[:40]!r}; expected one of {', '.join(self.KEYS)}")
             if key in found:
@@ -820,7 +841,7 @@ class _Liblinear:
         if found["w"]:
             self._fail("the line 'w' must hold nothing else; weights follow on their own lines")
 
-    def model(self) -> LinearSVC:
+    def model(self) -> LinearSVC | LinearClassifier:
         weights = self._weights()
         labels = np.array(self.labels)
         order = np.argsort(labels)
@@ -836,11 +857,14 @@ class _Liblinear:
             if self.bias >= 0:
                 intercept += self.bias * weights[self.d]
         regularized = {"intercept": "regularized", "intercept_scaling": self.bias}
-        model = _class("LinearSVC")(
-            loss=self.LOSS[self.solver],
-            multi_class="crammer_singer" if self.solver == "MCSVM_CS" else "ovr",
-            fit_intercept=self.bias > 0,
-            **(regularized if self.bias > 0 else {}),
+        loss, penalty = _MACHINES[self.solver]
+        if loss == "logistic" or penalty == "l1":
+            name, kind = "LinearClassifier", {"penalty": penalty}
+        else:
+            scheme = "crammer_singer" if self.solver == "MCSVM_CS" else "ovr"
+            name, kind = "LinearSVC", {"multi_class": scheme}
+        model = _class(name)(
+            loss, fit_intercept=self.bias > 0, **kind, **(regularized if self.bias > 0 else {})
         )
         model.classes_ = labels[order]
         model.n_features_in_ = self.d
@@ -879,7 +903,7 @@ class _Liblinear:
         return weights
 
     def _other_kind(self, words: list[bytes]) -> bool:
-        return len(words) != 2 or words[1].decode("latin-1") not in self.LOSS
+        return len(words) != 2 or words[1].decode("latin-1") not in _MACHINES
 
     def _readline(self) -> bytes:
         self.line += 1

@@ -716,10 +716,10 @@ def test_liblinear_two_classes(path):
 
 
 @pytest.mark.parametrize(("old", "new", "message"), [
-    ("SVC_DUAL", "SVR_DUAL", "line 1: .*not a model that LinearSVC"),
-    ("L2R_L2LOSS_SVC_DUAL", "L2R_LR", "line 1: .*not a model"),
-    ("L2R_L2LOSS_SVC_DUAL", "ONECLASS_SVM", "line 1: .*not a model"),
-    ("L2R_L2LOSS_SVC_DUAL", "", "line 1: .*not a model"),
+    ("SVC_DUAL", "SVR_DUAL", "line 1: .*not a linear classifier"),
+    ("L2R_L2LOSS_SVC_DUAL", "L2R_L2LOSS_SVR", "line 1: .*not a linear classifier"),
+    ("L2R_L2LOSS_SVC_DUAL", "ONECLASS_SVM", "line 1: .*not a linear classifier"),
+    ("L2R_L2LOSS_SVC_DUAL", "", "line 1: .*not a linear classifier"),
     ("bias 2.5\n", "bias 2.5\nrho 1\n", "line 6: 'rho 1'"),
     ("nr_class 3", "nr_class 4", "line 3: nr_class 4 with 3 labels"),
     ("nr_class 3", "nr_class three", "line 2: 'three': expected integers"),
@@ -843,11 +843,57 @@ def test_liblinear_reads_ours(liblinear, path, labels, fit_intercept):
 
 def test_liblinear_regression_is_refused(liblinear, path):
     X = data(30, 5)
-    for solver in (0, 5, 6, 7, 11, 12, 13, 21):
+    for solver in (11, 12, 13, 21):
         model = liblinear.train(np.arange(30) % 2, X, f"-s {solver} -q")
         liblinear.save_model(str(path), model)
-        with pytest.raises(ModelFormatError, match="not a model that LinearSVC"):
+        with pytest.raises(ModelFormatError, match="not a linear classifier"):
             load(path)
+
+
+@pytest.mark.parametrize("solver", [0, 5, 6, 7])
+@pytest.mark.parametrize("labels", [[1, -1], [3, 7], [4, 2, 9]])
+def test_logistic_and_l1_models_of_liblinear(liblinear, path, solver, labels):
+    X = data(60, 5, seed=3)
+    y = np.array(labels)[np.arange(60) % len(labels)]
+    theirs = liblinear.train(y, X, f"-s {solver} -B 1 -q")
+    liblinear.save_model(str(path), theirs)
+    ours = load(path)
+    assert type(ours).__name__ == "LinearClassifier"
+    assert (ours.loss, ours.penalty) == {
+        0: ("logistic", "l2"), 7: ("logistic", "l2"), 6: ("logistic", "l1"),
+        5: ("squared_hinge", "l1")}[solver]
+    new = data(200, 5, seed=4)
+    predicted, _, _ = liblinear.predict([], new, theirs, "-q")
+    np.testing.assert_array_equal(ours.predict(new), predicted)
+    save_liblinear(ours, path)
+    again = load(path)
+    np.testing.assert_array_equal(again.coef_, ours.coef_)
+    assert (again.loss, again.penalty) == (ours.loss, ours.penalty)
+
+
+@pytest.mark.parametrize("labels", [[3, 7], [4, 2, 9]])
+@pytest.mark.parametrize("loss", ["logistic", hingex.losses.Logistic()])
+def test_liblinear_gives_the_same_probabilities(liblinear, path, labels, loss):
+    X = data(60, 5, seed=3)
+    y = np.array(labels)[np.arange(60) % len(labels)]
+    ours = hingex.LinearClassifier(loss).fit(X, y)
+    save_liblinear(ours, path)
+    assert describe(path)["solver_type"] == "L2R_LR"
+    theirs = liblinear.load_model(str(path))
+    new = data(50, 5, seed=4)
+    _, _, values = liblinear.predict([], new, theirs, "-b 1 -q")
+    order = np.argsort(theirs.get_labels())
+    np.testing.assert_allclose(np.array(values)[:, order], ours.predict_proba(new), rtol=1e-10)
+
+
+def test_liblinear_refuses_other_losses_and_penalties(path):
+    X, y = data(60, 5, seed=3), np.arange(60) % 2
+    for options in ({"loss": "huberized_hinge"}, {"penalty": "elasticnet"},
+                    {"loss": 0.5 * hingex.losses.Hinge() + 0.5 * hingex.losses.Logistic()},
+                    {"loss": "hinge", "penalty": "l1"}):  # fmt: skip
+        model = hingex.LinearClassifier(**options).fit(X, y)
+        with pytest.raises(ValueError, match="LIBLINEAR has no machine with loss"):
+            save_liblinear(model, path)
 
 
 # ---- joint machines
