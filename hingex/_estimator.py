@@ -75,6 +75,15 @@ class Estimator:
 
         Nothing is changed when a name is wrong; values are checked by `fit`.
 
+        Parameters
+        ----------
+        **params
+            New values by name.
+
+        Returns
+        -------
+        self
+
         Raises
         ------
         ValueError
@@ -162,6 +171,11 @@ class Classifier(Estimator):
         Returns
         -------
         float
+
+        Raises
+        ------
+        ValueError, TypeError
+            For X as `predict` has it; for y or weights that do not fit X or the labels of `fit`.
         """
         predicted = self.predict(X)  # type: ignore[attr-defined]
         y = _validate.label_array(y, len(predicted), type(self).__name__)

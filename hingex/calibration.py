@@ -62,6 +62,11 @@ def fit_sigmoid(scores: Any, positive: Any, sample_weight: Any = None) -> Sigmoi
     -------
     Sigmoid
 
+    Raises
+    ------
+    ValueError, TypeError
+        If the arrays do not fit each other, are not finite, or `positive` is not of bool.
+
     Notes
     -----
     The targets are (N+ + 1) / (N+ + 2) and 1 / (N- + 2), N the weights of the classes. Newton's
@@ -103,8 +108,22 @@ def fit_sigmoid(scores: Any, positive: Any, sample_weight: Any = None) -> Sigmoi
 def fit_isotonic(scores: Any, positive: Any, sample_weight: Any = None) -> Isotonic:
     """The non-decreasing function of the score nearest to the labels in least squares.
 
-    Parameters and sources as for `fit_sigmoid`; O(n log n), by SciPy's pool adjacent violators.
-    Needs more held-out rows than a sigmoid, and supposes less.
+    O(n log n), by SciPy's pool adjacent violators. Needs more held-out rows than a sigmoid, and
+    supposes less.
+
+    Parameters
+    ----------
+    scores, positive, sample_weight
+        As for `fit_sigmoid`.
+
+    Returns
+    -------
+    Isotonic
+
+    Raises
+    ------
+    ValueError, TypeError
+        As `fit_sigmoid`.
     """
     from scipy.optimize import isotonic_regression
 
@@ -272,11 +291,21 @@ class CalibratedClassifier(Classifier):
         return self
 
     def predict_proba(self, X: Any) -> np.ndarray:
-        """Probabilities of the classes, shape (n, K); of more than two, divided by their sum.
+        """Probabilities of the classes; of more than two, divided by their sum.
 
         Parameters
         ----------
         X : array-like or sparse, shape (n, d)
+
+        Returns
+        -------
+        ndarray of float64, shape (n, K)
+            In the order of `classes_`.
+
+        Raises
+        ------
+        ValueError, TypeError
+            For X that is not like that of `fit`, or not finite.
         """
         self._check_fitted()
         check.fitted_rows(self, X)  # for its errors
@@ -291,11 +320,20 @@ class CalibratedClassifier(Classifier):
         return normalized(p, codes)
 
     def predict(self, X: Any) -> np.ndarray:
-        """Predicted labels, shape (n,): the class of the highest probability.
+        """Predicted labels: the class of the highest probability.
 
         Parameters
         ----------
         X : array-like or sparse, shape (n, d)
+
+        Returns
+        -------
+        ndarray, shape (n,), of the dtype of `classes_`
+
+        Raises
+        ------
+        ValueError, TypeError
+            As `predict_proba`.
         """
         p = self.predict_proba(X)
         return self.classes_[p.argmax(axis=1)]

@@ -95,11 +95,15 @@ class LinearModel(Classifier):
         return scores[:, 0] if scores.shape[1] == 1 else scores
 
     def predict(self, X: Any) -> np.ndarray:
-        """Predicted labels, shape (n,): the class of the highest score.
+        """Predicted labels: the class of the highest score.
 
         Parameters
         ----------
         X : array-like or sparse, shape (n, d)
+
+        Returns
+        -------
+        ndarray, shape (n,), of the dtype of `classes_`
 
         Raises
         ------
@@ -138,7 +142,18 @@ class LinearModel(Classifier):
             check.refuse_unsound(rows, type(self).__name__)
 
     def save(self, path: str | PathLike[str]) -> None:
-        """Write the model to `path`, to be read by `hingex.load`; see docs/model_format.md."""
+        """Write the model to `path`, atomically; see docs/model_format.md.
+
+        Parameters
+        ----------
+        path : str or path-like
+            To be read by `hingex.load`.
+
+        Raises
+        ------
+        NotFittedError, ValueError, OSError
+            As `hingex.model_io.save`.
+        """
         from .. import model_io
 
         model_io.save(self, path)

@@ -74,6 +74,15 @@ class LinearPath:
     def model(self, i: int) -> LinearSVC:
         """The fitted estimator for ``Cs[i]``, with copies of nothing.
 
+        Parameters
+        ----------
+        i : int
+            May count from the end, as an index.
+
+        Returns
+        -------
+        LinearSVC
+
         Raises
         ------
         IndexError

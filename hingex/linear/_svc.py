@@ -403,7 +403,7 @@ class LinearSVC(LinearModel):
         return super().decision_function(X)
 
     def predict(self, X: Any) -> np.ndarray:
-        """Predicted labels, shape (n,): the class of the highest score.
+        """Predicted labels: the class of the highest score.
 
         After a fit on an indicator matrix another one, dense or CSR as that was, with the labels
         whose scores are positive.
@@ -411,6 +411,15 @@ class LinearSVC(LinearModel):
         Parameters
         ----------
         X : array-like or sparse, shape (n, d)
+
+        Returns
+        -------
+        ndarray, shape (n,), of the dtype of `classes_`; or an indicator matrix (n, L) of integers
+
+        Raises
+        ------
+        ValueError, TypeError
+            As `decision_function`.
         """
         if "multilabel_" in self.__dict__:
             return self._predict_labels(X)
