@@ -1691,11 +1691,10 @@ cdef class DualCD:
         All of them at once, which takes another (n + d), or row by row, whichever is faster.
         """
         cdef Problem *p = &self.p
-        cdef int64_t n = p.X.n, d = p.X.d, s = 0, end
+        cdef int64_t n = p.X.n, d = p.X.d, s = 0, end, i
         cdef double row = <double>p.X.nnz / n + 8, epoch = p.active * row
         cdef double by_rows = min(0.5 * epoch + d, epoch), at_once = n + 3.0 * d
         cdef bint dear = min(by_rows, at_once) > DEAR * epoch, whole = at_once < by_rows
-        cdef double[::1] now
         if (self.epoch < FIRST_EPOCHS or self.epoch < self.moved + 1 + dear
                 or 3 * self.falls > self.epoch + 30):   # then it is of no use
             return True
@@ -1714,7 +1713,9 @@ cdef class DualCD:
             return True
         p.w_last = NULL
         if whole:
-            now = np.array(<double[:n]>p.alpha)
+            for i in range(n):
+                if (p.awake[i // 64] >> (i % 64)) & 1 == 0:
+                    p.a_last[i] = p.alpha[i]    # as the pass does it for active rows
             self.w_last = np.array(<double[:d]>p.W)
         p.product = epoch < 0.5 * epoch + d
         while s < p.active:
@@ -1725,8 +1726,7 @@ cdef class DualCD:
             if not self._may_go_on():
                 return False
         if whole:
-            self.a_last = now
-            p.a_last, p.w_last = &now[0], &self.w_last[0]
+            p.w_last = &self.w_last[0]
         if not p.product:
             self._norms()
         return True
