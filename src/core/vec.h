@@ -15,6 +15,8 @@
 
 #include "dispatch.h"
 
+enum { HX_SHORT = 8 }; /* dense rows up to here are not worth the call of a vector kernel */
+
 typedef struct hx_rows {
     int64_t n, d, nnz;
     int is_csr, is_f32, is_i64, ptr_i64;
@@ -82,7 +84,7 @@ HX_DEFINE_FIT(int64_t, uint64_t)
                 e += (double)v[j + 3] * w[idx[j + 3]];                                            \
             }                                                                                     \
             for (; j < len; j++) a += (double)v[j] * w[idx[j]];                                   \
-        } else if (X->cs == 1) {                                                                  \
+        } else if (X->cs == 1 && len > HX_SHORT) {                                                \
             return X->isa->dot_##TS(v, w, len);                                                   \
         } else {                                                                                  \
             const ptrdiff_t s = X->cs;                                                            \
@@ -102,7 +104,7 @@ HX_DEFINE_FIT(int64_t, uint64_t)
     {                                                                                             \
         if (idx) {                                                                                \
             for (int64_t j = 0; j < len; j++) w[idx[j]] += alpha * (double)v[j];                  \
-        } else if (X->cs == 1) {                                                                  \
+        } else if (X->cs == 1 && len > HX_SHORT) {                                                \
             X->isa->axpy_##TS(alpha, v, w, len);                                                  \
         } else {                                                                                  \
             for (int64_t j = 0; j < len; j++) w[j] += alpha * (double)v[j * X->cs];               \

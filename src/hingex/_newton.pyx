@@ -3,7 +3,9 @@
 
 Each pass does in one loop, without temporary arrays, what takes several NumPy calls; on a few
 rows the calls would be all the time there is. Sums go by blocks, so that rounding does not grow
-with the number of rows.
+with the number of rows. The loops use local pointers, since a store through a member might change
+the members for all that the compiler knows, and they select instead of branching, since nothing
+foretells the side of a row.
 """
 from libc.math cimport HUGE_VAL, fabs
 from libc.stdint cimport int32_t, int64_t
@@ -77,43 +79,56 @@ cdef class Losses:
 
     def look(self, const double[::1] f):
         """Losses and duals at the scores f; returns (sum of the losses, rows with a loss)."""
+        cdef const double *cost = &self.cost[0]
+        cdef const double *y = self._y
+        cdef double *gap = self._u
+        cdef double *dual = self._dual
+        cdef double *signed = self._signed
+        cdef char *flags = &self.flags[0]
         cdef double total = 0, part, u
-        cdef int64_t start, i, count = 0
+        cdef int64_t start, end, i, count = 0
         if f.shape[0] != self.n:
             raise ValueError("f has the wrong length")
         with nogil:
             for start in range(0, self.n, 256):
                 part = 0
-                for i in range(start, min(start + BLOCK, self.n)):
-                    u = 1.0 - self._y[i] * f[i]
-                    self._u[i] = u
-                    self.flags[i] = (u > 0) & (self.cost[i] > 0)
-                    count += self.flags[i]
-                    u = u if self.flags[i] else 0.0
-                    self._dual[i] = 2.0 * (self.cost[i] * u)
-                    self._signed[i] = self._dual[i] * self._y[i]
-                    part += self.cost[i] * u * u
+                end = min(start + BLOCK, self.n)
+                for i in range(start, end):
+                    u = 1.0 - y[i] * f[i]
+                    gap[i] = u
+                    u = 0.5 * (u + fabs(u))
+                    dual[i] = 2.0 * (cost[i] * u)
+                    signed[i] = dual[i] * y[i]
+                    part += cost[i] * u * u
+                for i in range(start, end):
+                    flags[i] = (gap[i] > 0) & (cost[i] > 0)
+                    count += flags[i]
                 total += part
         return total, count
 
     def changes(self, before):
         """Rows that are active and were not, from the front of `rows`, those that were and are
         not at its end, with 2 C_i in `weights`; returns the two counts."""
-        cdef const char[::1] was = before.view(np.int8)
-        cdef int64_t i, at, entered = 0, left = 0
-        if was.shape[0] != self.n:
+        cdef const char[::1] view = before.view(np.int8)
+        cdef const char *was = &view[0]
+        cdef const double *cost = &self.cost[0]
+        cdef const char *flags = &self.flags[0]
+        cdef int32_t *rows = &self._rows[0]
+        cdef double *weights = &self._weights[0]
+        cdef int64_t i, entered = 0, left = 0, last = self.n - 1
+        if view.shape[0] != self.n:
             raise ValueError("before has the wrong length")
         with nogil:
+            # Every row is written where an entry would go next, and counted if it is one.
             for i in range(self.n):
-                if self.flags[i] != was[i]:
-                    if self.flags[i]:
-                        at = entered
-                        entered += 1
-                    else:
-                        left += 1
-                        at = self.n - left
-                    self._rows[at] = <int32_t>i
-                    self._weights[at] = 2.0 * self.cost[i]
+                rows[entered] = <int32_t>i
+                weights[entered] = 2.0 * cost[i]
+                entered += flags[i] & (1 - was[i])
+            for i in range(self.n):
+                if was[i] > flags[i]:
+                    rows[last - left] = <int32_t>i
+                    weights[last - left] = 2.0 * cost[i]
+                    left += 1
         return entered, left
 
     def balance(self, double s):
@@ -122,17 +137,23 @@ cdef class Losses:
         Returns (share, value, rest): the heavier side's duals were multiplied by 1 - share; value
         = sum_i dual_i - dual_i^2 / (4 C_i) and rest = sum_i y_i dual_i after that.
         """
+        cdef const double *cost = &self.cost[0]
+        cdef const double *y = self._y
+        cdef const double *dual = self._dual
+        cdef const double *signed = self._signed
+        cdef double *heavier = self._part
+        cdef double *feasible = self._feasible
         cdef double total = 0, heavy = 0, share = 0, value = 0, rest = s
-        cdef double part, part_s, a
+        cdef double part, part_s, a, c
         cdef int64_t start, i
         with nogil:
             if s != 0:
                 for start in range(0, self.n, 256):
                     part = part_s = 0
                     for i in range(start, min(start + BLOCK, self.n)):
-                        part += self._dual[i]
-                        self._part[i] = self._signed[i] if self._y[i] * s > 0 else 0.0
-                        part_s += self._part[i]
+                        part += dual[i]
+                        heavier[i] = signed[i] if y[i] * s > 0 else 0.0
+                        part_s += heavier[i]
                     total += part
                     heavy += part_s
                 if fabs(s) > 1e-15 * total:
@@ -141,13 +162,11 @@ cdef class Losses:
             for start in range(0, self.n, 256):
                 part = part_s = 0
                 for i in range(start, min(start + BLOCK, self.n)):
-                    a = self._dual[i]
-                    if share != 0 and self._y[i] * s > 0:
-                        a *= 1.0 - share
-                    self._feasible[i] = a
-                    part_s += a * self._y[i]
-                    if a > 0:
-                        part += a - 0.25 * (a * a / self.cost[i])
+                    a = dual[i] * (1.0 - share if y[i] * s > 0 else 1.0)
+                    feasible[i] = a
+                    part_s += a * y[i]
+                    c = cost[i] if cost[i] > 0 else 1.0
+                    part += a - 0.25 * (a * a / c)
                 value += part
                 if share != 0:
                     rest += part_s
@@ -155,15 +174,20 @@ cdef class Losses:
 
     def move(self, const double[::1] change):
         """Take note of the scores' change by a full step; whether all rows keep their side."""
+        cdef const double *cost = &self.cost[0]
+        cdef const double *y = self._y
+        cdef const double *gap = self._u
+        cdef const char *flags = &self.flags[0]
+        cdef double *h = self._h
         cdef int64_t i
-        cdef bint same = True
+        cdef int other = 0
         if change.shape[0] != self.n:
             raise ValueError("change has the wrong length")
         with nogil:
             for i in range(self.n):
-                self._h[i] = self._y[i] * change[i]
-                same &= ((self._u[i] > self._h[i]) & (self.cost[i] > 0)) == self.flags[i]
-        return same
+                h[i] = y[i] * change[i]
+                other |= ((gap[i] > h[i]) & (cost[i] > 0)) ^ flags[i]
+        return other == 0
 
     def line_minimum(self, double linear, double square):
         """Size of the step noted by `move` at which the objective is least, to a hundredth.
@@ -171,6 +195,9 @@ cdef class Losses:
         The penalty's derivative is linear + size * square. The objective's is increasing and
         piecewise linear: Newton steps inside a shrinking bracket come to its zero.
         """
+        cdef const double *cost = &self.cost[0]
+        cdef const double *gap = self._u
+        cdef const double *h = self._h
         cdef double size = 1, low = 0, high = HUGE_VAL, slope, curvature, part, part_c, short, c
         cdef double move
         cdef int64_t start, i
@@ -182,10 +209,10 @@ cdef class Losses:
                 for start in range(0, self.n, 256):
                     part = part_c = 0
                     for i in range(start, min(start + BLOCK, self.n)):
-                        short = self._u[i] - size * self._h[i]
-                        c = 2.0 * self.cost[i] * self._h[i] if short > 0 else 0.0
+                        short = gap[i] - size * h[i]
+                        c = 2.0 * cost[i] * h[i] * (short > 0)
                         part += c * short
-                        part_c += c * self._h[i]
+                        part_c += c * h[i]
                     slope -= part
                     curvature += part_c
                 if slope > 0:
