@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from scipy import sparse
 
+from hingex import LinearSVC
 from hingex import _validate as check
 from hingex._core import kernels
 from hingex.stop import Monitor
@@ -341,6 +342,20 @@ def test_one_class_without_weight(loss):
     assert not fit.coef.any()
     assert fit.intercept[0] == 1
     assert fit.primal[0] == 0
+
+
+@pytest.mark.parametrize("seed", [987, 1542, 2764])
+def test_line_search_where_curvature_changes_fast(seed):
+    # Features of sizes 1e-4 to 1e4. A step of 1.01 times the best size is worse than none here, and
+    # Newton's method with such steps goes round in circles.
+    rng = np.random.default_rng(seed)
+    n, d = rng.integers(12, 60), rng.integers(4, 12)
+    X = rng.standard_normal((n, d)) * (rng.random((n, d)) < 0.3) * 10.0 ** rng.uniform(-2, 2, d)
+    X *= 10.0 ** rng.uniform(-2, 2)
+    y = rng.random(n) < 0.4
+    C = 10.0 ** rng.uniform(0, 4)
+    model = LinearSVC("squared_hinge", C=C, tol=1e-6, solver="newton", max_iter=40).fit(X, y)
+    assert model.converged_  # without a warning, which would be an error
 
 
 @pytest.mark.parametrize("loss", LOSSES)

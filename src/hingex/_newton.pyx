@@ -46,6 +46,7 @@ cdef class Losses:
     cdef double[:, ::1] work    # the arrays above, u, dual, h
     cdef char[::1] flags
     cdef int64_t n
+    cdef double total       # sum of the losses, as of the last `look`
     cdef double *_y
     cdef double *_u
     cdef double *_dual
@@ -104,6 +105,7 @@ cdef class Losses:
                     flags[i] = (gap[i] > 0) & (cost[i] > 0)
                     count += flags[i]
                 total += part
+        self.total = total
         return total, count
 
     def changes(self, before):
@@ -190,39 +192,46 @@ cdef class Losses:
         return other == 0
 
     def line_minimum(self, double linear, double square):
-        """Size of the step noted by `move` at which the objective is least, to a hundredth.
+        """Size of the step noted by `move` at which the objective has fallen about as far as it can.
 
         The penalty's derivative is linear + size * square. The objective's is increasing and
-        piecewise linear: Newton steps inside a shrinking bracket come to its zero.
+        piecewise linear: Newton steps inside a shrinking bracket come near its zero, until the next
+        one promises no more than a fiftieth of what the objective has fallen by so far.
         """
         cdef const double *cost = &self.cost[0]
         cdef const double *gap = self._u
         cdef const double *h = self._h
         cdef double size = 1, low = 0, high = HUGE_VAL, slope, curvature, part, part_c, short, c
-        cdef double move
+        cdef double move, fallen, part_f
         cdef int64_t start, i
         cdef int _turn
         with nogil:
             for _turn in range(50):
                 slope = linear + size * square
                 curvature = square
+                fallen = self.total - size * (linear + 0.5 * size * square)
                 for start in range(0, self.n, 256):
-                    part = part_c = 0
+                    part = part_c = part_f = 0
                     for i in range(start, min(start + BLOCK, self.n)):
                         short = gap[i] - size * h[i]
                         c = 2.0 * cost[i] * h[i] * (short > 0)
                         part += c * short
                         part_c += c * h[i]
+                        short = 0.5 * (short + fabs(short))
+                        part_f += cost[i] * short * short
                     slope -= part
                     curvature += part_c
+                    fallen -= part_f
                 if slope > 0:
                     high = size
                 else:
                     low = size
                 move = -slope / curvature if curvature > 0 else -0.5 * size
-                size += move
-                if fabs(move) <= 1e-2 * size:
+                if 0.5 * fabs(slope * move) <= 2e-2 * fallen or fabs(move) <= 1e-12 * size:
                     break
+                size += move
                 if not (low < size < high):
                     size = 0.5 * (low + high) if high < HUGE_VAL else 2.0 * low
+            else:
+                size = low if low > 0 else size     # where the objective has fallen
         return size
