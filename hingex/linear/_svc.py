@@ -124,8 +124,8 @@ class LinearSVC(LinearModel):
     Notes
     -----
     Float32 and float64 data, dense in any memory order or CSR with int32 or int64 indices, are
-    used where they lie. Extra memory: coefficients, duals, some 12 to 24 bytes per row (one-vs-rest:
-    up to 70) and 8 per feature; a second-order solver (see `solver_`) has two d x d matrices and
+    used where they lie. Extra memory: coefficients, duals, some 12 to 24 bytes per row (up to 70 in
+    one-vs-rest) and 8 per feature; a second-order solver (see `solver_`) has two d x d matrices and
     about 140 bytes per row (Newton) or 230 (interior point, where Newton's method stalls). Ctrl-C
     ends a fit within a fraction of a second and leaves the model as far as it came.
 

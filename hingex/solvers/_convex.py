@@ -43,6 +43,7 @@ GROWTH = 4.0  # of r, when the slopes converge too slowly
 LARGEST = 1000.0  # what r may grow to, in units of a loss's jumps over the scores that a row moves:
 FURTHEST = 1e7  # slopes are differences of margins times r, so that r costs digits
 ROUNDING = 1e-14  # of sum alpha: what is left of sum alpha y is no error of the method
+FARTHEST = 1e15  # that a flat part of the loss is followed
 
 
 class Smooth:
@@ -164,12 +165,17 @@ class Penalized(Problem):
             return 0.0, f
         low, high, size, step = -np.inf, np.inf, 0.0, 1.0
         best, where = np.inf, 0.0
+        nothing = 1e-12 * float(self.cost.sum())
         for _ in range(80):
             at = f + size if size else f
             seen.look(at)
             s, mass = float(seen.signed.sum()), float(np.abs(seen.signed).sum())
             if abs(s) < best:
                 best, where = abs(s), size
+            if mass <= nothing:
+                where = self._middle(seen, f, size, nothing)
+                size = np.nan
+                break
             if abs(s) <= 0.1 * ROUNDING * mass:
                 break
             if s > 0:
@@ -190,6 +196,29 @@ class Penalized(Problem):
         if size != where:
             seen.look(f + where)
         return where, f + where if where else f
+
+    def _middle(self, seen: Smooth, f: np.ndarray, size: float, nothing: float) -> float:
+        """The middle of the intercepts at which no row has a loss, `size` being one of them.
+
+        At an end of them the next step, which makes weights smaller, would come to nothing.
+        """
+        ends = []
+        for sign in (-1.0, 1.0):
+            inside, outside, step = 0.0, np.inf, 1.0
+            while inside < 0.99 * outside and step < FARTHEST:
+                to = inside + step if outside == np.inf else 0.5 * (inside + outside)
+                seen.look(f + (size + sign * to))
+                if float(np.abs(seen.signed).sum()) > nothing:
+                    outside = to
+                    if to < 1e-12:
+                        break  # at an end
+                else:
+                    inside = to
+                    step *= 2
+            if outside == np.inf:
+                return size  # rows of one class only
+            ends.append(sign * inside)
+        return size + 0.5 * sum(ends)
 
     def feasible_sum(self, signed: np.ndarray) -> tuple[np.ndarray, float]:
         """Duals alpha y that sum to zero, by scaling down the heavier side, and what is left."""

@@ -45,6 +45,9 @@ FIRST_SET = 64  # features in the first working set, at least
 INNER = 12  # steps on a working set
 CLOSE = 0.1  # of the violation to begin with, at which a working set is done
 SWEEPS = 200  # of coordinate descent for a step
+HALVINGS = 40  # of the interval for a factor
+SHORT = 0.2  # size of a step, below which the next has more added
+LOWEST = 1e-12  # curvature added where there is none, as a part of its largest possible value
 NARROW = 1000  # features up to which the model's d x d matrix may be formed
 DENSE_SWEEPS = 5000  # with it, when they are cheap
 FLAT = 1e-3  # of the largest curvature, along features without any
@@ -218,6 +221,26 @@ class _Lane:
         self.b += move
         return f
 
+    def _shrink(self, f: np.ndarray) -> np.ndarray:
+        """The model scaled down to the least objective; returns the scores.
+
+        Where no row has a loss, w is too much, and nothing tells Newton's method by how much.
+        """
+        p, seen = self.p, self.seen
+        first = p.l1 * float(np.abs(self.w).sum())
+        second = p.l2 * float(self.w @ self.w)
+        low, high = 0.0, 1.0
+        for _ in range(HALVINGS):
+            middle = 0.5 * (low + high)
+            seen.look(middle * f)
+            if first + middle * second > float(seen.signed @ f):
+                high = middle
+            else:
+                low = middle
+        self.w *= high
+        self.b *= high
+        return self._centre(high * f)
+
     def _certify(self, f: np.ndarray, v: np.ndarray) -> tuple[float, float, float]:
         """Objective, relative gap, and the part of the gap that is due to envelopes."""
         p, seen = self.p, self.seen
@@ -289,6 +312,12 @@ class _Lane:
                 break
             self.epoch += 1
             p.check_time()
+            if not seen.curvature.any() and self.w.any():
+                f = self._shrink(f)
+                w = self.w[which]
+                v = np.empty(len(which))
+                self.kernels.chosen(p.columns, which, seen.signed, v)
+                worst = float(self._violation(v, w).max(initial=0.0))
             step = self._step(f, v, which, w, worst)
             if step is None:
                 seen.look(f)
@@ -314,8 +343,9 @@ class _Lane:
         offset = float(seen.signed.sum()) if p.free else 0.0
         most = p.loss.smoothness if not isinstance(seen, Shifted) else seen.r
         ceiling = p.cost * most if np.isfinite(most) else np.full(p.n, curvature.max())
-        if not curvature.any():
-            self.raised = max(self.raised, 0.1)
+        flat = not curvature.any()  # no row has a loss: only what is added bounds the step
+        if flat and self.raised == 0:
+            self.raised = 0.1
         for _ in range(30):
             s = np.maximum(curvature, self.raised * ceiling) if self.raised else curvature
             delta, change, beta = self._model(which, v, s, ceiling, w, offset, 0.1 * worst)
@@ -335,7 +365,10 @@ class _Lane:
                 fine = -promised <= 1e-10 * self.scale and slope <= -0.5 * promised
                 if gain <= 1e-3 * size * promised or fine:
                     if size == 1.0:
-                        self.raised = self.raised / 4 if self.raised > 1e-6 else 0.0
+                        low = LOWEST if flat else 1e-6
+                        self.raised = self.raised / 4 if self.raised > low else 0.0
+                    elif size < SHORT:
+                        self.raised = min(1.0, max(4 * self.raised, 1e-3))
                     return delta, change, beta, size
                 size *= min(0.5, max(0.05, promised / (promised - slope))) if slope > 0 else 0.5
             if self.raised >= 1.0:
@@ -360,14 +393,15 @@ class _Lane:
         d = len(w)
         h, mass = (G[:d, -1], float(G[-1, -1])) if p.free else (np.zeros(d), 0.0)
         G = G[:d, :d].copy()
-        flat = np.flatnonzero(G.diagonal() <= 0)
+        known = 1e-12 * G.diagonal()
+        if mass > 0:  # without the intercept, which follows
+            G = G - np.outer(h, h) / mass
+            v = v - h * (offset / mass)
+        flat = np.flatnonzero(G.diagonal() <= known)
         if len(flat):
             squares = np.full(d, p.constant**2 * float(ceiling.sum()))
             self.kernels.squares(p.rows, ceiling, squares[: p.d])
             G[flat, flat] = FLAT * squares[flat]
-        if mass > 0:  # without the intercept, which follows
-            G = G - np.outer(h, h) / mass
-            v = v - h * (offset / mass)
         delta = self.kernels.descend_dense(
             np.ascontiguousarray(G), v, w, p.l1, p.l2, tol, DENSE_SWEEPS, p.deadline)
         beta = (offset - float(h @ delta)) / mass if mass > 0 else 0.0

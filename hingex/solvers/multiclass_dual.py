@@ -75,8 +75,11 @@ ROUNDING = 1e-13  # of the duals, that repairs may leave
 POLISH_FROM = 24  # epochs before free duals are solved for,
 POLISH_AGAIN = 6  # and at least so many until the next time;
 MOST_FREE = 2500  # if they are no more than this
-PIVOTS = 40  # linear systems at a time
-POLISH_LEAST = 1e8  # multiply-adds that are not worth saving, if not too often
+PIVOTS = 40  # linear systems at a time,
+ONE_BY_ONE = 100  # and more, if free duals are no more than this: one changes sides at a time
+CHANCES = 3  # for all to change sides at once, before fewer must be wrong
+POLISH_LEAST = 1e8  # multiply-adds that are not worth saving, if not too often,
+POLISH_CHEAP = 1e7  # and that are not, ever: a few milliseconds
 POLISH_FASTER = 6  # multiply-adds of a factorization in the time of one in an epoch
 STIFF = 10.0  # curvature in the intercepts meanwhile, if unregularized, in mean squared norms
 FARTHEST = 0.25  # that such a step may move an intercept
@@ -237,7 +240,10 @@ def solve(
             if epoch >= next_polish and polish.worth(work):
                 if not polish():
                     status = "max_time"
-                next_polish = epoch + POLISH_AGAIN if polish.cost <= work else 2 * epoch
+                often = polish.cost <= max(work, POLISH_CHEAP)
+                next_polish = epoch + POLISH_AGAIN if often else 2 * epoch
+                if often:
+                    dual.momentum = 0.0  # would lead away from what is exact but for a few duals
                 work = 0.0
         if status != "converged":
             # What was reached is certified too; it is one pass, so without a deadline.
@@ -354,8 +360,10 @@ class _Polish:
         b, s = np.empty(K), np.empty(K)
         dual.intercepts(b)
         dual.sums(s)
-        # From here on b = base + rho * s.
-        base = np.zeros(K) if self.penalized else b
+        # From here on b = base + rho * s: as the penalty has it, unless duals at their limits hold
+        # the sums far from the intercepts that they have come to.
+        far = self.penalized and float(np.abs(b - self.rho * s).max()) > FARTHEST
+        base = b - self.rho * s if far else np.zeros(K) if self.penalized else b
         g = np.empty(count)
         if not dual.gram(distinct, G) or not dual.gradients(rows, classes, base + self.rho * s, g):
             return False
@@ -391,8 +399,10 @@ class _Polish:
             coefs += change.sum() / K
         else:
             np.add.at(coefs, own, change)
+        if far:
+            base, s = b, np.zeros(K)
         push = self.rho * (s + coefs)
-        if not self.penalized:
+        if far or not self.penalized:
             # With the duals at their limits as they are, the sums may have to be far from 0.
             push *= min(1.0, FARTHEST / max(float(np.abs(push).max()), 1e-300))
         return dual.put(rows, classes, new, base + push)
@@ -413,10 +423,11 @@ def _pivot(
     pivoting: the equations of the x inside are solved, then all that are on the wrong side change
     sides at once (Portugal, Judice, Vicente, "A comparison of block pivoting and interior-point
     algorithms for linear least squares problems with nonnegative variables", 1994), some ten to
-    twenty times. With more duals than `rank`, that of H, the sides would not settle, hence proximal
-    steps, shorter at first, each of which begins with the sides of the last. A cap reached is a
-    steep penalty beyond a multiplier, which moves once the sides are right. The step from a to what
-    comes out of it is made as long as is best, so the value never falls, should the pivots not end.
+    twenty times; one by one, by a fixed rule, where that does not lead to fewer. With more duals
+    than `rank`, that of H, the sides would not settle, hence proximal steps, shorter at first, each
+    of which begins with the sides of the last. A cap reached is a steep penalty beyond a
+    multiplier, which moves once the sides are right. The step from a to what comes out of it is
+    made as long as is best, so the value never falls, should the pivots not end.
     """
     gram = kernels("gram")
     top = float(H.diagonal().max())
@@ -435,7 +446,8 @@ def _pivot(
     shift = np.zeros(len(limit))  # multipliers of the caps, beyond which comes the penalty
     sure = 1e-10 * float(np.abs(c).max())
     refined = 0
-    for _ in range(PIVOTS):
+    fewest, chances = len(a) + len(limit) + 1, CHANCES
+    for _ in range(PIVOTS if len(a) > ONE_BY_ONE else PIVOTS + len(a)):
         x[:] = 0.0
         x[above] = upper[above]
         at = np.flatnonzero(free)
@@ -473,7 +485,14 @@ def _pivot(
             near *= NEARER
             c = plain + near * x
             refined = 0
+            fewest, chances = len(a) + len(limit) + 1, CHANCES
             continue
+        wrong = [low, high, out, over, under]
+        many = sum(int(np.count_nonzero(one)) for one in wrong)
+        chances = CHANCES if many < fewest else chances - 1
+        fewest = min(fewest, many)
+        if chances < 0:  # all at once goes round in circles
+            _keep_last(wrong)
         free = (free & ~low & ~high) | out
         above = (above & ~out) | high
         capped = (capped | over) & ~under
@@ -490,6 +509,14 @@ def _pivot(
     if not rise > 0:
         return a
     return a + min(1.0, rise / bend if bend > 0 else 1.0) * change if rise < bend else x
+
+
+def _keep_last(wrong: list[np.ndarray]) -> None:
+    """Leave the last True in the last array that has one."""
+    last = max(k for k, one in enumerate(wrong) if one.any())
+    for k, one in enumerate(wrong):
+        at = np.flatnonzero(one)
+        one[at[:-1] if k == last else at] = False
 
 
 class _Repair:
