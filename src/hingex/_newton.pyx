@@ -192,7 +192,7 @@ cdef class Losses:
         return other == 0
 
     def line_minimum(self, double linear, double square):
-        """Size of the step noted by `move` at which the objective has fallen about as far as it can.
+        """Size of the step noted by `move` at which the objective is about least.
 
         The penalty's derivative is linear + size * square. The objective's is increasing and
         piecewise linear: Newton steps inside a shrinking bracket come near its zero, until the next
