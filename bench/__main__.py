@@ -5,7 +5,7 @@ import argparse
 import json
 from pathlib import Path
 
-from . import data, linear, losses, micro, path, penalized, plot, summary, tall, threads
+from . import data, linear, losses, micro, path, penalized, plot, stream, summary, tall, threads
 
 LOSSES = ("hinge", "squared_hinge")
 TASKS = ("binary", "ovr")
@@ -55,6 +55,12 @@ def main():
     p.add_argument("--costs", nargs="+", type=float, default=list(penalized.COSTS), metavar="C")
     p.add_argument("--repeats", type=int, default=5)
     p.add_argument("--out", type=Path, default=OUT)
+    p = area.add_parser("stream", help="PegasosClassifier beside SGDClassifier")
+    p.add_argument("--sets", nargs="+", default=stream.SETS, choices=stream.SETS, metavar="SET")
+    p.add_argument("--loss", nargs="+", default=list(stream.LOSSES), choices=list(stream.LOSSES))
+    p.add_argument("--tasks", nargs="+", default=stream.TASKS, choices=stream.TASKS)
+    p.add_argument("--repeats", type=int, default=3)
+    p.add_argument("--out", type=Path, default=OUT)
     args = parser.parse_args()
 
     if data.folder() is None:
@@ -72,6 +78,10 @@ def main():
         losses.run(args.repeats, args.out)
     elif args.area == "path":
         path.run(args.loss, args.repeats, args.out, args.parts)
+        return
+    elif args.area == "stream":
+        print(stream.HEAD)
+        stream.run(args.sets, args.loss, args.tasks, args.repeats, args.out)
         return
     elif args.area == "penalized":
         penalized.run(args.sets, args.costs, args.repeats, args.out)

@@ -17,9 +17,12 @@ from .calibration import CalibratedClassifier as CalibratedClassifier
 from .io import dump_svmlight_file as dump_svmlight_file
 from .io import load_svmlight_file as load_svmlight_file
 from .io import load_svmlight_files as load_svmlight_files
+from .linear import AROWClassifier as AROWClassifier
 from .linear import LinearClassifier as LinearClassifier
 from .linear import LinearSVC as LinearSVC
 from .linear import LinearSVCCV as LinearSVCCV
+from .linear import PassiveAggressiveClassifier as PassiveAggressiveClassifier
+from .linear import PegasosClassifier as PegasosClassifier
 from .model_io import load as load
 
 __version__: str

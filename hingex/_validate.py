@@ -503,6 +503,40 @@ def encode_labels(y: Any, n_rows: int, owner: str = "LinearSVC") -> tuple[np.nda
     return classes, codes
 
 
+def encode_known(
+    y: Any, n_rows: int, classes: np.ndarray, owner: str = "LinearSVC"
+) -> np.ndarray:
+    """The place of each row's label among known classes, ascending; int32 (n_rows,).
+
+    Raises ValueError for labels that are not among them, or of another kind.
+    """
+    y = label_array(y, n_rows, owner)
+    check_same_kind(y, classes, owner)
+    if y.dtype == object:
+        y = np.array(list(y))
+    codes = np.minimum(np.searchsorted(classes, y), len(classes) - 1).astype(np.int32)
+    wrong = np.flatnonzero(classes[codes] != y)
+    if len(wrong):
+        raise ValueError(f"y[{wrong[0]}] is {_show(y[wrong[0]])}, which is not among the classes "
+                         f"that {owner} knows: {_some(classes.tolist())}; give all labels as "
+                         "classes the first time")
+    return codes
+
+
+def given_weights(
+    class_weight: Any, sample_weight: Any, classes: np.ndarray, codes: np.ndarray, n: int
+) -> np.ndarray | None:
+    """Class weight (None or a dict) * sample weight of each row of a block; None when all are 1.
+
+    Unlike with `row_weights` a block need not have rows of every class, nor of any weight.
+    """
+    weights = sample_weights(sample_weight, n, all_zero=True)
+    if weights is None and class_weight is None:
+        return None
+    out = _class_factors(class_weight, classes, np.ones(len(classes)))[codes]
+    return _usable(out if weights is None else out * weights)
+
+
 def _distinct(y: np.ndarray) -> np.ndarray:
     classes = np.unique(y[:_CHUNK])
     for start in range(_CHUNK, len(y), _CHUNK):
@@ -740,11 +774,11 @@ def _odd_entry(value: Any, row: int, column: int) -> str:
 # ---------------------------------------------------------------------------------- weights
 
 
-def sample_weights(sample_weight: Any, n: int) -> np.ndarray | None:
+def sample_weights(sample_weight: Any, n: int, all_zero: bool = False) -> np.ndarray | None:
     """Weights of n rows as float64 (n,); None when there are none or all are 1.
 
     A single number stands for n equal weights. Raises ValueError for a wrong shape, negative, NaN
-    or infinite weights (naming the first) and when all are zero.
+    or infinite weights (naming the first) and, unless `all_zero` allows it, when all are zero.
     """
     if sample_weight is None:
         return None
@@ -762,7 +796,7 @@ def sample_weights(sample_weight: Any, n: int) -> np.ndarray | None:
         row = int(bad.argmax())
         raise ValueError("sample_weight must be finite and not negative; got "
                          f"{_show(weights[row])} at row {row}")
-    if not weights.any():
+    if not all_zero and not weights.any():
         raise ValueError("sample_weight is zero in every row; at least one row of each class "
                          "needs a positive weight")
     return None if (weights == 1).all() else weights

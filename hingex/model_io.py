@@ -38,7 +38,8 @@ MAX_HEADER = 4 << 20
 # u64, bytes of the file u64
 _PREAMBLE = 32
 
-_CLASSES = ("LinearSVC", "LinearSVCCV", "LinearClassifier")
+_BATCH = ("LinearSVC", "LinearSVCCV", "LinearClassifier")  # LIBLINEAR's files can hold these
+_CLASSES = (*_BATCH, "PegasosClassifier", "PassiveAggressiveClassifier", "AROWClassifier")
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*_", re.ASCII)
 _SCALARS = ("|b1", "|i1", "<i2", "<i4", "<i8", "|u1", "<u2", "<u4", "<u8", "<f2", "<f4", "<f8")
 _STRING = re.compile(r"(?:<U|\|S)[1-9][0-9]{0,7}", re.ASCII)
@@ -716,8 +717,8 @@ def save_liblinear(model: LinearSVC, path: str | os.PathLike[str]) -> None:
     OSError
         If the file cannot be written.
     """
-    if type(model).__name__ not in _CLASSES:
-        raise TypeError(f"LIBLINEAR's files hold the weights of {', '.join(_CLASSES)}; got "
+    if type(model).__name__ not in _BATCH:
+        raise TypeError(f"LIBLINEAR's files hold the weights of {', '.join(_BATCH)}; got "
                         f"{type(model).__name__}")
     model._check_fitted()
     if "multilabel_" in vars(model):

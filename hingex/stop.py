@@ -60,6 +60,8 @@ class Monitor:
         Seconds allowed; bounds the time left that is shown.
     label : str
         Text before the bar.
+    max_iter : int, optional
+        Epochs at which the bar is full where there is no gap (nan).
     """
 
     def __init__(
@@ -69,12 +71,14 @@ class Monitor:
         tol: float = 1e-3,
         max_time: float | None = None,
         label: str = "fit",
+        max_iter: int | None = None,
     ) -> None:
         self.callback = callback
         self.max_time = max_time
         self.tol = tol
         self.verbose = verbose
         self.label = label
+        self.max_iter = max_iter
         # Made by the first epoch: an error before it leaves no bar on the screen.
         self.bar: Any = None
         self.waiting: State | None = None  # not drawn yet
@@ -108,7 +112,9 @@ class Monitor:
     def _draw(self, bar: Any, state: State) -> None:
         # The gap falls about geometrically, so its logarithm is what advances evenly.
         done = 0.0
-        if 0 < state.gap < 1 and self.tol < 1:
+        if math.isnan(state.gap):
+            done = state.epoch / self.max_iter if self.max_iter else 0.0
+        elif 0 < state.gap < 1 and self.tol < 1:
             done = min(1.0, math.log(state.gap) / math.log(max(self.tol, 1e-16)))
         elif state.gap <= self.tol:
             done = 1.0
@@ -117,9 +123,12 @@ class Monitor:
             left = min(left, max(0.0, self.max_time - state.seconds))
         bar.n = max(bar.n, round(100 * done, 1))
         sign = "" if state.certified else "~"
+        reached = f"gap {sign}{state.gap:.2e}"
+        if math.isnan(state.gap):
+            reached = f"objective {state.primal:.6g}"
         shown = "?" if math.isinf(left) else f"{left:.1f} s"
         bar.set_postfix_str(
-            f"epoch {state.epoch}, gap {sign}{state.gap:.2e}, "
+            f"epoch {state.epoch}, {reached}, "
             f"active {state.active}, {state.seconds:.1f} s, left {shown}"
         )
 

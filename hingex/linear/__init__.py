@@ -4,6 +4,8 @@
 from ._classifier import LinearClassifier
 from ._cv import CVState, LinearSVCCV
 from ._path import LinearPath
+from ._pegasos import AROWClassifier, PassiveAggressiveClassifier, PegasosClassifier
 from ._svc import LinearSVC
 
-__all__ = ["CVState", "LinearClassifier", "LinearPath", "LinearSVC", "LinearSVCCV"]
+__all__ = ["AROWClassifier", "CVState", "LinearClassifier", "LinearPath", "LinearSVC",
+           "LinearSVCCV", "PassiveAggressiveClassifier", "PegasosClassifier"]

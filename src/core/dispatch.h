@@ -41,6 +41,11 @@ typedef struct {
     double (*dot_f64)(const double *x, const double *w, int64_t n);
     void (*axpy_f32)(double a, const float *x, double *w, int64_t n);
     void (*axpy_f64)(double a, const double *x, double *w, int64_t n);
+    /* sum_j v[j] w[idx[j]] of a CSR row. */
+    double (*gather_dot_f32_i32)(const float *v, const int32_t *idx, int64_t len, const double *w);
+    double (*gather_dot_f32_i64)(const float *v, const int64_t *idx, int64_t len, const double *w);
+    double (*gather_dot_f64_i32)(const double *v, const int32_t *idx, int64_t len, const double *w);
+    double (*gather_dot_f64_i64)(const double *v, const int64_t *idx, int64_t len, const double *w);
     /* One row: len values v[0], v[vs], ...; idx == NULL means features 0..len-1 (dense). "scores"
      * is "dot" for CSR rows, with weights fetched early: idx[0..known) may be read, len of them
      * belong to this row and the others to the next ones. */

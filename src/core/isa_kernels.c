@@ -56,6 +56,29 @@ static inline double sum4(__m256d a)
         for (; j < n; j++) w[j] += a * (double)x[j];                                              \
     }
 
+static inline __m256d gather4_int32_t(const double *w, const int32_t *idx)
+{
+    return _mm256_i32gather_pd(w, _mm_loadu_si128((const __m128i *)idx), 8);
+}
+static inline __m256d gather4_int64_t(const double *w, const int64_t *idx)
+{
+    return _mm256_i64gather_pd(w, _mm256_loadu_si256((const __m256i *)idx), 8);
+}
+
+#define DEFINE_GATHER_DOT(T, I, TS, SUF)                                                          \
+    static double gather_dot_##SUF(const T *v, const I *idx, int64_t len, const double *w)        \
+    {                                                                                             \
+        __m256d a = _mm256_setzero_pd(), b = a;                                                   \
+        int64_t j = 0;                                                                            \
+        for (; j + 8 <= len; j += 8) {                                                            \
+            a = _mm256_fmadd_pd(load4_##TS(v + j), gather4_##I(w, idx + j), a);                   \
+            b = _mm256_fmadd_pd(load4_##TS(v + j + 4), gather4_##I(w, idx + j + 4), b);           \
+        }                                                                                         \
+        double s = sum4(_mm256_add_pd(a, b));                                                     \
+        for (; j < len; j++) s += (double)v[j] * w[idx[j]];                                       \
+        return s;                                                                                 \
+    }
+
 #else
 
 #define DEFINE_DENSE(T, SUF)                                                                      \
@@ -77,10 +100,29 @@ static inline double sum4(__m256d a)
         for (int64_t j = 0; j < n; j++) w[j] += a * (double)x[j];                                 \
     }
 
+#define DEFINE_GATHER_DOT(T, I, TS, SUF)                                                          \
+    static double gather_dot_##SUF(const T *v, const I *idx, int64_t len, const double *w)        \
+    {                                                                                             \
+        double a = 0, b = 0, c = 0, d = 0;                                                        \
+        int64_t j = 0;                                                                            \
+        for (; j + 4 <= len; j += 4) {                                                            \
+            a += (double)v[j] * w[idx[j]];                                                        \
+            b += (double)v[j + 1] * w[idx[j + 1]];                                                \
+            c += (double)v[j + 2] * w[idx[j + 2]];                                                \
+            d += (double)v[j + 3] * w[idx[j + 3]];                                                \
+        }                                                                                         \
+        for (; j < len; j++) a += (double)v[j] * w[idx[j]];                                       \
+        return (a + b) + (c + d);                                                                 \
+    }
+
 #endif
 
 DEFINE_DENSE(float, f32)
 DEFINE_DENSE(double, f64)
+DEFINE_GATHER_DOT(float, int32_t, f32, f32_i32)
+DEFINE_GATHER_DOT(float, int64_t, f32, f32_i64)
+DEFINE_GATHER_DOT(double, int32_t, f64, f64_i32)
+DEFINE_GATHER_DOT(double, int64_t, f64, f64_i64)
 
 /* ---- scores of CSR rows ------------------------------------------------------------------ */
 
@@ -484,6 +526,10 @@ const hx_isa HX_CAT(hx_isa_, HX_ISA) = {
     .dot_f64 = dot_f64,
     .axpy_f32 = axpy_f32,
     .axpy_f64 = axpy_f64,
+    .gather_dot_f32_i32 = gather_dot_f32_i32,
+    .gather_dot_f32_i64 = gather_dot_f32_i64,
+    .gather_dot_f64_i32 = gather_dot_f64_i32,
+    .gather_dot_f64_i64 = gather_dot_f64_i64,
 #define X(T, I, SUF, W_T, WS)                                                                     \
     .lanes_dot_##SUF##_##WS = lanes_dot_##SUF##_##WS,                                             \
     .lanes_scores_##SUF##_##WS = lanes_scores_##SUF##_##WS,                                       \

@@ -15,7 +15,10 @@
 
 #include "dispatch.h"
 
-enum { HX_SHORT = 8 }; /* dense rows up to here are not worth the call of a vector kernel */
+enum {
+    HX_SHORT = 8, /* dense rows up to here are not worth the call of a vector kernel */
+    HX_LONG = 16  /* sparse rows from here on are */
+};
 
 typedef struct hx_rows {
     int64_t n, d, nnz;
@@ -77,6 +80,7 @@ HX_DEFINE_FIT(int64_t, uint64_t)
         double a = 0, b = 0, c = 0, e = 0;                                                        \
         int64_t j = 0;                                                                            \
         if (idx) {                                                                                \
+            if (len >= HX_LONG) return X->isa->gather_dot_##SUF(v, idx, len, w);                  \
             for (; j + 4 <= len; j += 4) {                                                        \
                 a += (double)v[j] * w[idx[j]];                                                    \
                 b += (double)v[j + 1] * w[idx[j + 1]];                                            \

@@ -30,9 +30,6 @@ cdef extern from "losses.h" nogil:
         int64_t cols
         Py_ssize_t row_stride, stride
         double constant
-    ctypedef struct hx_term:
-        double coef, a, b
-        int loss
     ctypedef struct hx_margin_job:
         const hx_term *terms
         int count
@@ -119,10 +116,6 @@ cdef object empty = np.empty, float32 = np.dtype(np.float32), float64 = np.dtype
 
 
 cdef class Terms:
-    """sum_k coef_k phi_k, from tuples (name of the loss, coef, a, b)."""
-    cdef hx_term *term
-    cdef int count
-
     def __cinit__(self, terms):
         if not terms:
             raise ValueError("a mixture of no losses")

@@ -72,6 +72,11 @@ cdef class Rows:
         return self.c.nnz
 
     @property
+    def is_single(self):
+        """Whether the values are float32, else float64."""
+        return bool(self.c.is_f32)
+
+    @property
     def is_csr(self):
         return bool(self.c.is_csr)
 

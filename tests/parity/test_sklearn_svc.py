@@ -162,6 +162,24 @@ def test_check_estimator_joint(scheme, loss):
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.SkipTestWarning")
 @pytest.mark.filterwarnings("ignore::hingex.ConvergenceWarning")
 @pytest.mark.filterwarnings("ignore:.*does not inherit from `sklearn.base.BaseEstimator`")
+@pytest.mark.parametrize("model", [
+    hingex.PegasosClassifier(), hingex.PegasosClassifier("logistic", average=False),
+    hingex.PassiveAggressiveClassifier(), hingex.AROWClassifier(),
+], ids=["pegasos", "last_w", "passive_aggressive", "arow"])
+def test_check_estimator_stochastic(model):
+    # As with SGDClassifier: two rows are two steps, a row of weight 2 is a longer one.
+    expected = {
+        f"check_sample_weight_equivalence_on_{kind}_data": "steps, not sums, are weighted"
+        for kind in ("dense", "sparse")
+    }
+    results = check_estimator(model, on_fail=None, expected_failed_checks=expected)
+    assert not [r for r in results if r["status"] not in ("passed", "skipped", "xfail")]
+    assert len(results) > 40
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.SkipTestWarning")
+@pytest.mark.filterwarnings("ignore::hingex.ConvergenceWarning")
+@pytest.mark.filterwarnings("ignore:.*does not inherit from `sklearn.base.BaseEstimator`")
 def test_check_estimator_cv():
     results = check_estimator(hingex.LinearSVCCV(), on_fail=None)
     assert not [r for r in results if r["status"] not in ("passed", "skipped")]
