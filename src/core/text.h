@@ -197,34 +197,43 @@ static inline uint64_t hx_mix(uint64_t x)
     return x ^ x >> 32;
 }
 
-/* n <= 8 bytes kept. */
-static inline uint64_t hx_first_bytes(uint64_t x, uint32_t n)
+static const uint64_t HX_KEEP[25] = {  /* i bytes of 8, by i + 8 */
+    0, 0, 0, 0, 0, 0, 0, 0, 0,
+    0xFF, 0xFFFF, 0xFFFFFF, 0xFFFFFFFF, 0xFFFFFFFFFF, 0xFFFFFFFFFFFF, 0xFFFFFFFFFFFFFF,
+    ~(uint64_t)0, ~(uint64_t)0, ~(uint64_t)0, ~(uint64_t)0, ~(uint64_t)0, ~(uint64_t)0,
+    ~(uint64_t)0, ~(uint64_t)0, ~(uint64_t)0,
+};
+
+static inline uint64_t hx_hash_key(uint64_t k0, uint64_t k1, uint32_t len)
 {
-    return n >= 8 ? x : x & (((uint64_t)1 << 8 * n) - 1);
+    uint64_t x = (k1 + len) * 0xC2B2AE3D27D4EB4Fu;
+    return hx_mix(k0 * 0x9E3779B97F4A7C15u ^ (x << 32 | x >> 32));
 }
 
 /* Key of p[0..len), of which HX_SLACK bytes more may be read; returns the hash. */
 static inline uint64_t hx_key(const uint8_t *p, uint32_t len, uint64_t *k0, uint64_t *k1)
 {
     uint64_t a, b;
-    if (len <= 16) {
-        a = hx_first_bytes(hx_load64(p), len);
-        b = len <= 8 ? 0 : hx_first_bytes(hx_load64(p + 8), len - 8);
+    if (len <= 16) {  /* no branches on the length, which nobody can predict */
+        a = hx_load64(p) & HX_KEEP[len + 8];
+        b = hx_load64(p + 8) & HX_KEEP[len];
     } else {
         uint32_t i;
+        uint64_t x;
         a = 0x243F6A8885A308D3u;
         b = 0x13198A2E03707344u;
         for (i = 0; i + 8 < len; i += 8) {
-            uint64_t x = hx_load64(p + i);
+            x = hx_load64(p + i);
             a = hx_mix(a ^ x);
             b = (b + x) * 0x9E3779B97F4A7C15u;
         }
-        a = hx_mix(a ^ hx_first_bytes(hx_load64(p + i), len - i));
-        b = hx_mix(b ^ hx_first_bytes(hx_load64(p + i), len - i));
+        x = hx_load64(p + i) & HX_KEEP[len - i + 8];
+        a = hx_mix(a ^ x);
+        b = hx_mix(b ^ x);
     }
     *k0 = a;
     *k1 = b;
-    return hx_mix(a * 0x9E3779B97F4A7C15u ^ hx_mix(b + len));
+    return hx_hash_key(a, b, len);
 }
 
 static inline int hx_same(const hx_terms *t, const hx_term *e, uint64_t k0, uint64_t k1,
@@ -260,7 +269,7 @@ static int hx_rehash(hx_terms *t, int bits)
         return 0;
     for (k = 0; k < t->n; k++) {
         const hx_term *e = t->terms + k;
-        uint64_t h = hx_mix(e->k0 * 0x9E3779B97F4A7C15u ^ hx_mix(e->k1 + e->len));
+        uint64_t h = hx_hash_key(e->k0, e->k1, e->len);
         for (i = h >> (64 - bits); slots[i] != 0; i = (i + 1) & mask)
             ;
         slots[i] = (uint64_t)(uint32_t)h << 32 | (uint64_t)(k + 1);
@@ -341,9 +350,10 @@ static int64_t hx_intern_exact(hx_terms *t, const uint8_t *p, uint32_t len)
 /* Sort keys by their upper 32 bits, of which `bits` are in use; `room` has space for n more. */
 static void hx_sort_keys(uint64_t *a, uint64_t *room, int64_t n, int bits)
 {
-    int64_t i, j;
-    int shift;
+    int64_t i, j, cost, best = INT64_MAX;
+    int shift, passes, digit = 8;
     uint64_t *from = a, *to = room;
+    uint32_t count[1 << 11], mask;
     if (n <= 24) {
         for (i = 1; i < n; i++) {
             uint64_t x = a[i];
@@ -353,18 +363,30 @@ static void hx_sort_keys(uint64_t *a, uint64_t *room, int64_t n, int bits)
         }
         return;
     }
-    for (shift = 32; shift < 32 + bits; shift += 8) {
-        uint32_t count[256] = {0}, sum = 0;
+    for (passes = 1; passes <= 6; passes++) {  /* keys to move against counters to add up */
+        int width = (bits + passes - 1) / passes;
+        if (width > 11)
+            continue;
+        cost = passes * (2 * n + ((int64_t)1 << width));
+        if (cost < best) {
+            best = cost;
+            digit = width;
+        }
+    }
+    mask = ((uint32_t)1 << digit) - 1;
+    for (shift = 32; shift < 32 + bits; shift += digit) {
+        uint32_t sum = 0;
         uint64_t *swap;
+        memset(count, 0, ((size_t)mask + 1) * sizeof *count);
         for (i = 0; i < n; i++)
-            count[(uint8_t)(from[i] >> shift)]++;
-        for (i = 0; i < 256; i++) {
+            count[from[i] >> shift & mask]++;
+        for (i = 0; i <= mask; i++) {
             uint32_t c = count[i];
             count[i] = sum;
             sum += c;
         }
         for (i = 0; i < n; i++)
-            to[count[(uint8_t)(from[i] >> shift)]++] = from[i];
+            to[count[from[i] >> shift & mask]++] = from[i];
         swap = from;
         from = to;
         to = swap;
@@ -437,26 +459,31 @@ static int hx_order(const hx_terms *t, int32_t *order)
     return 1;
 }
 
-/* MurmurHash3 (x86, 32 bits) of Austin Appleby with seed 0. */
+static inline uint32_t hx_murmur3_block(uint32_t k)
+{
+    k *= 0xCC9E2D51u;
+    return (k << 15 | k >> 17) * 0x1B873593u;
+}
+
+/* MurmurHash3 (x86, 32 bits) of Austin Appleby with seed 0; HX_SLACK bytes more may be read. */
 static inline uint32_t hx_murmur3(const uint8_t *p, uint32_t len)
 {
-    uint32_t h = 0, i, k;
-    for (i = 0; i + 4 <= len; i += 4) {
-        k = hx_load32(p + i) * 0xCC9E2D51u;
-        k = (k << 15 | k >> 17) * 0x1B873593u;
-        h ^= k;
-        h = (h << 13 | h >> 19) * 5 + 0xE6546B64u;
-    }
-    if (i < len) {
-        k = 0;
-        switch (len - i) {
-        case 3: k = (uint32_t)p[i + 2] << 16;  /* fall through */
-        case 2: k |= (uint32_t)p[i + 1] << 8;  /* fall through */
-        default: k |= p[i];
+    uint32_t h = 0, i = 0, next;
+    if (len < 16) {  /* steps that are not due are taken and dropped: cheaper than a wrong guess */
+        for (; i < 12; i += 4) {
+            next = h ^ hx_murmur3_block(hx_load32(p + i));
+            next = (next << 13 | next >> 19) * 5 + 0xE6546B64u;
+            h = i + 4 <= len ? next : h;
         }
-        k *= 0xCC9E2D51u;
-        h ^= (k << 15 | k >> 17) * 0x1B873593u;
+        i = len & ~(uint32_t)3;
+    } else {
+        for (; i + 4 <= len; i += 4) {
+            h ^= hx_murmur3_block(hx_load32(p + i));
+            h = (h << 13 | h >> 19) * 5 + 0xE6546B64u;
+        }
     }
+    /* The rest of less than 4 bytes; none is zero, which changes nothing. */
+    h ^= hx_murmur3_block(hx_load32(p + i) & (uint32_t)HX_KEEP[8 + len - i]);
     h ^= len;
     h ^= h >> 16;
     h *= 0x85EBCA6Bu;
@@ -489,7 +516,7 @@ typedef struct {
     const uint8_t *p;
     uint64_t k0, k1, hash;
     uint32_t len;
-    uint32_t guess;             /* number in the first slot looked at, plus one */
+    uint32_t guess;             /* number of the first term with this hash, plus one; 0: none */
 } hx_waiting;
 
 /* What one thread works with. */
@@ -688,6 +715,7 @@ static int hx_flush(hx_worker *w, hx_chunk *c, int64_t row)
     uint64_t *keys;
     int64_t n = c->n_keys;
     uint32_t stamp = w->stamp;
+    uint64_t mask = ((uint64_t)1 << t->bits) - 1;
     int i, count = w->n_waiting, shift = 64 - t->bits;
     w->n_waiting = 0;
     if (!hx_room((void **)&c->keys, &c->room, n + HX_BLOCK, sizeof *keys))
@@ -701,8 +729,11 @@ static int hx_flush(hx_worker *w, hx_chunk *c, int64_t row)
     keys = c->keys;
     seen = w->seen;
     for (i = 0; i < count; i++) {
-        uint64_t s = t->slots[w->waiting[i].hash >> shift];
-        uint32_t guess = (uint32_t)(s >> 32) == (uint32_t)w->waiting[i].hash ? (uint32_t)s : 0;
+        uint64_t hash = w->waiting[i].hash, at = hash >> shift, s;
+        uint32_t guess;
+        while ((s = t->slots[at]) != 0 && (uint32_t)(s >> 32) != (uint32_t)hash)
+            at = (at + 1) & mask;
+        guess = (uint32_t)s;
         w->waiting[i].guess = guess;
         if (guess) {
             hx_fetch(t->terms + (guess - 1));
@@ -714,6 +745,8 @@ static int hx_flush(hx_worker *w, hx_chunk *c, int64_t row)
         int64_t id = (int64_t)x->guess - 1;
         if (id < 0 || !hx_same(t, t->terms + id, x->k0, x->k1, x->p, x->len)) {
             if (o->mode == HX_FIND) {
+                if (id < 0)
+                    continue;
                 id = hx_find(t, x->hash, x->k0, x->k1, x->p, x->len);
                 if (id < 0)
                     continue;
@@ -723,13 +756,16 @@ static int hx_flush(hx_worker *w, hx_chunk *c, int64_t row)
                     return 0;
             }
         }
-        if (seen[id].stamp == stamp) {
-            keys[row + seen[id].place]++;
-        } else {
-            seen[id].stamp = stamp;
-            seen[id].place = (uint32_t)(n - row);
-            seen[id].df++;
-            keys[n++] = (uint64_t)id << 32 | 1;
+        {   /* one more, or the first one, without a branch */
+            hx_seen *mark = seen + id;
+            int again = mark->stamp == stamp;
+            int64_t place = again ? (int64_t)mark->place : n - row;
+            uint64_t key = again ? keys[row + place] : (uint64_t)id << 32;
+            keys[row + place] = key + 1;
+            mark->stamp = stamp;
+            mark->place = (uint32_t)place;
+            mark->df += !again;
+            n += !again;
         }
     }
     c->n_keys = n;
