@@ -51,7 +51,7 @@ def characters() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
                 if flags[ord(one)] & 1:
                     bits |= ((1 << width) - 1) << at
                 at += width
-            if len(encoded) > 4 or 2 * len(encoded) > 3 * len(char.encode()) and code > 0x7F:
+            if len(encoded) > 4 or (2 * len(encoded) > 3 * len(char.encode()) and code > 0x7F):
                 raise RuntimeError(f"lower case of U+{code:04X} is too long for the kernels")
             upper.append(code)
             lower.append(int.from_bytes(encoded, "little") | len(encoded) << 32 | bits << 40)
@@ -62,8 +62,7 @@ def characters() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 # The commonest function words of English: articles, pronouns, prepositions, conjunctions,
 # auxiliary verbs, some adverbs of degree, and what an apostrophe leaves of "don't" or "we'll".
 # Models that were saved rely on this list: it does not change.
-ENGLISH = tuple(
-    """
+_WORDS = """
     a an the this that these those
     i me my mine myself we us our ours ourselves you your yours yourself yourselves
     he him his himself she her hers herself it its itself they them their theirs themselves
@@ -78,5 +77,5 @@ ENGLISH = tuple(
     another either neither every several rather quite
     don doesn didn isn aren wasn weren hasn haven hadn won wouldn shouldn couldn
     ll ve re
-    """.split()
-)
+"""
+ENGLISH = tuple(_WORDS.split())

@@ -139,7 +139,7 @@ def read_tsv(
         with open(name, "rb") as file:
             data = file.read()
     kernel = kernels("text")
-    body = memoryview(data)[len(_BOM):] if data.startswith(_BOM) else memoryview(data)
+    body: Any = memoryview(data)[len(_BOM):] if data.startswith(_BOM) else memoryview(data)
     lines, _ = kernel.split_lines(body, text_column, label, None)
     if lines == 0:
         raise ValueError(f"{name}: the file is empty")

@@ -20,7 +20,7 @@ from .._threads import n_threads
 from ._characters import ENGLISH, characters
 from ._texts import Texts
 
-TOKEN_PATTERN = r"(?u)\b\w\w+\b"  # noqa: S105
+TOKEN_PATTERN = r"(?u)\b\w\w+\b"
 # Patterns that the kernels know, and the least number of characters of their tokens.
 _NATIVE = {
     TOKEN_PATTERN: 2, r"\b\w\w+\b": 2, r"(?u)\w\w+": 2, r"\w\w+": 2, r"\w{2,}": 2,
@@ -632,7 +632,8 @@ def _stop_words(words: Any) -> Any:
         return None
     if isinstance(words, str):
         if words != "english":
-            raise ValueError(f"stop_words must be None, 'english' or a list of words; got {words!r}")
+            raise ValueError("stop_words must be None, 'english' or a list of words; got "
+                             f"{words!r}")
         words = ENGLISH
     try:
         listed = sorted(set(words))
@@ -648,9 +649,9 @@ def _given(vocabulary: Any) -> list[str]:
         raise TypeError(f"vocabulary must be a mapping or a list of terms; got {vocabulary!r}")
     if isinstance(vocabulary, Mapping):
         columns = list(vocabulary.values())
-        if sorted(columns) != list(range(len(columns))):
-            raise ValueError(f"the {len(columns)} columns of vocabulary must be 0, 1, ..., each for "
-                             "one term")
+        if set(columns) != set(range(len(columns))):
+            raise ValueError(f"the {len(columns)} columns of vocabulary must be 0, 1, ..., each "
+                             "for one term")
         terms = sorted(vocabulary, key=vocabulary.__getitem__)
     else:
         terms = sorted(vocabulary) if isinstance(vocabulary, set | frozenset) else list(vocabulary)

@@ -220,7 +220,8 @@ cdef class Counter:
         o.stop = NULL if stop is None or stop.table.n == 0 else &stop.table
         o.known = NULL if known is None else &known.table
         self.stop, self.known, self.errors = stop, known, errors
-        self.characters, self.prepare, self.prepare_ascii = characters, prepare, prepare_ascii
+        self.characters = characters
+        self.prepare, self.prepare_ascii = prepare, prepare_ascii
         self.columns = n_features if n_features else -1 if known is None else known.table.n
         self.threads = threads
         self.batch_bytes, self.chunk_bytes = max(batch_bytes, 1), max(chunk_bytes, 1)
