@@ -309,7 +309,7 @@ def _lay_out(header: dict[str, Any]) -> tuple[bytes, int]:
                              f"header, which may have {MAX_HEADER}; is class_weight this large?")
         # Digits of offsets are part of the text whose length they depend on.
         if _PREAMBLE + len(text) <= start:
-            return text, max(end, _PREAMBLE + len(text))
+            return text, end if header["arrays"] else _PREAMBLE + len(text)
         start = _round_up(_PREAMBLE + len(text))
 
 

@@ -206,7 +206,8 @@ cdef class Counter:
     def __init__(self, str analyzer, int64_t min_n, int64_t max_n, int min_chars, bint lowercase,
                  Terms stop, Terms known, uint32_t n_features, bint alternate_sign,
                  bint keep_rows, bint count_df, bint count_tf, str errors, characters, prepare,
-                 bint prepare_ascii, int threads, int64_t batch_bytes=8 << 20, int64_t chunk_bytes=1 << 17):
+                 bint prepare_ascii, int threads, int64_t batch_bytes=8 << 20,
+                 int64_t chunk_bytes=1 << 17):
         cdef hx_text *o = &self.options
         cdef int i
         if self.workers != NULL:
@@ -356,9 +357,11 @@ cdef class Counter:
         cdef bytes raw
         for document in documents:
             if isinstance(document, str):
+                if type(document) is not str:
+                    document = str.__str__(document)
                 self.add_str(document, name)
             elif isinstance(document, bytes):
-                raw = document
+                raw = document if type(document) is bytes else bytes(memoryview(document))
                 self.held.append(raw)
                 self.add_bytes(<const uint8_t *>PyBytes_AS_STRING(raw), PyBytes_GET_SIZE(raw),
                                name)
