@@ -101,7 +101,7 @@ class TextVectorizer(Estimator):
         Columns of "hashing".
     alternate_sign : bool, default True
         Let hashed terms count as -1 or 1, so that collisions cancel on average.
-    dtype : dtype, default float32
+    dtype : dtype, default "float32"
         float32 or float64.
     decode_error : {"strict", "ignore", "replace"}, default "strict"
         Documents may be bytes. What to do with bytes that are no UTF-8: refuse the document by
@@ -165,7 +165,7 @@ class TextVectorizer(Estimator):
         norm: str | None = "l2",
         n_features: int = 2**20,
         alternate_sign: bool = True,
-        dtype: Any = np.float32,
+        dtype: Any = "float32",
         decode_error: str = "strict",
         n_jobs: int | None = None,
     ) -> None:

@@ -631,8 +631,9 @@ static int64_t hx_lower(hx_worker *w, const uint8_t *s, int64_t n, int lower)
 {
     const hx_chars *chars = &w->o->chars;
     int64_t most = n + n / 2, i = 0, j = 0;  /* no lower case is longer: 3 bytes instead of 2 */
+    int64_t block;
     uint8_t *out;
-    uint64_t *bits;
+    uint64_t *bits, now;
     if (!hx_room((void **)&w->text, &w->text_room, most + HX_SLACK, 1) ||
         !hx_room((void **)&w->bits, &w->bits_room, most / 64 + 2, sizeof *bits))
         return -1;
@@ -659,26 +660,39 @@ static int64_t hx_lower(hx_worker *w, const uint8_t *s, int64_t n, int lower)
         j += k;
         if (high == 0)
             continue;
-        while (i < n && s[i] >= 0x80) {
-            int len = hx_char_len(s[i]), b;
+        /* Up to the next two characters of ASCII: a blank between words is no reason to leave.
+         * The bits of the block at hand stay in a register. */
+        block = j >> 6;
+        now = bits[block];
+        while (i < n && (s[i] >= 0x80 || (n - i > 1 && s[i + 1] >= 0x80))) {
+            int len = hx_char_len(s[i]), shift = (int)(j & 63), b;
             uint32_t code = hx_char_at(s + i, len);
             uint8_t flags = chars->flags[code];
+            uint64_t in;
             if (lower && flags & HX_HAS_LOWER) {
                 uint64_t to = hx_lower_of(chars, code);
-                int to_len = (int)(to >> 32 & 0xFF);
-                for (b = 0; b < to_len; b++)
+                for (b = 0; b < 4; b++)
                     out[j + b] = (uint8_t)(to >> 8 * b);
-                hx_put_bits(bits, j, to >> 40);
-                j += to_len;
+                in = to >> 40;
+                j += (int)(to >> 32 & 0xFF);
             } else {
-                for (b = 0; b < len; b++)
-                    out[j + b] = s[i + b];
-                if (flags & HX_IN_WORD)
-                    hx_put_bits(bits, j, ((uint64_t)1 << len) - 1);
+                if (n - i >= 4)
+                    memcpy(out + j, s + i, 4);
+                else
+                    for (b = 0; b < len; b++)
+                        out[j + b] = s[i + b];
+                in = (uint64_t)(0 - (flags & HX_IN_WORD)) & ((1u << len) - 1);
                 j += len;
             }
             i += len;
+            now |= in << shift;
+            if (j >> 6 != block) {
+                bits[block] = now;
+                block = j >> 6;
+                now = shift > 60 ? in >> (64 - shift) : 0;
+            }
         }
+        bits[block] = now;
     }
     memset(out + j, 0, HX_SLACK);
     return j;

@@ -206,7 +206,7 @@ cdef class Counter:
     def __init__(self, str analyzer, int64_t min_n, int64_t max_n, int min_chars, bint lowercase,
                  Terms stop, Terms known, uint32_t n_features, bint alternate_sign,
                  bint keep_rows, bint count_df, bint count_tf, str errors, characters, prepare,
-                 bint prepare_ascii, int threads, int64_t batch_bytes=8 << 20,
+                 bint prepare_ascii, int threads, int64_t batch_bytes=32 << 20,
                  int64_t chunk_bytes=1 << 17):
         cdef hx_text *o = &self.options
         cdef int i
