@@ -5,7 +5,20 @@ import argparse
 import json
 from pathlib import Path
 
-from . import data, linear, losses, micro, path, penalized, plot, stream, summary, tall, threads
+from . import (
+    data,
+    linear,
+    losses,
+    micro,
+    path,
+    penalized,
+    plot,
+    stream,
+    summary,
+    tall,
+    text,
+    threads,
+)
 
 LOSSES = ("hinge", "squared_hinge")
 TASKS = ("binary", "ovr")
@@ -61,6 +74,10 @@ def main():
     p.add_argument("--tasks", nargs="+", default=stream.TASKS, choices=stream.TASKS)
     p.add_argument("--repeats", type=int, default=3)
     p.add_argument("--out", type=Path, default=OUT)
+    p = area.add_parser("text", help="raw text to features, beside scikit-learn's vectorizers")
+    p.add_argument("--sets", nargs="+", default=text.SETS, choices=text.SETS, metavar="SET")
+    p.add_argument("--repeats", type=int, default=5)
+    p.add_argument("--out", type=Path, default=OUT)
     args = parser.parse_args()
 
     if data.folder() is None:
@@ -74,6 +91,8 @@ def main():
         return
     if args.area == "micro":
         micro.run(args.repeats, args.out)
+    elif args.area == "text":
+        text.run(args.sets, args.repeats, args.out)
     elif args.area == "losses":
         losses.run(args.repeats, args.out)
     elif args.area == "path":

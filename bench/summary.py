@@ -216,12 +216,18 @@ LOSSES_TARGETS = (
     ("hinge of 32 scores, microseconds", "small_us", -3.0),
 )
 
+TEXT_TARGETS = (
+    ("raw text, fit_transform over TfidfVectorizer, 1 thread, each", "tfidf_ratio", 10.0),
+    ("raw text, hashing over HashingVectorizer, 1 thread, each", "hashing_ratio", 5.0),
+)
+
 
 def targets(records, clock="wall"):
     """List of (what, wanted, got, met: True, False, or None when not all of it was measured)."""
     return [*_linear_targets(records, clock), *_thread_targets(records),
             *_figure_targets(records, "micro", MICRO_TARGETS),
-            *_figure_targets(records, "losses", LOSSES_TARGETS)]
+            *_figure_targets(records, "losses", LOSSES_TARGETS),
+            *_figure_targets(records, "text", TEXT_TARGETS)]
 
 
 def _linear_targets(records, clock):

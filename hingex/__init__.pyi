@@ -8,6 +8,7 @@ from . import metrics as metrics
 from . import model_io as model_io
 from . import plot as plot
 from . import solvers as solvers
+from . import text as text
 from ._result import ConvergenceWarning as ConvergenceWarning
 from ._result import NotFittedError as NotFittedError
 from ._result import NotSeparableError as NotSeparableError

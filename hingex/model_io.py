@@ -14,7 +14,7 @@ import os
 import re
 import stat
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, BinaryIO, NoReturn
 
@@ -39,7 +39,8 @@ MAX_HEADER = 4 << 20
 _PREAMBLE = 32
 
 _BATCH = ("LinearSVC", "LinearSVCCV", "LinearClassifier")  # LIBLINEAR's files can hold these
-_CLASSES = (*_BATCH, "PegasosClassifier", "PassiveAggressiveClassifier", "AROWClassifier")
+_LINEAR = (*_BATCH, "PegasosClassifier", "PassiveAggressiveClassifier", "AROWClassifier")
+_CLASSES = (*_LINEAR, "TextVectorizer")
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*_", re.ASCII)
 _SCALARS = ("|b1", "|i1", "<i2", "<i4", "<i8", "|u1", "<u2", "<u4", "<u8", "<f2", "<f4", "<f8")
 _STRING = re.compile(r"(?:<U|\|S)[1-9][0-9]{0,7}", re.ASCII)
@@ -53,14 +54,14 @@ class ModelFormatError(ValueError):
 def save(model: Any, path: str | os.PathLike[str]) -> None:
     """Write a fitted model to a file, atomically.
 
-    Stored are the parameters that are None, bool, int, float, str, margin losses, or lists and
-    dicts of these, and every fitted attribute (name ending in "_") that is such a value or an array
-    of numbers, booleans or strings. Anything else, such as a callback or a RandomState, is left
-    out, and its name is listed in the file; after `load` such a parameter has its default.
+    Stored are the parameters that are None, bool, int, float, str, margin losses, or lists, tuples
+    and dicts of these, and every fitted attribute (name ending in "_") that is such a value or an
+    array of numbers, booleans or strings. Anything else, such as a callback or a RandomState, is
+    left out, and its name is listed in the file; after `load` such a parameter has its default.
 
     Parameters
     ----------
-    model : LinearSVC or LinearClassifier
+    model : LinearSVC, LinearSVCCV, LinearClassifier or TextVectorizer
         Fitted.
     path : str or path-like
         An existing file is replaced at once and keeps its permissions: whatever happens, `path`
@@ -89,7 +90,8 @@ def save(model: Any, path: str | os.PathLike[str]) -> None:
 
     omitted = []
     params = {}
-    for key, value in model.get_params(deep=False).items():
+    storable = getattr(model, "_params_to_store", None)
+    for key, value in (storable() if storable else model.get_params(deep=False)).items():
         try:
             params[key] = _encode(value)
         except (TypeError, RecursionError):
@@ -105,7 +107,7 @@ def save(model: Any, path: str | os.PathLike[str]) -> None:
                 fitted[key] = _encode(value)
         except (TypeError, RecursionError):
             omitted.append(key)
-    _check_linear({k: _decode(v) for k, v in fitted.items()}, {k: vars(model)[k] for k in arrays})
+    _check(name)({k: _decode(v) for k, v in fitted.items()}, {k: vars(model)[k] for k in arrays})
 
     table = [{"name": key} | stored.entry for key, stored in arrays.items()]
     header = {
@@ -134,8 +136,9 @@ def load(path: str | os.PathLike[str]) -> Any:
 
     Returns
     -------
-    LinearSVC or LinearClassifier
-        Predicts bit for bit as the saved model did. See `load_liblinear` for LIBLINEAR's.
+    LinearSVC, LinearSVCCV, LinearClassifier or TextVectorizer
+        Predicts (or transforms) bit for bit as the saved model did. See `load_liblinear` for
+        LIBLINEAR's.
 
     Raises
     ------
@@ -264,9 +267,17 @@ def _is_binary(file: BinaryIO, name: str, size: int) -> bool:
 
 
 def _class(name: str) -> Any:
-    from . import linear
+    if name in _LINEAR:
+        from . import linear
 
-    return getattr(linear, name)
+        return getattr(linear, name)
+    from .text import TextVectorizer
+
+    return TextVectorizer
+
+
+def _check(name: str) -> Callable[[dict[str, Any], dict[str, np.ndarray]], None]:
+    return _check_linear if name in _LINEAR else _check_text
 
 
 def _round_up(n: int) -> int:
@@ -299,7 +310,7 @@ def _lay_out(header: dict[str, Any]) -> tuple[bytes, int]:
                              f"header, which may have {MAX_HEADER}; is class_weight this large?")
         # Digits of offsets are part of the text whose length they depend on.
         if _PREAMBLE + len(text) <= start:
-            return text, max(end, _PREAMBLE + len(text))
+            return text, end if header["arrays"] else _PREAMBLE + len(text)
         start = _round_up(_PREAMBLE + len(text))
 
 
@@ -366,6 +377,8 @@ def _encode(value: Any) -> Any:
         return float(value) if math.isfinite(value) else {"float": repr(float(value))}
     if type(value) is list:
         return [_encode(item) for item in value]
+    if type(value) is tuple:
+        return {"tuple": [_encode(item) for item in value]}
     if type(value) is dict:
         return {"dict": [[_encode(k), _encode(v)] for k, v in value.items()]}
     if isinstance(value, MarginLoss):
@@ -387,9 +400,11 @@ def _decode(value: Any) -> Any:
                 keys = [_decode(key) for key, _ in pairs]
                 if not any(isinstance(key, list | dict) for key in keys):
                     return dict(zip(keys, (_decode(item) for _, item in pairs), strict=True))
+        case {"tuple": list(items), **rest} if not rest:
+            return tuple(_decode(item) for item in items)
         case {"loss": list(parts), **rest} if not rest:
             return _loss(parts)
-    raise ValueError("an object that is neither a dict, a number nor a loss")
+    raise ValueError("an object that is neither a dict, a tuple, a number nor a loss")
 
 
 def _parts(loss: MarginLoss) -> Iterator[tuple[float, str, dict[str, Any]]]:
@@ -544,7 +559,7 @@ def _load_binary(file: BinaryIO, name: str, size: int) -> Any:
         arrays[entry["name"]] = _read_array(file, name, entry)
         end = entry["offset"] + entry["bytes"]
     try:
-        _check_linear(header["fitted"], arrays)
+        _check(header["class"])(header["fitted"], arrays)
     except ValueError as error:
         _fail(name, str(error))
     model = _class(header["class"])(**header["params"])
@@ -637,6 +652,34 @@ def _check_linear(fitted: dict[str, Any], arrays: dict[str, np.ndarray]) -> None
     for key in ("coef_", "intercept_", "classes_", "dual_coef_"):
         if key in arrays and not _is_finite(arrays[key]):
             raise ValueError(f"{key} holds NaN or infinity")
+
+
+def _check_text(fitted: dict[str, Any], arrays: dict[str, np.ndarray]) -> None:
+    """Whether the attributes of a vectorizer fit together; ValueError if not."""
+    if not _is_count(fitted.get("n_documents_")):
+        raise ValueError("n_documents_ is missing, or no number of documents")
+    text, ends = arrays.get("term_bytes_"), arrays.get("term_ends_")
+    if (text is None) != (ends is None):
+        raise ValueError("of term_bytes_ and term_ends_ one is missing")
+    idf = arrays.get("idf_")
+    if text is not None and ends is not None:
+        _expect(arrays, "term_bytes_", text.shape[:1], "|u1")
+        _expect(arrays, "term_ends_", ends.shape[:1], "<i8")
+        _expect(arrays, "idf_", ends.shape, "<f8")
+        steps = np.diff(ends, prepend=0)
+        if len(ends) == 0 or (steps < 0).any() or ends[-1] != len(text):
+            raise ValueError("term_ends_ are not the ends of terms in term_bytes_")
+        try:
+            text.tobytes().decode("utf-8", "surrogatepass")
+        except UnicodeDecodeError:
+            raise ValueError("term_bytes_ are not UTF-8") from None
+        starts = (ends - steps)[steps > 0]
+        if (text[starts] & 0xC0 == 0x80).any():
+            raise ValueError("a term begins inside a character")
+    elif idf is not None:
+        _expect(arrays, "idf_", idf.shape[:1], "<f8")
+    if idf is not None and not _is_finite(idf):
+        raise ValueError("idf_ holds NaN or infinity")
 
 
 def _is_finite(array: np.ndarray) -> bool:

@@ -23,6 +23,7 @@ import hingex
 from hingex import model_io
 from hingex.cli import main
 from hingex.cli._app import app
+from hingex.text import TextVectorizer
 
 RUN = [sys.executable, "-c", "import sys; from hingex.cli import main; sys.exit(main())"]
 
@@ -380,6 +381,19 @@ def test_unknown_labels(files, tmp_path):
 
 
 # ------------------------------------------------------------------------------------------- info
+
+
+def test_a_vectorizer_is_shown_but_predicts_nothing(files, tmp_path):
+    path = tmp_path / "v"
+    TextVectorizer(max_df=0.9).fit(["one two", "two three", "five"]).save(path)
+    text = run("info", path).stdout
+    assert "TextVectorizer(max_df=0.9)" in text
+    assert "4, a term each" in text
+    facts = json.loads(run("info", path, "--json").stdout)
+    assert (facts["features"], facts["documents"]) == (4, 3)
+    for command in ("predict", "evaluate"):
+        result = run(command, path, files / "m.test", code=1)
+        assert "holds a TextVectorizer, which is no classifier" in result.stderr
 
 
 def test_info(files, tmp_path):

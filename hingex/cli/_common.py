@@ -51,6 +51,16 @@ class Progress:
             click.echo(text, err=True)
 
 
+def load_classifier(path: str) -> Any:
+    """The classifier in a model file; ValueError if it holds something else."""
+    from ..model_io import load
+
+    model = load(path)
+    if not hasattr(model, "coef_"):
+        raise ValueError(f"{path}: holds a {type(model).__name__}, which is no classifier")
+    return model
+
+
 def check_output(path: str, **inputs: str) -> None:
     """Refuse to write to a file that is read: inputs maps its name in the usage to its path."""
     if not os.path.isfile(path):

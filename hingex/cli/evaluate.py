@@ -11,6 +11,7 @@ from ._common import (
     data_options,
     gap_text,
     json_option,
+    load_classifier,
     plain_label,
     print_json,
     print_table,
@@ -123,9 +124,7 @@ def evaluate_command(
     """
     import numpy as np
 
-    from ..model_io import load
-
-    svm = load(model)
+    svm = load_classifier(model)
     svm.set_params(n_jobs=n_jobs)
     classes = svm.classes_
     if classes.dtype.kind not in "biuf":

@@ -27,6 +27,9 @@ def info_command(model: str, *, as_json: bool) -> None:
 
     svm = load(model)
     file = describe(model)
+    if not hasattr(svm, "coef_"):
+        _show_vectorizer(svm, model, file, as_json)
+        return
     facts = certificate(svm)
     used = int((svm.coef_ != 0).any(axis=0).sum())
     if as_json:
@@ -43,10 +46,8 @@ def info_command(model: str, *, as_json: bool) -> None:
         return
     labels = label_texts(svm.classes_)
     shown = ", ".join(labels[:_SHOWN]) + (", ..." if len(labels) > _SHOWN else "")
-    kind = (f"hingex model, format {file['format_version']}, by hingex {file['hingex']}"
-            if file["format"] == "hingex" else f"LIBLINEAR model, {file['solver_type']}")
     table = {
-        "file": f"{kind}, {file['bytes']} bytes",
+        "file": _kind(file),
         "estimator": " ".join(repr(svm).split()),
         "classes": f"{len(labels)}: {shown}",
         "features": f"{svm.n_features_in_}, {used} with a nonzero weight",
@@ -66,6 +67,30 @@ def info_command(model: str, *, as_json: bool) -> None:
     if file.get("omitted"):
         table["not stored"] = ", ".join(file["omitted"])
     print_table(table)
+
+
+def _kind(file: dict[str, Any]) -> str:
+    kind = (f"hingex model, format {file['format_version']}, by hingex {file['hingex']}"
+            if file["format"] == "hingex" else f"LIBLINEAR model, {file['solver_type']}")
+    return f"{kind}, {file['bytes']} bytes"
+
+
+def _show_vectorizer(vectorizer: Any, model: str, file: dict[str, Any], as_json: bool) -> None:
+    hashing = vectorizer.method == "hashing"
+    features = vectorizer.n_features if hashing else len(vectorizer.term_ends_)
+    if as_json:
+        print_json({
+            "command": "info", "model": model, **file, "estimator": type(vectorizer).__name__,
+            "params": vectorizer.get_params(deep=False), "features": features,
+            "documents": vectorizer.n_documents_,
+        })  # fmt: skip
+        return
+    print_table({
+        "file": _kind(file),
+        "estimator": " ".join(repr(vectorizer).split()),
+        "features": f"{features}, {'by hashing' if hashing else 'a term each'}",
+        "documents": f"{vectorizer.n_documents_}",
+    })
 
 
 def _range(values: Any) -> str:

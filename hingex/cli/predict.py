@@ -13,6 +13,7 @@ from ._common import (
     data_options,
     json_option,
     label_texts,
+    load_classifier,
     plain_label,
     print_json,
     quiet_option,
@@ -52,14 +53,14 @@ def predict_command(
     --json the labels (and scores) are in the object, or in OUT if that is given. An older file OUT
     is replaced once the new one is complete.
     """
-    from ..model_io import load, replacing
+    from ..model_io import replacing
 
     if output is not None:
         check_output(output, MODEL=model, DATA=data)
         if os.path.isdir(output):
             raise ValueError(f"{output} is a folder; name a file for the labels")
     progress = Progress(quiet)
-    svm = load(model)
+    svm = load_classifier(model)
     svm.set_params(n_jobs=n_jobs)
     texts = label_texts(svm.classes_)
     if any(len(text.splitlines()) != 1 for text in texts) and not (as_json and output is None):

@@ -1,0 +1,171 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Documents that lie in one buffer, and the files that they come from."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from typing import Any, NoReturn
+
+import numpy as np
+
+from .. import _validate as check
+from .._core import kernels
+
+_BOM = b"\xef\xbb\xbf"
+
+
+class Texts(Sequence[str]):
+    """Documents as pieces of one buffer of bytes, which `TextVectorizer` reads in place.
+
+    An index gives a str, a slice or an array of indices or booleans another `Texts` of the same
+    buffer.
+
+    Parameters
+    ----------
+    buffer : bytes-like
+        UTF-8.
+    starts, ends : array-like of int, shape (n,)
+        Document i is ``buffer[starts[i]:ends[i]]``.
+    source : str, default ""
+        Name of the file, for messages.
+    lines : array-like of int, shape (n,), optional
+        Lines of the file, for messages.
+
+    Raises
+    ------
+    ValueError
+        If places are not inside the buffer.
+    """
+
+    def __init__(self, buffer: Any, starts: Any, ends: Any, source: str = "",
+                 lines: Any = None) -> None:
+        self._buffer = buffer
+        self._starts = np.ascontiguousarray(starts, dtype=np.int64)
+        self._ends = np.ascontiguousarray(ends, dtype=np.int64)
+        self._source = source
+        self._lines = None if lines is None else np.asarray(lines)
+        size = memoryview(buffer).nbytes
+        if self._starts.ndim != 1 or self._starts.shape != self._ends.shape or not (
+                (self._starts >= 0) & (self._starts <= self._ends) & (self._ends <= size)).all():
+            raise ValueError(f"starts and ends must be places 0 <= start <= end <= {size} in the "
+                             "buffer, as many of one as of the other")
+
+    def __len__(self) -> int:
+        return len(self._starts)
+
+    def __getitem__(self, index: Any) -> Any:
+        if isinstance(index, int | np.integer):
+            raw = bytes(memoryview(self._buffer)[self._starts[index]:self._ends[index]])
+            try:
+                return raw.decode()
+            except UnicodeDecodeError as error:
+                _undecodable(error, self.name(int(index)))
+        lines = None if self._lines is None else self._lines[index]
+        return Texts(self._buffer, self._starts[index], self._ends[index], self._source, lines)
+
+    def __iter__(self) -> Iterator[str]:
+        return (self[i] for i in range(len(self)))
+
+    def __repr__(self) -> str:
+        source = f" of {self._source}" if self._source else ""
+        return f"Texts({len(self)} documents{source}, {self.nbytes} bytes)"
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all documents."""
+        return int((self._ends - self._starts).sum())
+
+    def name(self, i: int) -> str:
+        """How messages call document i: by its line, if it comes from a file."""
+        if self._lines is None:
+            return f"documents[{i}]"
+        return f"{self._source}, line {self._lines[i]}"
+
+
+def _undecodable(error: UnicodeDecodeError, where: str) -> NoReturn:
+    raise UnicodeDecodeError(error.encoding, error.object, error.start, error.end,
+                             f"{error.reason}, in {where}") from None
+
+
+def read_tsv(
+    path: str | os.PathLike[str],
+    label_column: int | None = 0,
+    text_column: int = 1,
+    *,
+    escapes: bool = False,
+) -> tuple[Texts, np.ndarray | None]:
+    r"""Read labelled documents from a file of lines with tabs between columns.
+
+    There is no header and no quoting: every line is a document, and what is between two tabs is
+    taken as it is.
+
+    Parameters
+    ----------
+    path : str or path-like
+        In UTF-8; unpacked if its name ends in ``.gz``. Lines end with ``\n`` or ``\r\n``, the last
+        one may do without. A byte order mark at the beginning is skipped.
+    label_column, text_column : int
+        Counted from 0; a `label_column` of None says that there are no labels.
+    escapes : bool, default False
+        Take ``\n``, ``\t``, ``\r`` and ``\\`` in texts for the characters that they stand for.
+
+    Returns
+    -------
+    texts : Texts
+        As many as lines, empty ones included. They are not decoded here: see the `decode_error` of
+        `TextVectorizer`, whose messages name the line.
+    labels : ndarray of str, or None
+
+    Raises
+    ------
+    ValueError
+        If the file is empty, or a line has too few columns; the message names it.
+    UnicodeDecodeError
+        If a label is no UTF-8.
+    OSError
+        If the file cannot be read.
+    """
+    text_column = check.integer("text_column", text_column, 0)
+    label = -1 if label_column is None else check.integer("label_column", label_column, 0)
+    escapes = check.boolean("escapes", escapes)
+    name = os.fsdecode(path)
+    if name.endswith(".gz"):
+        import gzip
+
+        with gzip.open(name, "rb") as packed:
+            data: Any = packed.read()
+    else:
+        with open(name, "rb") as file:
+            data = file.read()
+    kernel = kernels("text")
+    body: Any = memoryview(data)[len(_BOM):] if data.startswith(_BOM) else memoryview(data)
+    lines, _ = kernel.split_lines(body, text_column, label, None)
+    if lines == 0:
+        raise ValueError(f"{name}: the file is empty")
+    places = np.empty((lines, 4), dtype=np.int64)
+    line, columns = kernel.split_lines(body, text_column, label, places)
+    if columns:
+        raise ValueError(f"{name}, line {line}: text_column={text_column} and label_column="
+                         f"{label_column} need {max(text_column, label) + 1} columns with tabs "
+                         f"between them; the line has {columns}")
+    labels = None if label < 0 else _labels(body, places[:, 2:], name)
+    if escapes:
+        out = np.empty(len(body), dtype=np.uint8)
+        body = out[:kernel.unescape(body, out, places)]
+    return Texts(body, places[:, 0], places[:, 1], name, np.arange(1, lines + 1)), labels
+
+
+def _labels(body: memoryview, places: np.ndarray, name: str) -> np.ndarray:
+    known: dict[bytes, str] = {}
+    labels = []
+    for line, (start, end) in enumerate(places.tolist(), 1):
+        raw = bytes(body[start:end])
+        label = known.get(raw)
+        if label is None:
+            try:
+                label = known[raw] = raw.decode()
+            except UnicodeDecodeError as error:
+                _undecodable(error, f"the label of {name}, line {line}")
+        labels.append(label)
+    return np.array(labels)
