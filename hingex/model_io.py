@@ -40,7 +40,7 @@ _PREAMBLE = 32
 
 _BATCH = ("LinearSVC", "LinearSVCCV", "LinearClassifier")  # LIBLINEAR's files can hold these
 _LINEAR = (*_BATCH, "PegasosClassifier", "PassiveAggressiveClassifier", "AROWClassifier")
-_CLASSES = (*_LINEAR, "TextVectorizer")
+_CLASSES = (*_LINEAR, "TextVectorizer", "TextClassifier")
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*_", re.ASCII)
 _SCALARS = ("|b1", "|i1", "<i2", "<i4", "<i8", "|u1", "<u2", "<u4", "<u8", "<f2", "<f4", "<f8")
 _STRING = re.compile(r"(?:<U|\|S)[1-9][0-9]{0,7}", re.ASCII)
@@ -61,7 +61,7 @@ def save(model: Any, path: str | os.PathLike[str]) -> None:
 
     Parameters
     ----------
-    model : LinearSVC, LinearSVCCV, LinearClassifier or TextVectorizer
+    model : a linear model of hingex, TextVectorizer or TextClassifier
         Fitted.
     path : str or path-like
         An existing file is replaced at once and keeps its permissions: whatever happens, `path`
@@ -88,16 +88,11 @@ def save(model: Any, path: str | os.PathLike[str]) -> None:
                         "keep")
     model._check_fitted()
 
-    omitted = []
-    params = {}
-    storable = getattr(model, "_params_to_store", None)
-    for key, value in (storable() if storable else model.get_params(deep=False)).items():
-        try:
-            params[key] = _encode(value)
-        except (TypeError, RecursionError):
-            omitted.append(key)
+    params, omitted = storable_params(model)
+    params = {key: _encode(value) for key, value in params.items()}
     fitted, arrays = {}, {}
-    for key, value in vars(model).items():
+    attributes = model._fitted_to_store() if hasattr(model, "_fitted_to_store") else vars(model)
+    for key, value in attributes.items():
         if not _NAME.fullmatch(key):
             continue
         try:
@@ -107,7 +102,7 @@ def save(model: Any, path: str | os.PathLike[str]) -> None:
                 fitted[key] = _encode(value)
         except (TypeError, RecursionError):
             omitted.append(key)
-    _check(name)({k: _decode(v) for k, v in fitted.items()}, {k: vars(model)[k] for k in arrays})
+    _check(name)({k: _decode(v) for k, v in fitted.items()}, {k: attributes[k] for k in arrays})
 
     table = [{"name": key} | stored.entry for key, stored in arrays.items()]
     header = {
@@ -126,6 +121,30 @@ def save(model: Any, path: str | os.PathLike[str]) -> None:
             file.write(stored.data)
 
 
+def storable_params(model: Any) -> tuple[dict[str, Any], list[str]]:
+    """Parameters that model files can hold, and the names of the others.
+
+    Parameters
+    ----------
+    model : estimator of hingex
+
+    Returns
+    -------
+    params : dict
+    omitted : list of str
+    """
+    own = getattr(model, "_params_to_store", None)
+    params, omitted = {}, []
+    for key, value in (own() if own else model.get_params(deep=False)).items():
+        try:
+            _encode(value)
+        except (TypeError, RecursionError):
+            omitted.append(key)
+        else:
+            params[key] = value
+    return params, omitted
+
+
 def load(path: str | os.PathLike[str]) -> Any:
     """Read a model that `save` or LIBLINEAR wrote.
 
@@ -136,7 +155,7 @@ def load(path: str | os.PathLike[str]) -> Any:
 
     Returns
     -------
-    LinearSVC, LinearSVCCV, LinearClassifier or TextVectorizer
+    a linear model of hingex, TextVectorizer or TextClassifier
         Predicts (or transforms) bit for bit as the saved model did. See `load_liblinear` for
         LIBLINEAR's.
 
@@ -271,12 +290,14 @@ def _class(name: str) -> Any:
         from . import linear
 
         return getattr(linear, name)
-    from .text import TextVectorizer
+    from . import text
 
-    return TextVectorizer
+    return getattr(text, name)
 
 
 def _check(name: str) -> Callable[[dict[str, Any], dict[str, np.ndarray]], None]:
+    if name == "TextClassifier":
+        return _check_text_classifier
     return _check_linear if name in _LINEAR else _check_text
 
 
@@ -562,7 +583,13 @@ def _load_binary(file: BinaryIO, name: str, size: int) -> Any:
         _check(header["class"])(header["fitted"], arrays)
     except ValueError as error:
         _fail(name, str(error))
-    model = _class(header["class"])(**header["params"])
+    kind = _class(header["class"])
+    if hasattr(kind, "_restored"):
+        try:
+            return kind._restored(header["params"], header["fitted"] | arrays)
+        except (ValueError, TypeError) as error:
+            _fail(name, str(error))
+    model = kind(**header["params"])
     vars(model).update(header["fitted"] | arrays)
     return model
 
@@ -652,6 +679,24 @@ def _check_linear(fitted: dict[str, Any], arrays: dict[str, np.ndarray]) -> None
     for key in ("coef_", "intercept_", "classes_", "dual_coef_"):
         if key in arrays and not _is_finite(arrays[key]):
             raise ValueError(f"{key} holds NaN or infinity")
+
+
+def _check_text_classifier(fitted: dict[str, Any], arrays: dict[str, np.ndarray]) -> None:
+    """Whether the attributes of both parts fit together, and to each other; ValueError if not."""
+
+    def part(name: str) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+        start = name + "__"
+        first, second = ({k[len(start):]: v for k, v in of.items() if k.startswith(start)}
+                         for of in (fitted, arrays))
+        return first, second
+
+    _check_text(*part("vectorizer"))
+    linear, weights = part("classifier")
+    _check_linear(linear, weights)
+    ends = arrays.get("vectorizer__term_ends_")
+    if ends is not None and len(ends) != linear["n_features_in_"]:
+        raise ValueError(f"the vectorizer has {len(ends)} terms, the classifier "
+                         f"{linear['n_features_in_']} features")
 
 
 def _check_text(fitted: dict[str, Any], arrays: dict[str, np.ndarray]) -> None:

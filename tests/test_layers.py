@@ -24,8 +24,8 @@ LAYERS = [
     {"solvers"},
     {"io", "model_io"},
     {"datasets"},
-    {"linear", "kernel", "ranking", "metric", "structured", "text"},
-    {"calibration"},
+    {"linear", "kernel", "ranking", "metric", "structured"},
+    {"calibration", "text"},
     {"plot"},
     {"cli"},
 ]

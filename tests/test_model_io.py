@@ -184,7 +184,7 @@ def test_wide_gap_and_zero_vectors(path):
 def test_save_refuses_what_load_would_refuse(path):
     with pytest.raises(hingex.NotFittedError):
         save(LinearSVC(), path)
-    with pytest.raises(TypeError, match="AROWClassifier, TextVectorizer; got dict"):
+    with pytest.raises(TypeError, match="TextVectorizer, TextClassifier; got dict"):
         save({}, path)
 
     class Mine(LinearSVC):

@@ -57,7 +57,9 @@ def load_classifier(path: str) -> Any:
 
     model = load(path)
     if not hasattr(model, "coef_"):
-        raise ValueError(f"{path}: holds a {type(model).__name__}, which is no classifier")
+        hint = "; use `hingex text`" if hasattr(model, "vectorizer_") else ""
+        raise ValueError(f"{path}: holds a {type(model).__name__}, which is no classifier of "
+                         f"svmlight rows{hint}")
     return model
 
 

@@ -27,6 +27,11 @@ def info_command(model: str, *, as_json: bool) -> None:
 
     svm = load(model)
     file = describe(model)
+    of_text: dict[str, Any] = {}
+    if hasattr(svm, "vectorizer_"):
+        of_text = {"vectorizer": " ".join(repr(svm.vectorizer_).split()),
+                   "documents": svm.vectorizer_.n_documents_}  # fmt: skip
+        svm = svm.classifier_
     if not hasattr(svm, "coef_"):
         _show_vectorizer(svm, model, file, as_json)
         return
@@ -41,7 +46,7 @@ def info_command(model: str, *, as_json: bool) -> None:
             "feature_names": getattr(svm, "feature_names_in_", None) is not None,
             "intercept": svm.intercept_.tolist(), **facts,
             "solver": getattr(svm, "solver_", None),
-            "seconds": _seconds(svm),
+            "seconds": _seconds(svm), **of_text,
         })  # fmt: skip
         return
     labels = label_texts(svm.classes_)
@@ -49,6 +54,7 @@ def info_command(model: str, *, as_json: bool) -> None:
     table = {
         "file": _kind(file),
         "estimator": " ".join(repr(svm).split()),
+        **{name: str(value) for name, value in of_text.items()},
         "classes": f"{len(labels)}: {shown}",
         "features": f"{svm.n_features_in_}, {used} with a nonzero weight",
         "intercept": _range(svm.intercept_),

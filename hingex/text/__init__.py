@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Raw text to sparse features, and files of labelled text."""
+"""Raw text to sparse features and to labels, and files of labelled text."""
 
+from ._classifier import Explanation, TextClassifier
 from ._texts import Texts, read_tsv
 from ._vectorizer import TextVectorizer
 
-__all__ = ["TextVectorizer", "Texts", "read_tsv"]
+__all__ = ["Explanation", "TextClassifier", "TextVectorizer", "Texts", "read_tsv"]

@@ -1,0 +1,295 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Raw text to labels: a vectorizer and a linear model in one object."""
+
+from __future__ import annotations
+
+from os import PathLike
+from typing import Any, NamedTuple, Self
+
+import numpy as np
+
+from .. import _validate as check
+from .._estimator import Classifier
+from ..linear import (
+    AROWClassifier,
+    LinearClassifier,
+    LinearSVC,
+    LinearSVCCV,
+    PassiveAggressiveClassifier,
+    PegasosClassifier,
+)
+from ._vectorizer import TextVectorizer
+
+_KINDS = (LinearSVC, LinearSVCCV, LinearClassifier, PegasosClassifier,
+          PassiveAggressiveClassifier, AROWClassifier)
+_PARTS = ("vectorizer", "classifier")
+
+
+class Explanation(NamedTuple):
+    """Why a document has its label: see `TextClassifier.explain`."""
+
+    label: Any
+    other: Any  # the label it was decided against
+    margin: float  # difference of their scores
+    intercept: float  # what of it is in no word
+    terms: list[tuple[str, float]]  # the others' part, the largest first
+
+
+class TextClassifier(Classifier):
+    """Linear classifier of raw text: `TextVectorizer`, then a linear model on its rows.
+
+    Parameters
+    ----------
+    classifier : LinearSVC or another linear model of hingex, optional
+        Not changed: a copy is trained. Default: ``LinearSVC()``.
+    vectorizer : TextVectorizer, optional
+        Likewise. Default: ``TextVectorizer()``.
+
+    Attributes
+    ----------
+    classifier_, vectorizer_
+        The trained copies.
+    classes_ : ndarray (K,)
+    n_features_in_ : int
+        Columns of the vectorizer.
+
+    Notes
+    -----
+    The features are as many bytes as scikit-learn's in CSR float32; the documents themselves are
+    not copied. `save` writes vocabulary, weights and all parameters into one file.
+
+    Examples
+    --------
+    >>> from hingex.text import TextClassifier
+    >>> documents = ["the cat sat", "the dog ran", "a cat ran", "the old dog sat"]
+    >>> model = TextClassifier().fit(documents, ["cat", "dog", "cat", "dog"])
+    >>> model.predict(["an old cat"])
+    array(['cat'], dtype='<U3')
+    >>> model.explain(["an old cat"])[0].terms[0][0]
+    'cat'
+    """
+
+    def __init__(self, classifier: Any = None, vectorizer: TextVectorizer | None = None) -> None:
+        self.classifier = classifier
+        self.vectorizer = vectorizer
+
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
+        """Learn vocabulary, idf and weights.
+
+        Parameters
+        ----------
+        X : documents
+            As `TextVectorizer.fit` takes them: list or iterator of str or bytes, a column of
+            pandas or Arrow, or `Texts`.
+        y : array-like, shape (n,)
+        sample_weight : float or array-like, shape (n,), optional
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError, TypeError, UnicodeDecodeError
+            As the vectorizer and the classifier raise them.
+        KeyboardInterrupt
+            After Ctrl-C; when the classifier was at work, its weights are what it had reached.
+        """
+        vectorizer = TextVectorizer() if self.vectorizer is None else self.vectorizer
+        classifier = LinearSVC() if self.classifier is None else self.classifier
+        if type(vectorizer) is not TextVectorizer:
+            raise TypeError(
+                f"vectorizer must be a TextVectorizer; got {type(vectorizer).__name__}")
+        if type(classifier) not in _KINDS:
+            raise TypeError(f"classifier must be one of {', '.join(k.__name__ for k in _KINDS)}; "
+                            f"got {type(classifier).__name__}")
+        vectorizer, classifier = _copy(vectorizer), _copy(classifier)
+        rows = vectorizer.fit_transform(X)
+        self.vectorizer_, self.classifier_ = vectorizer, classifier
+        classifier.fit(rows, y, sample_weight)
+        return self
+
+    @property
+    def classes_(self) -> np.ndarray:
+        """The labels, ascending."""
+        return self._part("classes_")
+
+    @property
+    def n_features_in_(self) -> int:
+        """Columns of the vectorizer."""
+        return self._part("n_features_in_")
+
+    def decision_function(self, X: Any) -> np.ndarray:
+        """Scores of documents, as those of the linear model.
+
+        Parameters
+        ----------
+        X : documents
+            As `fit` takes them.
+
+        Returns
+        -------
+        ndarray of float64, shape (n,) for two classes, else (n, K)
+
+        Raises
+        ------
+        NotFittedError, ValueError, TypeError, UnicodeDecodeError
+        """
+        return self._apply(X, "decision_function")
+
+    def predict(self, X: Any) -> np.ndarray:
+        """Labels of documents.
+
+        Parameters
+        ----------
+        X : documents
+            As `fit` takes them.
+
+        Returns
+        -------
+        ndarray, shape (n,), of the dtype of `classes_`
+
+        Raises
+        ------
+        NotFittedError, ValueError, TypeError, UnicodeDecodeError
+        """
+        return self._apply(X, "predict")
+
+    @property
+    def predict_proba(self) -> Any:
+        """predict_proba(X): probabilities (n, K), if the linear model has them (logistic, say)."""
+        if self.__sklearn_is_fitted__():
+            _ = self.classifier_.predict_proba  # for its AttributeError
+        return lambda X: self._apply(X, "predict_proba")
+
+    def explain(self, X: Any, top: int = 10) -> list[Explanation]:
+        """The terms that decided: what each adds to the margin of the label over the next best.
+
+        A document's score for a class is the sum, over its terms, of the term's value times its
+        weight, and the intercept. The difference of two classes' scores is such a sum, too; its
+        largest parts, of either sign, are returned.
+
+        Parameters
+        ----------
+        X : documents
+            As `fit` takes them.
+        top : int, default 10
+            Terms for each document.
+
+        Returns
+        -------
+        list of Explanation
+            `label`, `other` (the label with the next highest score), `margin` (their difference,
+            for two classes the distance of the score from 0), `intercept` (its part that is in no
+            term) and `terms`: (term, part) by falling size.
+
+        Raises
+        ------
+        NotFittedError, ValueError, TypeError, UnicodeDecodeError
+        AttributeError
+            With method="hashing", whose columns have no names.
+        """
+        top = check.integer("top", top)
+        self._check_fitted()
+        names = self.vectorizer_.get_feature_names_out()
+        rows = self.vectorizer_.transform(X)
+        model = self.classifier_
+        scores = model.decision_function(rows)
+        scores = scores[:, None] if scores.ndim == 1 else scores
+        told = []
+        for i in range(rows.shape[0]):
+            begin, end = rows.indptr[i], rows.indptr[i + 1]
+            at, value = rows.indices[begin:end], rows.data[begin:end].astype(np.float64)
+            if scores.shape[1] == 1:
+                first = int(scores[i, 0] > 0)
+                second, sign = 1 - first, 1.0 if first else -1.0
+                part, margin = sign * value * model.coef_[0, at], sign * scores[i, 0]
+                rest = sign * model.intercept_[0]
+            else:
+                order = np.argsort(-scores[i], kind="stable")
+                first, second = int(order[0]), int(order[1])
+                part = value * (model.coef_[first, at] - model.coef_[second, at])
+                margin = scores[i, first] - scores[i, second]
+                rest = model.intercept_[first] - model.intercept_[second]
+            chosen = np.argsort(-np.abs(part), kind="stable")[:top]
+            told.append(Explanation(
+                self.classes_[first], self.classes_[second], float(margin), float(rest),
+                [(str(names[at[j]]), float(part[j])) for j in chosen],
+            ))  # fmt: skip
+        return told
+
+    def save(self, path: str | PathLike[str]) -> None:
+        """Write vocabulary, idf, weights and parameters to one file, atomically.
+
+        Parameters
+        ----------
+        path : str or path-like
+            To be read by `hingex.load`.
+
+        Raises
+        ------
+        NotFittedError, ValueError, OSError
+            As `hingex.model_io.save`.
+        """
+        from .. import model_io
+
+        model_io.save(self, path)
+
+    # ---- inside ----------------------------------------------------------------------------
+
+    def _apply(self, X: Any, method: str) -> np.ndarray:
+        self._check_fitted()
+        return getattr(self.classifier_, method)(self.vectorizer_.transform(X))
+
+    def _part(self, name: str) -> Any:
+        if not self.__sklearn_is_fitted__():
+            raise AttributeError(f"{name} is there after fit only")
+        return getattr(self.classifier_, name)
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return "classifier_" in vars(self) and self.classifier_.__sklearn_is_fitted__()
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.string, tags.input_tags.two_d_array = True, False
+        tags.input_tags.sparse = False
+        return tags
+
+    def _params_to_store(self) -> dict[str, Any]:
+        """For each part its class and its parameters, as they were fitted."""
+        from ..model_io import storable_params
+
+        stored = {}
+        for part in _PARTS:
+            fitted = getattr(self, part + "_")
+            stored[part] = {"class": type(fitted).__name__, "params": storable_params(fitted)[0]}
+        return stored
+
+    def _fitted_to_store(self) -> dict[str, Any]:
+        return {f"{part}__{name}": value for part in _PARTS
+                for name, value in vars(getattr(self, part + "_")).items()}
+
+    @classmethod
+    def _restored(cls, params: dict[str, Any], fitted: dict[str, Any]) -> Self:
+        """From what was stored; ValueError if that is not whole."""
+        kinds = {kind.__name__: kind for kind in (TextVectorizer, *_KINDS)}
+        model = cls()
+        for part in _PARTS:
+            stored = params.get(part)
+            if not isinstance(stored, dict) or set(stored) != {"class", "params"} or (
+                    stored["class"] not in kinds) or (
+                    (part == "vectorizer") != (stored["class"] == "TextVectorizer")):
+                raise ValueError(f"the parameter {part} is no {part}")
+            setattr(model, part, kinds[stored["class"]](**stored["params"]))
+            estimator = kinds[stored["class"]](**stored["params"])
+            start = f"{part}__"
+            vars(estimator).update(
+                {key[len(start):]: value for key, value in fitted.items() if key.startswith(start)}
+            )
+            setattr(model, part + "_", estimator)
+        return model
+
+
+def _copy(estimator: Any) -> Any:
+    """A new estimator with the same parameters."""
+    return type(estimator)(**estimator.get_params(deep=False))
