@@ -219,6 +219,7 @@ LOSSES_TARGETS = (
 TEXT_TARGETS = (
     ("raw text, fit_transform over TfidfVectorizer, 1 thread, each", "tfidf_ratio", 10.0),
     ("raw text, hashing over HashingVectorizer, 1 thread, each", "hashing_ratio", 5.0),
+    ("raw text to predictions over TfidfVectorizer + LinearSVC, each", "whole_ratio", 8.0),
 )
 
 

@@ -14,7 +14,8 @@ import hingex
 from hingex import LinearClassifier, LinearSVC, NotFittedError, PegasosClassifier, model_io
 from hingex.text import TextClassifier, TextVectorizer, read_tsv
 
-WORDS = np.array(["sun", "moon", "star", "rain", "snow", "wind", "tree", "leaf", "root", "fish", "bird", "wolf", "Öl", "été", "дом", "水"])
+WORDS = np.array(["sun", "moon", "star", "rain", "snow", "wind", "tree", "leaf", "root", "fish",
+                  "bird", "wolf", "Öl", "été", "дом", "水"])
 
 
 def corpus(n=120, classes=3, seed=0):
