@@ -191,3 +191,10 @@ class Classifier(Estimator):
         tags.classifier_tags = ClassifierTags()
         tags.target_tags.required = True
         return tags
+
+
+def unfitted(estimator: Any) -> Any:
+    """A new estimator with the same parameters, copied where they are estimators."""
+    params = {name: unfitted(value) if hasattr(value, "get_params") and not isinstance(value, type)
+              else value for name, value in estimator.get_params(deep=False).items()}
+    return type(estimator)(**params)

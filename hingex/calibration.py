@@ -15,7 +15,7 @@ from typing import Any, NamedTuple, Self
 import numpy as np
 
 from . import _validate as check
-from ._estimator import Classifier
+from ._estimator import Classifier, unfitted
 from .linear import LinearSVC
 from .linear._classifier import normalized
 from .linear._folds import read_folds
@@ -274,7 +274,7 @@ class CalibratedClassifier(Classifier):
             if not len(test):
                 continue
             np.add.at(times, test, 1)
-            model = _copy(base).fit(table[train], labels[train], **_weighted(weights, train))
+            model = unfitted(base).fit(table[train], labels[train], **_weighted(weights, train))
             scores[test] = model.decision_function(table[test]).reshape(len(test), lanes)
         if times.max(initial=0) != 1:
             raise ValueError("cv must have every row in one test at most, and some row in one; row "
@@ -286,7 +286,7 @@ class CalibratedClassifier(Classifier):
             for k in range(lanes)
         ]
         every = slice(None)
-        self.estimator_ = _copy(base).fit(X, labels, **_weighted(weights, every))
+        self.estimator_ = unfitted(base).fit(X, labels, **_weighted(weights, every))
         self.classes_, self.n_features_in_ = classes, rows.d
         return self
 
@@ -337,13 +337,6 @@ class CalibratedClassifier(Classifier):
         """
         p = self.predict_proba(X)
         return self.classes_[p.argmax(axis=1)]
-
-
-def _copy(estimator: Any) -> Any:
-    """A new estimator with the same parameters, copied where they are estimators."""
-    params = {name: _copy(value) if hasattr(value, "get_params") and not isinstance(value, type)
-              else value for name, value in estimator.get_params(deep=False).items()}
-    return type(estimator)(**params)
 
 
 def _weighted(weights: np.ndarray | None, which: Any) -> dict[str, Any]:

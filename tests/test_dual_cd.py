@@ -69,7 +69,7 @@ def dual_value(X, s, C, alpha, loss, intercept, scaling=1.0):
     return value
 
 
-def verify(fit, X, y, *, loss, C, intercept, scaling=1.0, tol=None):
+def verify(fit, X, y, *, loss, C, intercept, scaling=1.0, tol=None, rounding=1e-11):
     """Recompute the whole certificate of every lane; C is a number or one per row."""
     X = dense(X)
     C = np.broadcast_to(np.asarray(C, dtype=float), (len(X),))
@@ -91,7 +91,7 @@ def verify(fit, X, y, *, loss, C, intercept, scaling=1.0, tol=None):
         primal = objective(X, s, C, w, b, loss, intercept, scaling)
         dual = dual_value(X, s, C, alpha, loss, intercept, scaling)
         assert dual <= primal * (1 + 1e-12)
-        assert_allclose(fit.primal[k], primal, rtol=1e-10)
+        assert_allclose(fit.primal[k], primal, rtol=rounding)
         assert_allclose(fit.dual_objective[k], dual, rtol=1e-9, atol=1e-11 * primal)
         assert_allclose(fit.gap[k], max(primal - dual, 0) / primal, rtol=0, atol=1e-11)
     if tol is not None:
@@ -923,7 +923,8 @@ def test_rows_that_are_alike_are_not_scored_together(
     for seconds in (1e-4, 1e-3, 2e-3, 4e-3, 8e-3, 16e-3):
         fit = solve(X, y, tol=1e-14, max_time=seconds, parts=2, threads=2, **options)
         assert fit.dual_objective[0] >= 0   # an epoch that does harm is undone, even half of it
-        verify(fit, X, y, **options)
+        # Terms of a row's score, all alike, all but cancel, in whatever order they are added.
+        verify(fit, X, y, rounding=1e-10, **options)
 
 
 @pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="no alarms")

@@ -10,6 +10,8 @@ from typing import Any
 import click
 
 _MAX_JOBS = 1024
+_LIBLINEAR = b"solver_type "  # the start of LIBLINEAR's files
+POSITIVE = click.FloatRange(min=0, min_open=True)
 
 json_option = click.option(
     "--json", "as_json", is_flag=True, help="Print one JSON object on standard output."
@@ -49,6 +51,41 @@ class Progress:
     def say(self, text: str) -> None:
         if not self.quiet:
             click.echo(text, err=True)
+
+
+class Lines:
+    """Callback that prints the state of the fit, at growing intervals, where no bar can be."""
+
+    def __init__(self, progress: Progress) -> None:
+        self.progress = progress
+        self.next = 1.0
+
+    def __call__(self, state: Any) -> bool:
+        if state.seconds >= self.next:
+            self.next = state.seconds * 1.5
+            about = "" if state.certified else "~"
+            self.progress.say(f"epoch {state.epoch}: gap {about}{state.gap:.2e}, "
+                              f"{state.seconds:.1f} s")
+        return False
+
+
+def check_target(path: str) -> None:
+    """Fail before the work, not after it, and keep files that are no models."""
+    from ..model_io import MAGIC
+
+    folder = os.path.dirname(os.path.realpath(path))
+    if os.path.isdir(path):
+        raise ValueError(f"{path} is a folder; name a file for the model")
+    if not os.path.isdir(folder):
+        raise ValueError(f"{path}: there is no folder {folder}")
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise ValueError(f"{path}: no right to write in {folder}")
+    if os.path.isfile(path) and os.path.getsize(path):
+        with open(path, "rb") as file:
+            start = file.read(len(_LIBLINEAR))
+        if not start.startswith(MAGIC) and start != _LIBLINEAR:
+            raise ValueError(f"{path} exists and is no model: it is not replaced; name another "
+                             "file for the model, or delete this one")
 
 
 def load_classifier(path: str) -> Any:

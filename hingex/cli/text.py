@@ -12,9 +12,12 @@ from typing import Any, BinaryIO
 import click
 
 from ._common import (
+    POSITIVE,
+    Lines,
     Progress,
     certificate,
     check_output,
+    check_target,
     gap_text,
     json_option,
     label_texts,
@@ -23,7 +26,6 @@ from ._common import (
     print_table,
     quiet_option,
 )
-from .train import _POSITIVE, _check_target, _Lines
 
 _BLOCK = 1 << 22  # bytes of lines at a time
 
@@ -44,9 +46,9 @@ def text_group() -> None:
 @click.argument("model", type=click.Path())
 @click.option("--loss", type=click.Choice(["squared_hinge", "hinge"]), default="squared_hinge",
               show_default=True)
-@click.option("-C", "--cost", type=_POSITIVE, default=1.0, show_default=True, metavar="C",
+@click.option("-C", "--cost", type=POSITIVE, default=1.0, show_default=True, metavar="C",
               help="Weight of the loss against the penalty.")
-@click.option("--tol", type=_POSITIVE, default=1e-3, show_default=True, metavar="GAP",
+@click.option("--tol", type=POSITIVE, default=1e-3, show_default=True, metavar="GAP",
               help="Relative duality gap to reach.")
 @click.option("--analyzer", type=click.Choice(["word", "char", "char_wb"]), default="word",
               show_default=True, help="What features are made of.")
@@ -97,9 +99,9 @@ def train_command(
 
     progress = Progress(quiet)
     check_output(model, TRAIN=train, **({} if test is None else {"FILE": test}))
-    _check_target(model)
+    check_target(model)
     read = partial(read_tsv, label_column=label_column, text_column=text_column,
-                      escapes=escapes)
+                   escapes=escapes)
     start = perf_counter()
     documents, labels = read(train)
     size = documents.nbytes / 1e6
@@ -109,7 +111,7 @@ def train_command(
 
     classifier = TextClassifier(
         LinearSVC(loss, C=cost, tol=tol, n_jobs=n_jobs, verbose=progress.terminal,
-                  callback=None if quiet or progress.terminal else _Lines(progress)),
+                  callback=None if quiet or progress.terminal else Lines(progress)),
         TextVectorizer(analyzer=analyzer, ngram_range=ngrams, min_df=min_df, n_jobs=n_jobs,
                        sublinear_tf=sublinear_tf, decode_error=decode_errors or "strict"),
     )  # fmt: skip

@@ -10,9 +10,12 @@ import click
 
 from ..solvers import SCHEMES, SOLVERS, check_solver
 from ._common import (
+    POSITIVE,
+    Lines,
     Progress,
     certificate,
     check_output,
+    check_target,
     data_options,
     gap_text,
     json_option,
@@ -21,25 +24,6 @@ from ._common import (
     quiet_option,
     read_data,
 )
-
-_LIBLINEAR = b"solver_type "  # the start of LIBLINEAR's files
-_POSITIVE = click.FloatRange(min=0, min_open=True)
-
-
-class _Lines:
-    """Callback that prints the state of the fit, at growing intervals, where no bar can be."""
-
-    def __init__(self, progress: Progress) -> None:
-        self.progress = progress
-        self.next = 1.0
-
-    def __call__(self, state: Any) -> bool:
-        if state.seconds >= self.next:
-            self.next = state.seconds * 1.5
-            about = "" if state.certified else "~"
-            self.progress.say(f"epoch {state.epoch}: gap {about}{state.gap:.2e}, "
-                              f"{state.seconds:.1f} s")
-        return False
 
 
 def _class_weight(_: click.Context, __: click.Parameter, values: tuple[str, ...]) -> Any:
@@ -64,49 +48,30 @@ def _class_weight(_: click.Context, __: click.Parameter, values: tuple[str, ...]
     return weights
 
 
-def _check_target(path: str) -> None:
-    """Fail before the work, not after it, and keep files that are no models."""
-    from ..model_io import MAGIC
-
-    folder = os.path.dirname(os.path.realpath(path))
-    if os.path.isdir(path):
-        raise ValueError(f"{path} is a folder; name a file for the model")
-    if not os.path.isdir(folder):
-        raise ValueError(f"{path}: there is no folder {folder}")
-    if not os.access(folder, os.W_OK | os.X_OK):
-        raise ValueError(f"{path}: no right to write in {folder}")
-    if os.path.isfile(path) and os.path.getsize(path):
-        with open(path, "rb") as file:
-            start = file.read(len(_LIBLINEAR))
-        if not start.startswith(MAGIC) and start != _LIBLINEAR:
-            raise ValueError(f"{path} exists and is no model: it is not replaced; name another "
-                             "file for the model, or delete this one")
-
-
 @click.command("train")
 @click.argument("train")
 @click.argument("model", type=click.Path())
 @click.option("--loss", type=click.Choice(["squared_hinge", "hinge"]), default="squared_hinge",
               show_default=True)
-@click.option("-C", "--cost", type=_POSITIVE, default=1.0, show_default=True, metavar="C",
+@click.option("-C", "--cost", type=POSITIVE, default=1.0, show_default=True, metavar="C",
               help="Weight of the loss against the penalty.")
 @click.option("--multi-class", type=click.Choice(SCHEMES), default="ovr", show_default=True,
               help="More than two classes: each against the rest, or one problem for all.")
 @click.option("--solver", type=click.Choice(["auto", *SOLVERS]), default="auto", show_default=True,
               help="\"auto\" takes the one that suits the data.")
-@click.option("--tol", type=_POSITIVE, default=1e-3, show_default=True, metavar="GAP",
+@click.option("--tol", type=POSITIVE, default=1e-3, show_default=True, metavar="GAP",
               help="Relative duality gap to reach.")
 @click.option("--intercept", type=click.Choice(["unregularized", "regularized"]),
               default="unregularized", show_default=True,
               help="\"regularized\" is LIBLINEAR's constant feature.")
 @click.option("--no-intercept", is_flag=True, help="Hyperplanes through the origin.")
-@click.option("--intercept-scaling", type=_POSITIVE, default=1.0, show_default=True, metavar="S",
+@click.option("--intercept-scaling", type=POSITIVE, default=1.0, show_default=True, metavar="S",
               help="Value of the constant feature of a regularized intercept.")
 @click.option("--class-weight", multiple=True, callback=_class_weight, metavar="LABEL=WEIGHT",
               help="Factor of C for the rows of a class (repeatable), or \"balanced\".")
 @click.option("--max-iter", type=click.IntRange(min=1), default=1000, show_default=True,
               metavar="N", help="Epochs.")
-@click.option("--max-time", type=_POSITIVE, default=None, metavar="SECONDS",
+@click.option("--max-time", type=POSITIVE, default=None, metavar="SECONDS",
               help="Stop fitting after this time, with the gap reached by then.")
 @click.option("--seed", type=click.IntRange(0, 2**32 - 1), default=None, metavar="N",
               help="Order in which rows are visited (default: always the same).")
@@ -149,7 +114,7 @@ def train_command(
     progress = Progress(quiet)
     check_solver(solver, loss, multi_class)
     check_output(model, TRAIN=train)
-    _check_target(model)
+    check_target(model)
     X, y = read_data(train, n_features=n_features, zero_based=zero_based, float32=float32,
                      n_jobs=n_jobs, progress=progress)
 
@@ -161,7 +126,7 @@ def train_command(
         fit_intercept=not no_intercept, intercept=intercept,
         intercept_scaling=intercept_scaling, class_weight=class_weight, max_iter=max_iter,
         max_time=max_time, n_jobs=n_jobs, random_state=seed, verbose=progress.terminal,
-        callback=None if quiet or progress.terminal else _Lines(progress),
+        callback=None if quiet or progress.terminal else Lines(progress),
     )  # fmt: skip
     start = perf_counter()
     svm.fit(X, y)

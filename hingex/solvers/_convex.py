@@ -43,7 +43,7 @@ GROWTH = 4.0  # of r, when the slopes converge too slowly
 LARGEST = 1000.0  # what r may grow to, in units of a loss's jumps over the scores that a row moves:
 FURTHEST = 1e7  # slopes are differences of margins times r, so that r costs digits
 ROUNDING = 1e-14  # of sum alpha: what is left of sum alpha y is no error of the method
-FARTHEST = 1e15  # that a flat part of the loss is followed
+LONGEST_FLAT = 1e15  # that a flat part of the loss is followed
 
 
 class Smooth:
@@ -205,7 +205,7 @@ class Penalized(Problem):
         ends = []
         for sign in (-1.0, 1.0):
             inside, outside, step = 0.0, np.inf, 1.0
-            while inside < 0.99 * outside and step < FARTHEST:
+            while inside < 0.99 * outside and step < LONGEST_FLAT:
                 to = inside + step if outside == np.inf else 0.5 * (inside + outside)
                 seen.look(f + (size + sign * to))
                 if float(np.abs(seen.signed).sum()) > nothing:

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, Self
 import numpy as np
 
 from .. import _validate as check
-from .._estimator import Classifier
+from .._estimator import Classifier, unfitted
 from ..linear import (
     AROWClassifier,
     LinearClassifier,
@@ -103,7 +103,7 @@ class TextClassifier(Classifier):
         if type(classifier) not in _KINDS:
             raise TypeError(f"classifier must be one of {', '.join(k.__name__ for k in _KINDS)}; "
                             f"got {type(classifier).__name__}")
-        vectorizer, classifier = _copy(vectorizer), _copy(classifier)
+        vectorizer, classifier = unfitted(vectorizer), unfitted(classifier)
         rows = vectorizer.fit_transform(X)
         self.vectorizer_, self.classifier_ = vectorizer, classifier
         classifier.fit(rows, y, sample_weight)
@@ -288,8 +288,3 @@ class TextClassifier(Classifier):
             )
             setattr(model, part + "_", estimator)
         return model
-
-
-def _copy(estimator: Any) -> Any:
-    """A new estimator with the same parameters."""
-    return type(estimator)(**estimator.get_params(deep=False))
