@@ -82,6 +82,30 @@ def as_rows(
     return rows
 
 
+def stacked(parts: Sequence[Any]) -> Any:
+    """One row view of the rows of several, which have as many features; their arrays are copied."""
+    d = parts[0].d
+    if not any(rows.is_csr for rows in parts):
+        return as_rows(np.concatenate([rows.arrays[0] for rows in parts]), check_finite=False)
+    from scipy.sparse import csr_matrix
+
+    sparse = [None if rows.is_csr else csr_matrix(rows.arrays[0]) for rows in parts]
+    arrays = [rows.arrays if X is None else (X.data, X.indices, X.indptr)
+              for rows, X in zip(parts, sparse, strict=True)]  # fmt: skip
+    ends, total = [np.zeros(1, dtype=np.int64)], 0
+    for _, _, indptr in arrays:
+        ends.append(indptr[1:].astype(np.int64) + total)
+        total = int(ends[-1][-1])
+    # A matrix may have more values stored than its last row ends at.
+    values, indices = (np.concatenate([part[k][: int(part[2][-1])] for part in arrays])
+                       for k in (0, 1))  # fmt: skip
+    rows = kernels("rows").Rows(sum(rows.n for rows in parts), d, values, indices,
+                                np.concatenate(ends))  # fmt: skip
+    if rows.check_indptr(len(values)) >= 0:
+        raise AssertionError("rows of blocks do not fit each other")
+    return rows
+
+
 def refuse_indices(rows: Any) -> None:
     """Raise ValueError if `rows` hold an index out of range."""
     row = rows.check_indices()

@@ -220,8 +220,10 @@ def _reading(path: str | os.PathLike[str]) -> Iterator[tuple[BinaryIO, str, int]
 
 
 @contextmanager
-def replacing(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
+def replacing(path: str | os.PathLike[str], durable: bool = True) -> Iterator[BinaryIO]:
     """File that takes the place of `path` when the block ends without an exception.
+
+    Not `durable`: it outlasts a kill, but perhaps not a loss of power.
 
     A kill leaves at worst a file ``.hingex-*.tmp`` beside `path`, which may be deleted.
     """
@@ -247,12 +249,15 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
                 os.chmod(temporary, mode)
             yield file
             file.flush()
-            os.fsync(file.fileno())
+            if durable:
+                os.fsync(file.fileno())
         os.replace(temporary, target)
     except BaseException:
         with suppress(OSError):
             os.unlink(temporary)
         raise
+    if not durable:
+        return
     # The new name is on disk only when the folder is; not every file system can do that.
     with suppress(OSError):
         handle = os.open(folder, os.O_RDONLY | getattr(os, "O_DIRECTORY", 0))

@@ -23,7 +23,7 @@ LAYERS = [
     {"metrics"},
     {"solvers"},
     {"io", "model_io"},
-    {"datasets"},
+    {"datasets", "blocks"},
     {"linear", "kernel", "ranking", "metric", "structured"},
     {"calibration", "text"},
     {"plot"},

@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
+from time import perf_counter
 from typing import Any, Self
 
 import numpy as np
@@ -156,9 +158,13 @@ class _Stepwise(LinearModel):
             self._begin(rows, known, weight, options)
         else:
             check.check_n_features(self, rows)
-        done = pegasos.step_through(
-            self._resume(), rows, codes, weight, needs_norms=_needs_norms(options["rule"]),
-            max_time=options["max_time"], seed=options["seed"], number=self._epochs,
+        limit = options["max_time"]
+        state = self._resume()
+        state.poll = None
+        done = pegasos.visit(
+            state, rows, codes, weight, needs_norms=pegasos.needs_norms(options["rule"]),
+            seed=options["seed"], number=self._epochs,
+            deadline=math.inf if limit is None else perf_counter() + limit,
         )  # fmt: skip
         self._epochs += 1
         self._forget_weights()
@@ -168,6 +174,48 @@ class _Stepwise(LinearModel):
             warn(f"{owner} has learned from a part of the rows only, as max_time was reached: "
                  "raise it, or give fewer rows at once", "ConvergenceWarning")  # fmt: skip
         return self
+
+    def fit_stream(self, blocks: Any, epochs: int = 1, *, checkpoint: Any = None) -> Self:
+        """Train on data larger than memory, from the start, a block at a time.
+
+        An epoch visits the blocks, and the rows of each, in random order. `early_stopping` is not
+        looked at: there are as many epochs as asked for.
+
+        Parameters
+        ----------
+        blocks : names of files, sequence or iterable of (X, y) or (X, y, sample_weight)
+            As `LinearSVC.fit_stream` takes them. For blocks that come and go, with labels known
+            before, there is `partial_fit`.
+        epochs : int, default 1
+        checkpoint : path, optional
+            A folder that keeps what has been learned after each block: a call with the same
+            blocks, parameters and folder after a kill loses no more than a block, and comes to the
+            same bits.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError, TypeError, OSError, FloatingPointError
+            As `fit` and `LinearSVC.fit_stream`.
+        KeyboardInterrupt
+            After Ctrl-C; the fitted attributes hold what was reached.
+
+        Warns
+        -----
+        ConvergenceWarning
+            When `max_time` comes before the last epoch.
+
+        Notes
+        -----
+        Memory: two blocks and the weights. A pass over all blocks comes first, for classes, number
+        of rows and norms.
+        """
+        from ._stream import step_stream
+
+        return step_stream(self, blocks, epochs, checkpoint)
 
     # ---- inside ----------------------------------------------------------------------------
 
@@ -214,21 +262,30 @@ class _Stepwise(LinearModel):
     def _begin(
         self, rows: Any, classes: np.ndarray, weight: np.ndarray | None, options: dict[str, Any]
     ) -> None:
+        self._begin_at(
+            rows.n, rows.d, classes, check.squared_norms(rows, 1.0)[1],
+            1.0 if weight is None else float(weight.mean()), rows.is_single, options,
+        )  # fmt: skip
+
+    def _begin_at(
+        self, n: int, d: int, classes: np.ndarray, mean_square: float, weight: float, single: bool,
+        options: dict[str, Any],
+    ) -> None:  # fmt: skip
+        """A model that has learned nothing, for n rows with such a mean square and mean weight."""
         rule = dict(options["rule"])
         if rule["alpha"] is None:
-            rule["alpha"] = 1.0 / (rule["C"] * rows.n)
+            rule["alpha"] = 1.0 / (rule["C"] * n)
         if rule["alpha"] > 0:
             self.alpha_ = rule["alpha"]
-        self.classes_, self.n_features_in_ = classes, rows.d
+        self.classes_, self.n_features_in_ = classes, d
         lanes = 1 if len(classes) == 2 else len(classes)
         made = dict(
-            mean_square=check.squared_norms(rows, 1.0)[1],
-            intercept=options["intercept"], scaling=options["scaling"], average=options["average"],
-            weight=1.0 if weight is None else float(weight.mean()), single=rows.is_single,
-            threads=options["threads"], **rule,
+            mean_square=mean_square, intercept=options["intercept"], scaling=options["scaling"],
+            average=options["average"], weight=weight, single=single, threads=options["threads"],
+            **rule,
         )  # fmt: skip
-        self._made = (rows.d, lanes), made
-        self._state = pegasos.make(rows.d, lanes, **made)
+        self._made = (d, lanes), made
+        self._state = pegasos.make(d, lanes, **made)
         self._epochs = 0
 
     def _learn(
@@ -240,7 +297,7 @@ class _Stepwise(LinearModel):
         learned = pegasos.run(
             self._resume(), rows, codes, weight, alpha=self._made[1]["alpha"],
             size=options["scaling"] ** 2 if regularized else np.inf,
-            needs_norms=_needs_norms(options["rule"]), max_iter=options["max_iter"],
+            needs_norms=pegasos.needs_norms(options["rule"]), max_iter=options["max_iter"],
             max_time=options["max_time"], tol=options["tol"],
             patience=options["patience"] if stopping else options["max_iter"] + 1, score=score,
             seed=options["seed"], first=self._epochs, monitor=monitor,
@@ -290,11 +347,6 @@ class _Stepwise(LinearModel):
             self._state = pegasos.make(*self._made[0], **self._made[1])
             self._state.restore(*arrays)
         return self._state
-
-
-def _needs_norms(rule: dict[str, Any]) -> bool:
-    """Whether steps need the squared norms of rows."""
-    return rule["projection"] or rule["rule"] in ("PA", "PA-I", "PA-II")
 
 
 class PegasosClassifier(_Stepwise):

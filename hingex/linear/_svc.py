@@ -256,6 +256,63 @@ class LinearSVC(LinearModel):
         self._conclude(fit, options)
         return self
 
+    def fit_stream(
+        self, blocks: Any, epochs: int | None = None, *, checkpoint: Any = None
+    ) -> Self:
+        """Train on data larger than memory, a block at a time, to a certified duality gap.
+
+        Coordinate descent by blocks: each is read, swept over a few times, and left with its
+        duals; blocks come in random order, and those that have nothing to do are not read. The
+        problem, its optimum and the certificate are those of `fit`.
+
+        Parameters
+        ----------
+        blocks : names of files, sequence or iterable of (X, y) or (X, y, sample_weight)
+            Files are svmlight or ``.npz``, see `hingex.blocks`, which has sources for rows of
+            mapped arrays and others, too. All blocks must have as many features. Labels are one
+            for each row. What can be gone through but once is first written to disk.
+        epochs : int, optional
+            At most so many; by default `max_iter`.
+        checkpoint : path, optional
+            A folder for the duals and, after each block, all else that it takes to go on: a call
+            with the same blocks, parameters and folder after a kill loses no more than a block.
+            Without it duals are in memory (8 n K bytes).
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError, TypeError
+            As `fit`, with the block's name; for blocks that change; for a checkpoint of another
+            fit; and for multi_class, solver, C=inf, warm_start and store_dual other than one block
+            at a time can do.
+        OSError
+            When a file cannot be read or written; the checkpoint is still whole.
+        KeyboardInterrupt
+            After Ctrl-C; the fitted attributes hold what was reached.
+
+        Warns
+        -----
+        ConvergenceWarning
+            As `fit`.
+
+        Notes
+        -----
+        Memory: `coef_`, two blocks, the duals of one (or all, without a checkpoint). A pass over
+        all blocks comes first, for classes and norms; one more for each certificate. The state
+        that a checkpoint gets after each block has 8 d K bytes.
+
+        References
+        ----------
+        Yu, Hsieh, Chang, Lin, "Large linear classification when data cannot fit in memory", KDD
+        2010.
+        """
+        from ._stream import fit_stream
+
+        return fit_stream(self, blocks, epochs, checkpoint)
+
     def path(self, X: Any, y: Any, Cs: Any = 20, *, sample_weight: Any = None) -> LinearPath:
         """Train for many C, each from the solution of the next smaller one.
 

@@ -164,9 +164,7 @@ def solve(
     sqnorm, mean_sq = squared_norms(rows, C if cost is None else float(cost.max()))
     size = {"none": 0.0, "regularized": scaling * scaling, "unregularized": math.inf}[intercept]
     total = C * n if cost is None else float(cost.sum())
-    small = max(SMALL * mean_sq, SMALL_LEAST / total)
-    if 0 < size < math.inf and size * total <= PLAIN * max(1.0, mean_sq / size):
-        small = math.inf
+    small = small_feature(size, total, mean_sq)
     begin_at = None if start is None else Start(*start)
     summed = begin_at is not None and begin_at.weights is not None
     if begin_at is None:
@@ -289,6 +287,16 @@ def solve(
         summed=status != "interrupted",
         state=(cd.awake, cd.shrunk, track.factor),
     )
+
+
+def small_feature(size: float, total: float, mean_sq: float) -> float:
+    """Squared value of the feature that stands for the intercept in a sweep.
+
+    By the squared value `size` of the one that it has, sum C_i, and the rows' mean squared norm.
+    """
+    if 0 < size < math.inf and size * total <= PLAIN * max(1.0, mean_sq / size):
+        return math.inf
+    return max(SMALL * mean_sq, SMALL_LEAST / total)
 
 
 def _first_intercepts(codes: Any, lanes: int, cost: np.ndarray | None) -> np.ndarray:

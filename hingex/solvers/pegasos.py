@@ -194,22 +194,37 @@ def run(
     return Learned(np.array(history, dtype=HISTORY_DTYPE), epoch, status)
 
 
-def step_through(
+def visit(
     state: Any,
     rows: Any,
     codes: np.ndarray,
     weight: np.ndarray | None,
     *,
     needs_norms: bool,
-    max_time: float | None,
     seed: int,
     number: int,
+    deadline: float,
 ) -> bool:
     """One pass over a block of rows; whether time sufficed. Parameters are those of `run`."""
-    deadline = math.inf if max_time is None else perf_counter() + max_time
-    state.poll = None
     norms = _norms(rows) if needs_norms else None
     return state.epoch(rows, codes, weight, norms, seed, number, deadline)
+
+
+def needs_norms(rule: dict[str, Any]) -> bool:
+    """Whether steps need the squared norms of rows; `rule` has parameters of `make`."""
+    return rule["projection"] or rule["rule"] in ("PA", "PA-I", "PA-II")
+
+
+def packed(state: Any) -> dict[str, np.ndarray]:
+    """All that a state has learned, as arrays with names."""
+    v, u, lanes, counts = state.arrays()
+    arrays = {"v": v, "lanes": lanes, "counts": np.array(counts)}
+    return arrays if u is None else arrays | {"u": u}
+
+
+def unpacked(arrays: dict[str, np.ndarray]) -> tuple[Any, ...]:
+    """The arguments of `Stochastic.restore` from what `packed` gave."""
+    return arrays["v"], arrays.get("u"), arrays["lanes"], tuple(arrays["counts"].tolist())
 
 
 def _norms(rows: Any) -> np.ndarray:

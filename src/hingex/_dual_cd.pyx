@@ -1169,6 +1169,14 @@ cdef double _lagrangian(const Problem *p, const Lane *ln) noexcept nogil:
     return ln.asum - 0.5 * (ln.adiag + ln.wsq) - (ln.offset + 0.5 * p.rho * ln.s) * ln.s
 
 
+cdef double _excess(const Problem *p, const Lane *ln) noexcept nogil:
+    """s less b / size; 0 where size is finite and it costs the dual little."""
+    cdef double excess = ln.s - (ln.offset + p.rho * ln.s) * p.inv_size
+    if 0.5 * excess * excess < 0.02 * p.inv_size * (ln.near_primal - ln.near_dual):
+        return 0
+    return excess
+
+
 cdef void _open_epoch(Lane *ln) noexcept nogil:
     ln.loss = 0
     ln.new_hi = -HUGE_VAL
@@ -1357,7 +1365,9 @@ cdef class DualCD:
     """
     cdef Problem p
     cdef Rows X
-    cdef object keep
+    cdef object keep, kept_rows
+    cdef unsigned char[::1] lane_room
+    cdef bint one_of_many       # the rows are a block of more, see attach
     cdef readonly object awake      # bits of the active rows and lanes
     cdef uint64_t seed
     cdef int threads
@@ -1365,6 +1375,7 @@ cdef class DualCD:
     cdef int64_t shares         # of a single lane's rows, when it is certified
     cdef Crew crew
     cdef bint half_summed       # W is to be summed up from the duals, or this was not finished
+    cdef int64_t picked         # lanes
     cdef bint half_added        # the sums of duals are being made anew
     cdef unsigned char[::1] visit_room
     cdef double[:, ::1] w_room
@@ -1390,28 +1401,19 @@ cdef class DualCD:
                   uint64_t seed, int threads, double deadline=HUGE_VAL,
                   const int64_t[::1] ptr=None, const int32_t[::1] labels=None):
         cdef Problem *p = &self.p
-        cdef int64_t i, k, b, each, n = X.c.n, K = alpha.shape[1]
+        cdef int64_t k, b, each, K = alpha.shape[1]
         cdef unsigned char[::1] lanes
         cdef uint64_t[::1] flags
-        cdef uint64_t[:, ::1] mask, yes
-        cdef int32_t[::1] rows, turn
         cdef double[::1] bins
-        if ((codes is None) != (ptr is not None) or (ptr is None) != (labels is None)
-                or (codes.shape[0] if ptr is None else ptr.shape[0] - 1) != n
-                or sqnorm.shape[0] != n or alpha.shape[0] != n or W.shape[0] != X.c.d
-                or W.shape[1] != K or blocks < 1 or blocks * BLOCK < K
-                or (cost is not None and cost.shape[0] != n)):
+        if W.shape[0] != X.c.d or W.shape[1] != K or blocks < 1 or blocks * BLOCK < K:
             raise ValueError("arrays of DualCD do not fit each other")
         self.seed, self.threads, self.deadline = seed, max(1, threads), deadline
-        p.X = &X.c
-        p.sqnorm = &sqnorm[0]
-        p.cost = NULL if cost is None else &cost[0]
         p.cost_all, p.loss, p.has_intercept = cost_all, loss, size > 0
         # (1 / size + 1 / small) is the curvature of the proximal step.
         p.inv_size = 1 / size if size > 0 else 0
         p.rho = 1 / (p.inv_size + 1 / small) if size > 0 else 0
         p.shift = p.rho / small
-        p.alpha, p.W = &alpha[0, 0], &W[0, 0]
+        p.W = &W[0, 0]
         p.lanes = K
         p.stride = 1
         p.per_block = (K + blocks - 1) // blocks
@@ -1426,41 +1428,72 @@ cdef class DualCD:
             # less than 2 K floats a feature, padding included.
             p.single = <float *>p.W
         self.shares = 1
-        p.longest = max(1, min(LONGEST_RUN, RUN_VALUES * n // max(1, X.c.nnz)))
 
         lanes = np.zeros(K * sizeof(Lane), dtype=np.uint8)
         flags = np.zeros(2 * p.blocks, dtype=np.uint64)
         bins = np.empty(K * (EDGES + 2) * MOMENTS if p.has_intercept else 1)
-        mask = np.zeros((p.blocks, n if K > 1 else (n + 63) // 64), dtype=np.uint64)
-        listed = K == 1 or codes is None
-        yes = np.zeros_like(mask) if listed else np.zeros((1, 1), dtype=np.uint64)
-        rows = np.empty(n, dtype=np.int32)
-        turn = np.empty(self._most_runs(), dtype=np.int32)
-        self.X = X
-        self.keep = (codes, sqnorm, cost, alpha, W, lanes, flags, bins, mask, yes, rows, turn)
-        self.awake = mask
-        p.yes = &yes[0, 0]
-        if listed:
-            _mark(p, yes, codes, ptr, labels)
-        else:
-            p.codes = &codes[0]
+        self.lane_room = lanes
+        self.keep = (W, flags, bins)
         p.lane = <Lane *>&lanes[0]
         p.bins = &bins[0] if p.has_intercept else NULL
         p.live, p.pick = &flags[0], &flags[p.blocks]
-        p.mask = &mask[0, 0] if K > 1 else NULL
-        p.awake = &mask[0, 0] if K == 1 else NULL
-        p.rows, p.turn = &rows[0], &turn[0]
         for k in range(K):
             p.lane[k].half = 1
             p.lane[k].pg_hi, p.lane[k].pg_lo = HUGE_VAL, -HUGE_VAL
         for b in range(p.blocks):
             p.live[b] = _ones(min(p.per_block, K - b * p.per_block))
+        self._hold(X, codes, sqnorm, cost, alpha, None, ptr, labels)
+
+    cdef int _hold(self, Rows X, const int32_t[::1] codes, const float[::1] sqnorm,
+                   const double[::1] cost, double[:, ::1] alpha, uint64_t[:, ::1] awake,
+                   const int64_t[::1] ptr, const int32_t[::1] labels) except -1:
+        """Make these rows the present ones."""
+        cdef Problem *p = &self.p
+        cdef int64_t i, b, n = X.c.n, K = p.lanes
+        cdef uint64_t[:, ::1] mask, yes
+        cdef int32_t[::1] rows, turn
+        if ((codes is None) != (ptr is not None) or (ptr is None) != (labels is None)
+                or (codes.shape[0] if ptr is None else ptr.shape[0] - 1) != n
+                or sqnorm.shape[0] != n or alpha.shape[0] != n or alpha.shape[1] != K
+                or (cost is not None and cost.shape[0] != n)):
+            raise ValueError("arrays of DualCD do not fit each other")
+        p.X = &X.c
+        p.sqnorm = &sqnorm[0]
+        p.cost = NULL if cost is None else &cost[0]
+        p.alpha = &alpha[0, 0]
+        p.longest = max(1, min(LONGEST_RUN, RUN_VALUES * n // max(1, X.c.nnz)))
+        mask = np.zeros((p.blocks, n if K > 1 else (n + 63) // 64), dtype=np.uint64)
+        if awake is not None and (
+                awake.shape[0] != mask.shape[0] or awake.shape[1] != mask.shape[1]):
+            raise ValueError("awake is of other rows")
+        listed = K == 1 or codes is None
+        yes = np.zeros_like(mask) if listed else np.zeros((1, 1), dtype=np.uint64)
+        rows = np.empty(n, dtype=np.int32)
+        turn = np.empty(self._most_runs(), dtype=np.int32)
+        self.X = X
+        self.kept_rows = (codes, sqnorm, cost, alpha, mask, yes, rows, turn)
+        self.awake = mask
+        p.yes = &yes[0, 0]
+        p.codes = NULL
+        if listed:
+            _mark(p, yes, codes, ptr, labels)
+        else:
+            p.codes = &codes[0]
+        p.mask = &mask[0, 0] if K > 1 else NULL
+        p.awake = &mask[0, 0] if K == 1 else NULL
+        p.rows, p.turn = &rows[0], &turn[0]
+        for b in range(p.blocks):
             for i in range(n):
                 if _counts(p, i) and K > 1:
                     mask[b, i] = p.live[b]
                 elif _counts(p, i):
                     mask[0, i // 64] |= (<uint64_t>1) << (i % 64)
+        if awake is not None:
+            for b in range(mask.shape[0]):
+                for i in range(mask.shape[1]):
+                    mask[b, i] &= awake[b, i]
         self._list_rows()
+        return 0
 
     cdef int64_t _most_runs(self) noexcept:
         """In an epoch: of the longest kind, or about FEWEST_RUNS shorter ones."""
@@ -1648,6 +1681,8 @@ cdef class DualCD:
             plan.epochs = min(APART, limit - self.epoch) if self.apart else 1
             if p.lanes == 1 and self.momentum > 0 and not self._carry_on():
                 return False
+            if not self.apart:
+                self.open_epoch()
             if not (self._visits(&plan) if self.apart else self._sweep()):
                 return False
             self.epoch += plan.epochs
@@ -1731,16 +1766,20 @@ cdef class DualCD:
             self._norms()
         return True
 
+    def open_epoch(self):
+        """Sums of what the rows show when they are visited begin anew."""
+        cdef int64_t k
+        for k in range(self.p.lanes):
+            _open_epoch(&self.p.lane[k])
+
     cdef bint _sweep(self) except -1:
-        """One epoch over the active rows. False when the deadline came first."""
+        """Visit the active rows. False when the deadline came first."""
         cdef Problem *p = &self.p
         cdef hx_rng rng
-        cdef int64_t k, s
+        cdef int64_t s
         cdef bint in_time
         hx_rng_seed(&rng, self.seed, self.epoch)
         _shuffle_runs(p, &rng)
-        for k in range(p.lanes):
-            _open_epoch(&p.lane[k])
         if p.mask != NULL:
             return self._passes(SWEEP)
         if p.crew != NULL and p.run == p.longest:   # waiting would take longer than shorter runs
@@ -1897,7 +1936,9 @@ cdef class DualCD:
             for b in range(p.blocks):
                 live += HX_POPCOUNT(p.live[b])
         p.active = active
-        if not self.apart and pairs < active * max(p.lanes / 8.0, min(p.lanes / 4.0, 2)) and (
+        if self.apart or self.one_of_many:
+            return
+        if pairs < active * max(p.lanes / 8.0, min(p.lanes / 4.0, 2)) and (
                 APART * pairs * (<double>p.X.nnz / p.X.n) > 4 * <double>live * (p.X.d + p.X.n)):
             threads = self._visitors()
             self.visit_room = np.empty(threads * sizeof(Visit), dtype=np.uint8)
@@ -1911,11 +1952,14 @@ cdef class DualCD:
 
     cdef void _unshrink(self, int64_t k) noexcept:
         """All rows of a lane take part in its next epoch, which shrinks none."""
-        cdef Problem *p = &self.p
-        cdef Lane *ln = p.lane + k
-        cdef int64_t i, b = k // p.per_block
+        cdef Lane *ln = self.p.lane + k
         ln.pg_hi, ln.pg_lo = HUGE_VAL, -HUGE_VAL
         ln.loss_shrunk = ln.widen = 0
+        self._wake(k)
+
+    cdef void _wake(self, int64_t k) noexcept:
+        cdef Problem *p = &self.p
+        cdef int64_t i, b = k // p.per_block
         for i in range(p.X.n):
             if not _counts(p, i):
                 continue
@@ -1931,26 +1975,39 @@ cdef class DualCD:
         rows that violate their optimality condition.
         """
         cdef Problem *p = &self.p
-        cdef Lane *ln
-        cdef int64_t k, j, chosen = 0
-        cdef double b
-        cdef bint few
-        if lanes.shape[0] != p.lanes or out.shape[0] != p.lanes or out.shape[1] != 3:
-            raise ValueError("lanes and out must have a row per lane")
+        self.pick(lanes)
+        if (p.single != NULL or self.half_summed) and not self._sum_up():
+            return False
+        if p.has_intercept and not self._repair(1):
+            return False
+        self.open_certificate()
+        if not self.examine():
+            return False
+        self.close_certificate(out)
+        return True
+
+    def pick(self, const unsigned char[::1] lanes):
+        """Lanes that repairs and certificates from now on are for."""
+        cdef Problem *p = &self.p
+        cdef int64_t k
+        if lanes.shape[0] != p.lanes:
+            raise ValueError("lanes must have an entry per lane")
+        self.picked = 0
         for k in range(p.blocks):
             p.pick[k] = 0
         for k in range(p.lanes):
             if lanes[k]:
                 p.pick[k // p.per_block] |= (<uint64_t>1) << (k % p.per_block)
-                chosen += 1
-        few = p.lanes > 1 and FEW * chosen < p.lanes
-        if (p.single != NULL or self.half_summed) and not self._sum_up():
-            return False
-        if p.has_intercept and not self._repair():
-            return False
+                self.picked += 1
+
+    def open_certificate(self):
+        """Begin the sums of a certificate for the picked lanes."""
+        cdef Problem *p = &self.p
+        cdef Lane *ln
+        cdef int64_t k, j
         self.half_added = True
         for k in range(p.lanes):
-            if lanes[k]:
+            if _is_picked(p, k):
                 ln = p.lane + k
                 ln.intercept = ln.offset + p.rho * ln.s
                 ln.loss = ln.loss_shrunk = ln.s = ln.asum = ln.adiag = 0
@@ -1959,18 +2016,32 @@ cdef class DualCD:
                 if p.has_intercept:
                     for j in range((EDGES + 2) * MOMENTS):
                         p.bins[k * (EDGES + 2) * MOMENTS + j] = 0
+
+    def examine(self):
+        """Take the present rows into the certificate, waking those that violate their condition.
+
+        False if out of time.
+        """
+        cdef bint few = self.p.lanes > 1 and FEW * self.picked < self.p.lanes
         try:
             if self.shares > 1:
-                if not self._examine_shared():
-                    return False
-            elif not (self._examine_apart() if few else self._passes(EXAMINE)):
-                return False
+                return self._examine_shared()
+            return self._examine_apart() if few else self._passes(EXAMINE)
         finally:
             self._list_rows()
+
+    def close_certificate(self, double[:, ::1] out):
+        """Write primal, dual and intercept of the picked lanes into out (lanes, 3)."""
+        cdef Problem *p = &self.p
+        cdef Lane *ln
+        cdef int64_t k
+        cdef double b
+        if out.shape[0] != p.lanes or out.shape[1] != 3:
+            raise ValueError("out must have a row per lane")
         self.half_added = False
         self._norms()
         for k in range(p.lanes):
-            if not lanes[k]:
+            if not _is_picked(p, k):
                 continue
             ln = p.lane + k
             b = ln.intercept
@@ -1981,7 +2052,98 @@ cdef class DualCD:
                 ln.dual -= 0.5 * ln.s * ln.s / p.inv_size if p.inv_size > 0 else fabs(ln.s * b)
                 _best_intercept(p, k)
             out[k, 0], out[k, 1], out[k, 2] = ln.primal, ln.dual, ln.intercept
-        return True
+
+    # ---- rows that come in blocks ------------------------------------------------------------
+
+    def attach(self, Rows X, const int32_t[::1] codes, const float[::1] sqnorm,
+               const double[::1] cost, double[:, ::1] alpha, uint64_t[:, ::1] awake=None,
+               const unsigned char[::1] wake=None):
+        """Go on with other rows of the same problem, of which W and all sums hold the duals.
+
+        Parameters are those of the constructor. `awake` is the attribute of that name as it was
+        when these rows were left, `wake` (lanes) says in which lanes all of them are to be active.
+        """
+        cdef int64_t k
+        self.one_of_many = True
+        if X.c.d != self.p.X.d:
+            raise ValueError("a block has other features")
+        self._hold(X, codes, sqnorm, cost, alpha, awake, None, None)
+        if wake is not None:
+            for k in range(self.p.lanes):
+                if wake[k]:
+                    self._wake(k)
+            self._list_rows()
+
+    def visit(self):
+        """A sweep over the active ones of the present rows. False if out of time."""
+        cdef bint in_time = self.p.active == 0 or self._sweep()
+        self.epoch += 1
+        self._list_rows()
+        return in_time
+
+    def active_before(self, const int64_t[::1] ends):
+        """How many of the rows before each of these, ascending, are active."""
+        cdef int64_t j = 0, r
+        out = np.empty(ends.shape[0], dtype=np.int64)
+        for r in range(ends.shape[0]):
+            while j < self.p.active and self.p.rows[j] < ends[r]:
+                j += 1
+            out[r] = j
+        return out
+
+    def close_epoch(self, const double[::1] targets, double[:, ::1] estimates, bint move_offset):
+        """What `advance` does at the end of an epoch; returns the lanes to wake in all rows."""
+        cdef Problem *p = &self.p
+        cdef Plan plan
+        cdef int64_t k
+        cdef unsigned char[::1] wake = np.zeros(p.lanes, dtype=np.uint8)
+        if (targets.shape[0] != p.lanes or estimates.shape[0] != p.lanes
+                or estimates.shape[1] != 4):
+            raise ValueError("arrays of close_epoch do not fit")
+        plan.targets, plan.violation = &targets[0], HUGE_VAL
+        plan.shrink, plan.move_offset = True, move_offset
+        self._norms()
+        for k in range(p.lanes):
+            if _is_live(p, k):
+                _close_epoch(p, p.lane + k, &plan, k)
+                if p.lane[k].widen:
+                    self._unshrink(k)
+                    wake[k] = 1
+            estimates[k, 0] = p.lane[k].gap
+            estimates[k, 1] = p.lane[k].ready if _is_live(p, k) else 0
+            estimates[k, 2], estimates[k, 3] = p.lane[k].near_primal, p.lane[k].near_dual
+        self._list_rows()
+        return np.asarray(wake)
+
+    def excess(self):
+        """By how much sum_i alpha_i y_i of each picked lane is off b / size, where that matters."""
+        cdef int64_t k
+        out = np.zeros(self.p.lanes)
+        for k in range(self.p.lanes):
+            if self.p.has_intercept and _is_picked(&self.p, k):
+                out[k] = _excess(&self.p, self.p.lane + k)
+        return out
+
+    def repair(self, double most):
+        """Take what is too much off the duals of the present rows: at most this share of them."""
+        return self._repair(most)
+
+    def lane_state(self):
+        """All that is known of the lanes but W, as bytes."""
+        return np.array(self.lane_room)
+
+    def set_lane_state(self, const unsigned char[::1] state, const unsigned char[::1] live,
+                       int64_t epoch):
+        """Take in what `lane_state` gave, and `epoch`; lanes that are not live are frozen."""
+        cdef int64_t k
+        if state.shape[0] != self.lane_room.shape[0] or live.shape[0] != self.p.lanes:
+            raise ValueError("state is of another problem")
+        self.lane_room[:] = state
+        self.epoch = epoch
+        for k in range(self.p.lanes):
+            if not live[k]:
+                self.p.live[k // self.p.per_block] &= ~((<uint64_t>1) << (k % self.p.per_block))
+        self._list_rows()
 
     def solve_free(self, int64_t k):
         """Solve for the free duals of a lane, 0 < alpha < upper, and the intercept exactly.
@@ -2088,18 +2250,18 @@ cdef class DualCD:
             self.poll()
         return self.deadline == HUGE_VAL or perf_counter() < self.deadline
 
-    cdef bint _repair(self) except -1:
+    cdef bint _repair(self, double most) except -1:
         """Scale the duals of each picked lane's heavier side so that s = b / size.
 
         Only duals inside their bounds are scaled if they weigh enough, so that rows at the
         upper bound stay there; what is taken off vanishes at the optimum. If it is little already,
-        a part of the rows will do: near the optimum the dual falls with its square. Left as it is
-        where size is finite and the excess costs the dual little.
+        a part of the rows will do: near the optimum the dual falls with its square. `most` is the
+        largest share to take off, for rows that are not all.
         """
         cdef Problem *p = &self.p
         cdef Lane *ln
         cdef int64_t k, side
-        cdef double excess, b, target
+        cdef double excess, have, b
         for k in range(p.lanes):
             ln = p.lane + k
             ln.total[0] = ln.total[1] = ln.inside[0] = ln.inside[1] = ln.shrink = 0
@@ -2108,25 +2270,30 @@ cdef class DualCD:
             return False
         for k in range(p.lanes):
             ln = p.lane + k
-            ln.s = ln.total[1] - ln.total[0] if _is_picked(p, k) else ln.s
+            if not _is_picked(p, k):
+                continue
+            if not self.one_of_many:
+                ln.s = ln.total[1] - ln.total[0]
             b = ln.offset + p.rho * ln.s
-            target = b * p.inv_size
-            excess = ln.s - target
+            excess = _excess(p, ln)
+            if excess == 0:
+                continue
             side = excess > 0
             excess = fabs(excess)
-            if not _is_picked(p, k) or excess == 0 or (
-                    0.5 * excess * excess < 0.02 * p.inv_size * (ln.near_primal - ln.near_dual)):
-                continue
             ln.side = 1 if side else -1
-            ln.bound_too = ln.inside[side] < 2 * excess
-            if (ln.total[side] if ln.bound_too else ln.inside[side]) <= 0:
+            ln.bound_too = most >= 1 and ln.inside[side] < 2 * excess
+            have = ln.total[side] if ln.bound_too else ln.inside[side]
+            if have <= 0:
                 continue
-            ln.shrink = min(1.0, excess / (ln.total[side] if ln.bound_too else ln.inside[side]))
+            ln.shrink = min(most, excess / have)
             ln.few_rows = ln.some[side] >= ENOUGH * excess
             if ln.few_rows:
                 ln.bound_too, ln.shrink = 0, excess / ln.some[side]
-            ln.s = target
-            ln.offset = b - p.rho * target  # the intercept stays where it is
+            if ln.few_rows or excess <= most * have or not self.one_of_many:
+                ln.s = b * p.inv_size
+            else:
+                ln.s -= ln.side * ln.shrink * have
+            ln.offset = b - p.rho * ln.s    # the intercept stays where it is
         self.crew.stale = True
         return self._passes(REPAIR)
 
