@@ -29,8 +29,8 @@ _HOMES = {
     "__version__": "_versions",
 }
 _SUBMODULES = (
-    "linear", "calibration", "losses", "metrics", "solvers", "io", "model_io", "datasets", "text",
-    "plot",
+    "linear", "calibration", "losses", "metrics", "solvers", "io", "model_io", "blocks", "datasets",
+    "text", "plot",
 )
 
 __all__ = [*_HOMES, *_SUBMODULES]  # noqa: PLE0604

@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
+from . import blocks as blocks
 from . import calibration as calibration
 from . import datasets as datasets
 from . import io as io

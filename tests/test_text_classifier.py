@@ -11,8 +11,15 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 import hingex
-from hingex import LinearClassifier, LinearSVC, NotFittedError, PegasosClassifier, model_io
-from hingex.text import TextClassifier, TextVectorizer, read_tsv
+from hingex import (
+    LinearClassifier,
+    LinearSVC,
+    LinearSVCCV,
+    NotFittedError,
+    PegasosClassifier,
+    model_io,
+)
+from hingex.text import TextClassifier, TextVectorizer, TsvBlocks, read_tsv
 
 WORDS = np.array(["sun", "moon", "star", "rain", "snow", "wind", "tree", "leaf", "root", "fish",
                   "bird", "wolf", "Öl", "été", "дом", "水"])
@@ -257,3 +264,90 @@ def test_errors_of_the_command_line(files):
     data = json.loads(run("text", "train", files / "train.tsv", files / "m", "--json").stdout)
     assert data["documents"] == 300
     assert data["converged"] is True
+
+
+# ---- more text than memory ---------------------------------------------------------------------
+
+
+@pytest.fixture
+def tsv(tmp_path):
+    rng = np.random.default_rng(0)
+    words = np.array([f"w{i}" for i in range(300)] + ["été", "naïve"])
+    lines = []
+    for i in range(500):
+        label = "spam" if i % 3 == 0 else "ham"
+        chosen = rng.choice(words, 12)
+        lines.append(f"{label}\t{' '.join(chosen)} {label if rng.random() < 0.8 else ''}")
+    path = tmp_path / "train.tsv"
+    path.write_text("\ufeff" + "\n".join(lines), encoding="utf-8")
+    return path
+
+
+@pytest.mark.parametrize("size", [1, 40, 1000, 10**6])
+def test_blocks_of_a_file_are_all_of_it(tsv, size):
+    texts, labels = read_tsv(tsv)
+    blocks = TsvBlocks(tsv, block_size=size)
+    for _ in range(2):
+        parts = list(blocks)
+        assert [text for part, _ in parts for text in part] == list(texts)
+        assert np.array_equal(np.concatenate([part for _, part in parts]), labels)
+        named = [part.name(i) for part, _ in parts for i in range(len(part))]
+        assert named == [texts.name(i) for i in range(len(texts))]
+
+
+def test_a_fit_on_blocks_is_that_on_all(tsv, tmp_path):
+    texts, labels = read_tsv(tsv)
+    whole = TextClassifier(LinearSVC(tol=1e-6)).fit(texts, labels)
+    blocks = TsvBlocks(tsv, block_size=2000)
+    for model in (TextClassifier(LinearSVC(tol=1e-6)).fit_stream(blocks),
+                  TextClassifier(LinearSVC(tol=1e-6)).fit_stream(list(blocks)),
+                  TextClassifier(LinearSVC(tol=1e-6)).fit_stream(str(tsv))):  # fmt: skip
+        assert model.vectorizer_.vocabulary_ == whole.vectorizer_.vocabulary_
+        assert np.array_equal(model.vectorizer_.idf_, whole.vectorizer_.idf_)
+        np.testing.assert_allclose(model.classifier_.primal_objective_,
+                                   whole.classifier_.primal_objective_, rtol=2e-6)  # fmt: skip
+        assert (model.predict(texts) == whole.predict(texts)).mean() > 0.99
+    hashed = TextVectorizer("hashing", n_features=1024, use_idf=False)
+    stepwise = TextClassifier(PegasosClassifier(), hashed).fit_stream(blocks, 5)
+    assert stepwise.score(texts, labels) > 0.8
+    # A checkpoint: the second time all is there, and nothing is learned.
+    folder = tmp_path / "kept"
+    first = TextClassifier().fit_stream(blocks, checkpoint=folder)
+    again = TextClassifier().fit_stream(blocks, checkpoint=folder)
+    assert np.array_equal(first.classifier_.coef_, again.classifier_.coef_)
+    with pytest.raises(ValueError, match="of another fit"):
+        TextClassifier(vectorizer=TextVectorizer(min_df=2)).fit_stream(blocks, checkpoint=folder)
+
+
+def test_wrong_lines_of_blocks_are_named(tsv):
+    with open(tsv, "ab") as file:
+        file.write(b"\nham\t\xff\xfe\nham")
+    blocks = TsvBlocks(tsv, block_size=500)
+    with pytest.raises(UnicodeDecodeError, match=r"train.tsv, line 501"):
+        TextClassifier().fit_stream(UpTo(blocks, 501))
+    with pytest.raises(ValueError, match=r"train.tsv, line 502.*has 1"):
+        TextClassifier(vectorizer=TextVectorizer(decode_error="ignore")).fit_stream(blocks)
+    with pytest.raises(TypeError, match="go through twice"):
+        TextClassifier().fit_stream(iter(blocks))
+    with pytest.raises(TypeError, match="LinearClassifier has no fit_stream"):
+        TextClassifier(LinearClassifier()).fit_stream(blocks)
+    with pytest.raises(TypeError, match="LinearSVCCV has no fit_stream"):
+        LinearSVCCV().fit_stream([([[1.0]], [1])])
+    tsv.write_bytes(b"")
+    with pytest.raises(ValueError, match="the file is empty"):
+        TextClassifier().fit_stream(tsv)
+
+
+class UpTo:
+    """The blocks up to those that come to a line."""
+
+    def __init__(self, blocks, line):
+        self.blocks, self.line = blocks, line
+
+    def __iter__(self):
+        seen = 0
+        for block in self.blocks:
+            yield block
+            seen += len(block[0])
+            if seen >= self.line:
+                return

@@ -65,6 +65,10 @@ def text_group() -> None:
               help=r"Take \n, \t, \r and \\ in texts for what they mean.")
 @click.option("--test", type=click.Path(), default=None, metavar="FILE",
               help="Show the accuracy on this file, of the same columns.")
+@click.option("--stream", is_flag=True,
+              help="Hold only some megabytes of the file at a time: it may be of any size.")
+@click.option("--checkpoint", type=click.Path(), default=None, metavar="FOLDER",
+              help="With --stream: what it takes to go on after a kill.")
 @errors_option
 @jobs_option
 @json_option
@@ -84,6 +88,8 @@ def train_command(
     text_column: int,
     escapes: bool,
     test: str | None,
+    stream: bool,
+    checkpoint: str | None,
     decode_errors: str | None,
     n_jobs: int | None,
     as_json: bool,
@@ -95,18 +101,21 @@ def train_command(
     and an error.
     """
     from ..linear import LinearSVC
-    from ..text import TextClassifier, TextVectorizer, read_tsv
+    from ..text import TextClassifier, TextVectorizer, TsvBlocks, read_tsv
 
+    if checkpoint is not None and not stream:
+        raise click.UsageError("--checkpoint is for --stream")
     progress = Progress(quiet)
     check_output(model, TRAIN=train, **({} if test is None else {"FILE": test}))
     check_target(model)
     read = partial(read_tsv, label_column=label_column, text_column=text_column,
                    escapes=escapes)
-    start = perf_counter()
-    documents, labels = read(train)
-    size = documents.nbytes / 1e6
-    seconds = perf_counter() - start
-    progress.say(f"read {train}: {len(documents)} documents, {size:.1f} MB in {seconds:.2f} s")
+    if not stream:
+        start = perf_counter()
+        documents, labels = read(train)
+        size = documents.nbytes / 1e6
+        seconds = perf_counter() - start
+        progress.say(f"read {train}: {len(documents)} documents, {size:.1f} MB in {seconds:.2f} s")
     held = None if test is None else read(test)
 
     classifier = TextClassifier(
@@ -116,7 +125,12 @@ def train_command(
                        sublinear_tf=sublinear_tf, decode_error=decode_errors or "strict"),
     )  # fmt: skip
     start = perf_counter()
-    classifier.fit(documents, labels)
+    if stream:
+        classifier.fit_stream(TsvBlocks(train, label_column, text_column, escapes=escapes),
+                              checkpoint=checkpoint)
+        size = os.path.getsize(train) / 1e6
+    else:
+        classifier.fit(documents, labels)
     seconds = perf_counter() - start
     classifier.classifier_.set_params(verbose=False, callback=None, n_jobs=None)
     classifier.vectorizer_.set_params(n_jobs=None)
@@ -127,14 +141,14 @@ def train_command(
     if as_json:
         print_json({
             "command": "text train", "data": train, "model": model,
-            "bytes": os.path.getsize(model), "documents": len(documents),
+            "bytes": os.path.getsize(model), "documents": classifier.vectorizer_.n_documents_,
             "features": classifier.n_features_in_, "classes": len(classifier.classes_), **facts,
             "seconds": seconds, "accuracy": accuracy,
         })  # fmt: skip
     elif not quiet:
         print_table({
-            "trained": f"{len(documents)} documents, {classifier.n_features_in_} terms, "
-                       f"{len(classifier.classes_)} classes",
+            "trained": f"{classifier.vectorizer_.n_documents_} documents, "
+                       f"{classifier.n_features_in_} terms, {len(classifier.classes_)} classes",
             "time": f"{seconds:.2f} s, {size / seconds:.1f} MB/s",
             "gap": gap_text(facts),
             **({} if accuracy is None else {"accuracy": f"{accuracy:.4f} on {test}"}),

@@ -62,6 +62,9 @@ def fit_stream(model: Any, blocks: Any, epochs: int | None, checkpoint: Any) -> 
 
 
 def _refuse(model: Any, options: dict[str, Any]) -> None:
+    if hasattr(model, "cv"):
+        raise TypeError(f"{type(model).__name__} has no fit_stream: choose C by fit on a part of "
+                        "the rows, then LinearSVC(C=...).fit_stream on all")
     if options["scheme"] != "ovr":
         raise ValueError(f"fit_stream is for multi_class='ovr'; got {options['scheme']!r}")
     if options["solver"] not in ("auto", "dual_cd"):

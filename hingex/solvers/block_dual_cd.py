@@ -38,7 +38,7 @@ from .._core import kernels
 from .._result import Fit
 from .._validate import squared_norms
 from ..stop import HISTORY_DTYPE, Monitor, State
-from .dual_cd import BLOCK, FIRST_FACTOR, WARM_EPOCHS, small_feature
+from ._descent import BLOCK, FIRST_FACTOR, WARM_EPOCHS, small_feature
 
 # Shares of a block's duals that may be taken off to make them feasible: first little of each.
 REPAIRS = (0.1, 0.5, 1.0)

@@ -40,29 +40,14 @@ from .._targets import Indicator, n_lanes, positive_weight
 from .._threads import available_cpus
 from .._validate import squared_norms
 from ..stop import HISTORY_DTYPE, Monitor, State
+from ._descent import BLOCK, FIRST_FACTOR, WARM_EPOCHS, small_feature
 
-BLOCK = 64  # classes a block can hold: the bits of a row's mask
 SINGLE_FROM = 100_000  # weights: fewer lie in the second-level cache in double precision too
 THREADS_FROM = 1e6  # multiply-adds an epoch: below, waking threads costs more than it saves
-WARM_EPOCHS = 2  # before the intercept starts to move by proximal steps
-SMALL = 0.05  # curvature of those steps, in mean squared row norms
-# and at least this over sum C_i: with a small C the duals are small, and so is what moves the
-# intercept. 0.5 / sum C_i is the inverse curvature of the squared hinge in the intercept.
-SMALL_LEAST = 0.5
-# A penalised intercept is size sum_i alpha_i y_i, size = scaling^2, at most size sum C_i (hinge).
-# While that is small its feature is visited as it is: it is not stiff yet, and proximal steps would
-# take up to 20 times as many epochs to move it there. The longer the rows beside it, the longer
-# that holds. Measured on text, dense and binary data; further on, up to 4 times as many epochs are
-# needed without proximal steps.
-PLAIN = 60.0
 # Problems this small (multiply-adds of all epochs) are solved to rounding error: it takes less
 # than some milliseconds, and then weights equal repeated rows to the last digits.
 POLISH_WORK = 2e6
 POLISH_VIOLATION = 1e-11
-# True gap over estimated gap, before it is known. The estimate takes each row as of its visit,
-# since when w has moved for an epoch; from there to the end of the epoch it is less by half or
-# more. Measured on text: 0.1 to 1 with the hinge, 0.05 to 0.5 with the squared hinge.
-FIRST_FACTOR = {"hinge": 0.5, "squared_hinge": 0.25}
 SURER_FROM = 10_000_000  # weights: a certificate then takes as long as some six epochs,
 SURER = 3  # so it had better not come too early
 FORCED = 16  # epochs until the first full pass that is made whatever the estimates say
@@ -287,16 +272,6 @@ def solve(
         summed=status != "interrupted",
         state=(cd.awake, cd.shrunk, track.factor),
     )
-
-
-def small_feature(size: float, total: float, mean_sq: float) -> float:
-    """Squared value of the feature that stands for the intercept in a sweep.
-
-    By the squared value `size` of the one that it has, sum C_i, and the rows' mean squared norm.
-    """
-    if 0 < size < math.inf and size * total <= PLAIN * max(1.0, mean_sq / size):
-        return math.inf
-    return max(SMALL * mean_sq, SMALL_LEAST / total)
 
 
 def _first_intercepts(codes: Any, lanes: int, cost: np.ndarray | None) -> np.ndarray:

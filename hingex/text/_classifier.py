@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterable, Iterator
 from os import PathLike
 from typing import Any, NamedTuple, Self
 
@@ -18,6 +20,7 @@ from ..linear import (
     PassiveAggressiveClassifier,
     PegasosClassifier,
 )
+from ._texts import TsvBlocks
 from ._vectorizer import TextVectorizer
 
 _KINDS = (LinearSVC, LinearSVCCV, LinearClassifier, PegasosClassifier,
@@ -95,6 +98,84 @@ class TextClassifier(Classifier):
         KeyboardInterrupt
             After Ctrl-C; when the classifier was at work, its weights are what it had reached.
         """
+        vectorizer, classifier = self._copies()
+        rows = vectorizer.fit_transform(X)
+        self.vectorizer_, self.classifier_ = vectorizer, classifier
+        classifier.fit(rows, y, sample_weight)
+        return self
+
+    def fit_stream(
+        self, blocks: Any, epochs: int | None = None, *,
+        checkpoint: str | PathLike[str] | None = None,
+    ) -> Self:  # fmt: skip
+        """Learn from more documents than fit into memory, a block at a time.
+
+        Goes through the blocks twice: for the vocabulary (not with hashing and no idf), and for
+        the features, which go to disk. There `fit_stream` of the linear model reads them.
+
+        Parameters
+        ----------
+        blocks : path of a file, TsvBlocks, or sequence of (documents, labels)
+            A file is one of lines with a tab between label and text, see `read_tsv`. Other
+            iterables must be such that they can be gone through twice.
+        epochs : int, optional
+            As `fit_stream` of the linear model has it.
+        checkpoint : path, optional
+            A folder for features, vocabulary and all else that it takes to go on after a kill.
+            Without it they are in a temporary folder.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError, TypeError, UnicodeDecodeError, OSError
+            As the vectorizer's `fit` and the linear model's `fit_stream`; TypeError, too, for a
+            linear model without one, and for an iterator.
+        KeyboardInterrupt
+            After Ctrl-C; when the linear model was at work, its weights are what it had reached.
+
+        Notes
+        -----
+        Memory: vocabulary, weights, a block of text with its features, and what the linear model's
+        `fit_stream` holds. Disk: some 8 bytes for each distinct term of each document.
+        """
+        from ..model_io import load
+
+        vectorizer, classifier = self._copies()
+        if not hasattr(classifier, "fit_stream"):
+            raise TypeError(f"{type(classifier).__name__} has no fit_stream; LinearSVC has, and "
+                            "the classifiers that learn by steps")
+        if isinstance(blocks, str | bytes | PathLike):
+            blocks = TsvBlocks(os.fsdecode(blocks))
+        if not isinstance(blocks, Iterable) or isinstance(blocks, Iterator):
+            raise TypeError("blocks must be the path of a file or something to go through twice, "
+                            f"like a list of (documents, labels); got a {type(blocks).__name__}")
+        kept = None if checkpoint is None else os.path.join(checkpoint, "vectorizer.hingex")
+        if kept is not None and os.path.exists(kept):
+            own = vectorizer.get_params()
+            vectorizer = load(kept)
+            other = vectorizer.get_params()
+            if {k: v for k, v in own.items() if k != "n_jobs"} != {
+                    k: v for k, v in other.items() if k != "n_jobs"}:
+                raise ValueError(f"{checkpoint}: this checkpoint is of another fit: its vectorizer "
+                                 f"is {vectorizer!r}. Take another folder, or delete it")
+            vectorizer.set_params(n_jobs=own["n_jobs"])
+        else:
+            if not (vectorizer.method == "hashing" and not vectorizer.use_idf):
+                vectorizer.fit_stream(documents for documents, _ in blocks)
+            if kept is not None:
+                os.makedirs(os.path.dirname(kept), exist_ok=True)
+                vectorizer.save(kept)
+        self.vectorizer_, self.classifier_ = vectorizer, classifier
+        rows = ((vectorizer.transform(documents), labels) for documents, labels in blocks)
+        more = {} if epochs is None else {"epochs": epochs}
+        classifier.fit_stream(rows, checkpoint=checkpoint, **more)
+        return self
+
+    def _copies(self) -> tuple[Any, Any]:
+        """Vectorizer and linear model, untrained."""
         vectorizer = TextVectorizer() if self.vectorizer is None else self.vectorizer
         classifier = LinearSVC() if self.classifier is None else self.classifier
         if type(vectorizer) is not TextVectorizer:
@@ -103,11 +184,7 @@ class TextClassifier(Classifier):
         if type(classifier) not in _KINDS:
             raise TypeError(f"classifier must be one of {', '.join(k.__name__ for k in _KINDS)}; "
                             f"got {type(classifier).__name__}")
-        vectorizer, classifier = unfitted(vectorizer), unfitted(classifier)
-        rows = vectorizer.fit_transform(X)
-        self.vectorizer_, self.classifier_ = vectorizer, classifier
-        classifier.fit(rows, y, sample_weight)
-        return self
+        return unfitted(vectorizer), unfitted(classifier)
 
     @property
     def classes_(self) -> np.ndarray:

@@ -126,40 +126,94 @@ def read_tsv(
     OSError
         If the file cannot be read.
     """
-    text_column = check.integer("text_column", text_column, 0)
-    label = -1 if label_column is None else check.integer("label_column", label_column, 0)
-    escapes = check.boolean("escapes", escapes)
-    name = os.fsdecode(path)
-    if name.endswith(".gz"):
-        import gzip
-
-        with gzip.open(name, "rb") as packed:
-            data: Any = packed.read()
-    else:
-        with open(name, "rb") as file:
-            data = file.read()
-    kernel = kernels("text")
-    body: Any = memoryview(data)[len(_BOM):] if data.startswith(_BOM) else memoryview(data)
-    lines, _ = kernel.split_lines(body, text_column, label, None)
-    if lines == 0:
-        raise ValueError(f"{name}: the file is empty")
-    places = np.empty((lines, 4), dtype=np.int64)
-    line, columns = kernel.split_lines(body, text_column, label, places)
-    if columns:
-        raise ValueError(f"{name}, line {line}: text_column={text_column} and label_column="
-                         f"{label_column} need {max(text_column, label) + 1} columns with tabs "
-                         f"between them; the line has {columns}")
-    labels = None if label < 0 else _labels(body, places[:, 2:], name)
-    if escapes:
-        out = np.empty(len(body), dtype=np.uint8)
-        body = out[:kernel.unescape(body, out, places)]
-    return Texts(body, places[:, 0], places[:, 1], name, np.arange(1, lines + 1)), labels
+    blocks = TsvBlocks(path, label_column, text_column, escapes=escapes)
+    with blocks._opened() as file:
+        return blocks._parsed(file.read(), 0)
 
 
-def _labels(body: memoryview, places: np.ndarray, name: str) -> np.ndarray:
+class TsvBlocks:
+    r"""Labelled documents of a file with tabs between columns, some megabytes at a time.
+
+    Each time that it is gone through, the file is read anew.
+
+    Parameters
+    ----------
+    path, label_column, text_column, escapes
+        As `read_tsv` has them.
+    block_size : int, default 16 MiB
+        Bytes of text, whole lines, about.
+
+    Yields
+    ------
+    texts, labels
+        As `read_tsv` returns them.
+
+    Raises
+    ------
+    ValueError, UnicodeDecodeError, OSError
+        As `read_tsv`, when the lines are read.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], label_column: int | None = 0,
+                 text_column: int = 1, *, escapes: bool = False,
+                 block_size: int = 16 << 20) -> None:
+        self.name = os.fsdecode(path)
+        self.label_column = label_column
+        self.text_column = check.integer("text_column", text_column, 0)
+        self.label = -1 if label_column is None else check.integer("label_column", label_column, 0)
+        self.escapes = check.boolean("escapes", escapes)
+        self.block_size = check.integer("block_size", block_size)
+
+    def __iter__(self) -> Iterator[tuple[Texts, np.ndarray | None]]:
+        with self._opened() as file:
+            lines, rest, data = 0, b"", b" "
+            while data:
+                data = file.read(self.block_size)
+                whole = rest + data
+                cut = whole.rfind(b"\n") + 1 if data else len(whole)
+                whole, rest = whole[:cut], whole[cut:]
+                if whole or not (data or lines):
+                    block = self._parsed(whole, lines)
+                    lines += len(block[0])
+                    yield block
+
+    def _opened(self) -> Any:
+        if self.name.endswith(".gz"):
+            import gzip
+
+            return gzip.open(self.name, "rb")
+        return open(self.name, "rb")
+
+    def _parsed(self, data: bytes, before: int) -> tuple[Texts, np.ndarray | None]:
+        """The documents of whole lines, before which there are so many others."""
+        kernel, name = kernels("text"), self.name
+        body: Any = memoryview(data)
+        if before == 0 and data.startswith(_BOM):
+            body = body[len(_BOM):]
+        lines, _ = kernel.split_lines(body, self.text_column, self.label, None)
+        if lines == 0:
+            raise ValueError(f"{name}: the file is empty")
+        places = np.empty((lines, 4), dtype=np.int64)
+        line, columns = kernel.split_lines(body, self.text_column, self.label, places)
+        if columns:
+            needed = max(self.text_column, self.label) + 1
+            raise ValueError(
+                f"{name}, line {before + line}: text_column={self.text_column} and label_column="
+                f"{self.label_column} need {needed} columns with tabs between them; the line has "
+                f"{columns}"
+            )
+        labels = None if self.label < 0 else _labels(body, places[:, 2:], name, before)
+        if self.escapes:
+            out = np.empty(len(body), dtype=np.uint8)
+            body = out[:kernel.unescape(body, out, places)]
+        numbers = np.arange(before + 1, before + lines + 1)
+        return Texts(body, places[:, 0], places[:, 1], name, numbers), labels
+
+
+def _labels(body: memoryview, places: np.ndarray, name: str, before: int) -> np.ndarray:
     known: dict[bytes, str] = {}
     labels = []
-    for line, (start, end) in enumerate(places.tolist(), 1):
+    for line, (start, end) in enumerate(places.tolist(), before + 1):
         raw = bytes(body[start:end])
         label = known.get(raw)
         if label is None:

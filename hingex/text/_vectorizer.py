@@ -216,7 +216,26 @@ class TextVectorizer(Estimator):
         TypeError
             If a document is neither str nor bytes, or X no collection of documents.
         """
-        self._learn(X, keep_rows=False)
+        self._learn((X,), keep_rows=False)
+        return self
+
+    def fit_stream(self, blocks: Any) -> Self:
+        """Learn vocabulary and idf from documents that come in blocks, of which it holds one.
+
+        Parameters
+        ----------
+        blocks : iterable of documents as `fit` takes them
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError, TypeError
+            As `fit`, for all documents together.
+        """
+        self._learn(blocks, keep_rows=False)
         return self
 
     def fit_transform(self, X: Any, y: Any = None) -> Any:
@@ -237,7 +256,7 @@ class TextVectorizer(Estimator):
         ValueError, TypeError
             As `fit`.
         """
-        plan, counter = self._learn(X, keep_rows=True)
+        plan, counter = self._learn((X,), keep_rows=True)
         return self._rows(plan, counter)
 
     def transform(self, X: Any) -> Any:
@@ -268,13 +287,14 @@ class TextVectorizer(Estimator):
         self._feed(counter, X)
         return self._rows(plan, counter)
 
-    def _learn(self, X: Any, keep_rows: bool) -> tuple[_Plan, Any]:
+    def _learn(self, blocks: Iterable[Any], keep_rows: bool) -> tuple[_Plan, Any]:
         plan = self._plan()
         least, most, limit = self._limits(plan)
         known = None if plan.given is None else _table(*_packed(plan.given))
         counter = self._counter(plan, known, keep_rows, plan.hashing and self.use_idf,
                                 limit is not None and not self.binary)
-        self._feed(counter, X)
+        for block in blocks:
+            self._feed(counter, block)
         n = counter.n
         if n == 0:
             raise ValueError("there are no documents to learn from")
@@ -434,7 +454,8 @@ class TextVectorizer(Estimator):
 
     def _feed(self, counter: Any, X: Any) -> None:
         if isinstance(X, Texts):
-            counter.feed_buffer(X._buffer, X._starts, X._ends, X.name)
+            before = counter.n
+            counter.feed_buffer(X._buffer, X._starts, X._ends, lambda i: X.name(i - before))
             return
         arrow = _arrow(X)
         if arrow is not None:
