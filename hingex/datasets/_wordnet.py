@@ -21,6 +21,7 @@ of letters in lower case, that occur in at least 3 definitions, tf-idf weighted
 Every fifth gloss, by a hash of its number, is in the test split. WordNet 3.0 Copyright 2006 by
 Princeton University; licence: LICENSE.wordnet.
 """
+_SPLITS = ("train", "test", "all")
 _MIN_DOCUMENTS = 3
 # Letters in lower case, ends of lines as they are, spaces for all else.
 _LETTERS = bytes(c if chr(c).islower() or c == 10 else c + 32 if chr(c).isupper() else 32
@@ -40,8 +41,6 @@ class Glosses:
         "noun.animal", ...
     feature_names : ndarray (d,) of str
         The words, those of the most definitions first.
-    texts : list of str
-        The definitions as they stand in WordNet.
     DESCR : str
     """
 
@@ -49,7 +48,6 @@ class Glosses:
     y: np.ndarray
     target_names: list[str]
     feature_names: np.ndarray
-    texts: list[str]
     DESCR: str = _DESCRIPTION
 
     def __repr__(self) -> str:
@@ -58,7 +56,7 @@ class Glosses:
 
 
 def load_wordnet_glosses(split: str = "train") -> Glosses:
-    """Load the bundled WordNet glosses, as texts and as a sparse tf-idf matrix.
+    """Load the bundled WordNet glosses as a sparse tf-idf matrix.
 
     Parameters
     ----------
@@ -75,12 +73,76 @@ def load_wordnet_glosses(split: str = "train") -> Glosses:
     FileNotFoundError
         If the file is not installed.
     """
-    from lzma import LZMAError
+    check.choice("split", split, _SPLITS)
+    texts, labels = _read()
+    names, y = np.unique(labels, return_inverse=True)
+    n = len(y)
+    X, words = _count(texts)
+    in_train = _rows("train", n)
+    df = np.bincount(X[in_train].indices, minlength=X.shape[1])
+    X.data *= (1.0 + np.log((1 + in_train.sum()) / (1 + df)))[X.indices]
+    rows = np.repeat(np.arange(n), np.diff(X.indptr))
+    X.data /= np.sqrt(np.bincount(rows, weights=X.data * X.data, minlength=n))[rows]
+    X = X.astype(np.float32)
+    if split != "all":
+        chosen = _rows(split, n)
+        X, y = X[chosen], y[chosen]
+    return Glosses(X, y, names.tolist(), words)
 
-    check.choice("split", split, ("train", "test", "all"))
+
+def load_wordnet_texts(split: str = "train") -> tuple[list[str], np.ndarray]:
+    """Load the bundled WordNet glosses as raw text.
+
+    Parameters
+    ----------
+    split : {"train", "test", "all"}, default "train"
+
+    Returns
+    -------
+    texts : list of str
+        The definitions as they stand in WordNet, in the order of `load_wordnet_glosses`.
+    labels : ndarray of str
+        The category of each: "noun.animal", ...
+
+    Raises
+    ------
+    ValueError
+        For another split, or a damaged file.
+    FileNotFoundError
+        If the file is not installed.
+
+    Examples
+    --------
+    >>> from hingex.datasets import load_wordnet_texts
+    >>> texts, labels = load_wordnet_texts()
+    >>> texts[0], str(labels[0])
+    ('an entity that has physical existence', 'noun.Tops')
+    """
+    check.choice("split", split, _SPLITS)
+    texts, labels = _read()
+    chosen = np.flatnonzero(_rows(split, len(texts)))
+    return [texts[i] for i in chosen.tolist()], np.array(labels)[chosen]
+
+
+def _rows(split: str, n: int) -> np.ndarray:
+    """Which glosses are in a split: all, or about one in five, spread over all categories."""
+    if split == "all":
+        return np.ones(n, dtype=bool)
+    # Fibonacci hashing of the gloss number.
+    hashed = (np.arange(n, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15)) >> np.uint64(32)
+    return (hashed % np.uint64(5) == 0) == (split == "test")
+
+
+def _read() -> tuple[list[str], list[str]]:
+    """Definitions and labels."""
+    import lzma
+
     try:
-        labels, texts = _read()
-    except (EOFError, LZMAError, ValueError) as error:
+        packed = (files(__package__) / "data" / "wordnet_glosses.tsv.xz").read_bytes()
+        lines = lzma.decompress(packed).decode("ascii").removesuffix("\n").split("\n")
+        # One tab in each: a short or a long line does not fit.
+        labels, texts = zip(*(line.split("\t") for line in lines), strict=True)
+    except (EOFError, lzma.LZMAError, ValueError) as error:
         raise ValueError(f"the data file of the WordNet glosses is damaged ({error}); "
                          "reinstall hingex") from None
     except FileNotFoundError:
@@ -88,39 +150,7 @@ def load_wordnet_glosses(split: str = "train") -> Glosses:
             "the data file of the WordNet glosses is missing from the installed package; "
             "reinstall hingex"
         ) from None
-    names, y = np.unique(labels, return_inverse=True)
-    n = len(y)
-    # Fibonacci hashing of the gloss number: about one in five, spread over all categories.
-    in_test = (np.arange(n, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15)) >> np.uint64(32)
-    in_test = in_test % np.uint64(5) == 0
-
-    X, words = _count(texts)
-    in_train = ~in_test
-    df = np.bincount(X[in_train].indices, minlength=X.shape[1])
-    X.data *= (1.0 + np.log((1 + in_train.sum()) / (1 + df)))[X.indices]
-    rows = np.repeat(np.arange(n), np.diff(X.indptr))
-    X.data /= np.sqrt(np.bincount(rows, weights=X.data * X.data, minlength=n))[rows]
-    X = X.astype(np.float32)
-    if split != "all":
-        chosen = in_test if split == "test" else in_train
-        X, y, texts = X[chosen], y[chosen], [texts[i] for i in np.flatnonzero(chosen)]
-    return Glosses(X, y, names.tolist(), words, texts)
-
-
-def _read() -> tuple[list[str], list[str]]:
-    """Labels and definitions."""
-    import lzma
-
-    packed = (files(__package__) / "data" / "wordnet_glosses.tsv.xz").read_bytes()
-    lines = lzma.decompress(packed).decode("ascii").removesuffix("\n").split("\n")
-    labels, texts = [], []
-    for number, line in enumerate(lines, 1):
-        label, tab, text = line.partition("\t")
-        if not tab:
-            raise ValueError(f"no tab in line {number}")
-        labels.append(label)
-        texts.append(text)
-    return labels, texts
+    return list(texts), list(labels)
 
 
 def _count(texts: list[str]) -> tuple[Any, np.ndarray]:
