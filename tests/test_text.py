@@ -239,6 +239,7 @@ def raw(name, split):
     return texts, documents
 
 
+@pytest.mark.large
 @pytest.mark.parametrize("name", ["20news", "debian_sections", "wordnet_gloss", "sms_spam"])
 def test_all_of(name):
     texts, documents = raw(name, "train")
