@@ -280,6 +280,7 @@ def test_every_white_space():
         compare(documents, analyzer=analyzer, ngram_range=(1, 4))
 
 
+@pytest.mark.large
 def test_character_tables():
     flags, upper, lower = characters()
     for code in range(sys.maxunicode + 1):
