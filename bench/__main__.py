@@ -68,14 +68,18 @@ def main():
     p.add_argument("--costs", nargs="+", type=float, default=list(penalized.COSTS), metavar="C")
     p.add_argument("--repeats", type=int, default=5)
     p.add_argument("--out", type=Path, default=OUT)
-    p = area.add_parser("stream", help="PegasosClassifier beside SGDClassifier")
+    p = area.add_parser("stream", help="PegasosClassifier beside SGDClassifier and Vowpal Wabbit")
     p.add_argument("--sets", nargs="+", default=stream.SETS, choices=stream.SETS, metavar="SET")
     p.add_argument("--loss", nargs="+", default=list(stream.LOSSES), choices=list(stream.LOSSES))
     p.add_argument("--tasks", nargs="+", default=stream.TASKS, choices=stream.TASKS)
+    p.add_argument("--parts", nargs="+", default=stream.PARTS, choices=stream.PARTS,
+                   metavar="PART", help=" ".join(stream.PARTS))
     p.add_argument("--repeats", type=int, default=3)
     p.add_argument("--out", type=Path, default=OUT)
-    p = area.add_parser("text", help="raw text to features, beside scikit-learn's vectorizers")
+    p = area.add_parser("text", help="raw text to features and to predictions")
     p.add_argument("--sets", nargs="+", default=text.SETS, choices=text.SETS, metavar="SET")
+    p.add_argument("--parts", nargs="+", default=text.PARTS, choices=text.PARTS, metavar="PART",
+                   help=" ".join(text.PARTS))
     p.add_argument("--repeats", type=int, default=5)
     p.add_argument("--out", type=Path, default=OUT)
     args = parser.parse_args()
@@ -92,15 +96,19 @@ def main():
     if args.area == "micro":
         micro.run(args.repeats, args.out)
     elif args.area == "text":
-        text.run(args.sets, args.repeats, args.out)
+        text.run(args.sets, args.repeats, args.out, args.parts)
     elif args.area == "losses":
         losses.run(args.repeats, args.out)
     elif args.area == "path":
         path.run(args.loss, args.repeats, args.out, args.parts)
         return
     elif args.area == "stream":
-        print(stream.HEAD)
-        stream.run(args.sets, args.loss, args.tasks, args.repeats, args.out)
+        if "sgd" in args.parts:
+            print(stream.HEAD)
+            stream.run(args.sets, args.loss, args.tasks, args.repeats, args.out)
+        if "vw" in args.parts:
+            print(stream.VW_HEAD)
+            stream.run_vw([s for s in args.sets if s in stream.VW_SETS], args.repeats, args.out)
         return
     elif args.area == "penalized":
         penalized.run(args.sets, args.costs, args.repeats, args.out)

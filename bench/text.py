@@ -6,16 +6,18 @@ CPU. A last part has hingex with two threads.
 
 Raw text to predictions: TextClassifier beside TfidfVectorizer and LinearSVC, both at their defaults
 (squared hinge, C = 1), one fit on the training documents and labels for the test documents, once.
+The part "peers" is the same beside fastText and Vowpal Wabbit: see text_peers.py.
 """
 
 import gzip
 import time
 from functools import partial
 
-from . import child, data, linear
+from . import child, data, linear, text_peers
 from .micro import in_turn
 
 SETS = ("20news", "debian_sections", "wordnet_gloss")
+PARTS = ("features", "peers")
 RATIOS = ("tfidf", "hashing")  # which have targets, see summary.py
 CASES = {  # name -> what is measured
     "tfidf": "TextVectorizer.fit_transform (TfidfVectorizer)",
@@ -29,7 +31,16 @@ ALONE = {"fit": "fit alone", "buffer": "fit_transform of read_tsv's Texts",
          "read": "read_tsv, unpacked file"}  # fmt: skip
 
 
-def run(sets, repeats, out):
+def run(sets, repeats, out, parts=PARTS):
+    if "features" in parts:
+        _run_features(sets, repeats, out)
+    if "peers" in parts:
+        for name in sets:
+            print(f"{name}, raw text to predictions:", flush=True)
+            text_peers.run(name, repeats, out)
+
+
+def _run_features(sets, repeats, out):
     figures = {"area": "text", "run": time.strftime("%Y-%m-%dT%H:%M:%S")}
     for name in sets:
         found, code = child.run("bench.text", {"set": name, "repeats": repeats, "threads": 1}, 1)

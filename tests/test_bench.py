@@ -173,3 +173,59 @@ def test_path_records(bench, monkeypatch):
     record = path._multilabel("squared_hinge", 1)
     assert record["objective"] <= record["sklearn_objective"] * 1.001
     assert record["max_gap"] <= 1e-3
+
+
+def test_the_fastest_that_is_as_accurate(bench):
+    def record(library, settings, cpu, accuracy):
+        return {"library": library, "settings": settings, "cpu": cpu, "accuracy": accuracy,
+                "files": 0.5}  # fmt: skip
+
+    ours = [record("hingex", "default", 1.0, 0.9), record("hingex", "quick", 0.5, 0.8)]
+    lines = bench("text_peers").table([
+        *ours, record("fastText", "a", 2.0, 0.75), record("fastText", "b", 2.0, 0.85),
+        record("fastText", "c", 2.0, 0.95), {"library": "Vowpal Wabbit", "skipped": "why"},
+    ]).splitlines()  # fmt: skip
+    assert "2.0x as fast, +15.0 points | 4.0x as fast: quick" in lines[4]
+    assert "2.0x as fast, +5.0 points | 2.0x as fast: default" in lines[5]
+    assert "2.0x as fast, -5.0 points | none is" in lines[6]
+    assert "skipped: why" in lines[7]
+
+    vw = [record("vw", "a", 1.0, 0.7), record("vw", "b", 2.0, 0.7), record("vw", "c", 3.0, 0.85),
+          record("vw", "d", 4.0, 0.95), record("vw", "e", 5.0, 0.6)]  # fmt: skip
+    rows = bench("stream").vw_lines("set", [*ours, *vw])
+    assert [row.split(" | ")[1] for row in rows] == ["a", "c", "d"]
+    assert rows[0].endswith("| quick | 0.500 | 0.8000 | 2.00x |")
+    assert rows[1].endswith("| default | 1.000 | 0.9000 | 3.00x |")
+    assert "not reached" in rows[2]
+    (row,) = bench("stream").vw_lines("set", [*ours, {"library": "none", "skipped": "why"}])
+    assert "why" in row
+
+
+@pytest.mark.parametrize("absent", [True, False])
+def test_text_peers(bench, monkeypatch, absent):
+    peers, text, child = bench("text_peers"), bench("text"), bench("child")
+    rng = np.random.default_rng(0)
+
+    def labelled(name, split):
+        labels = rng.choice(["x", "y", "z"], 60)
+        return [f"Word{rng.integers(9)}, {label * 3}\n" for label in labels], labels
+
+    records = []
+    monkeypatch.setattr(text, "labelled", labelled)
+    monkeypatch.setattr(child, "emitter", lambda: records.append)
+    monkeypatch.setattr(child, "arguments", lambda: {"set": "none", "repeats": 1})
+    if absent:
+        for module in ("fasttext", "vowpalwabbit"):
+            monkeypatch.setitem(sys.modules, module, None)
+    peers.main()
+    found = {}
+    for r in records:
+        found.setdefault(r["library"], []).append(r)
+    assert set(found) == {"hingex", "fastText", "Vowpal Wabbit"}
+    if absent:
+        assert all("skipped" in found[name][0] for name in ("fastText", "Vowpal Wabbit"))
+    for r in records:
+        if "skipped" not in r:
+            assert r["cpu"] > 0
+            # What tells the classes is one word of two; fastText needs many more steps for it.
+            assert r["accuracy"] == 1 or r["library"] == "fastText" or "ect" in r["settings"]

@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: BSD-3-Clause
 import importlib.resources
+import lzma
+import re
 import shutil
+from collections import Counter
 
 import numpy as np
 import pytest
@@ -51,9 +54,30 @@ def test_words_belong_to_their_glosses(splits):
     whole = splits["all"]
     words = whole.feature_names[whole.X[0].indices]
     text = ("that which is perceived or known or inferred to have its own distinct existence "
-            "living or nonliving")
-    assert set(words) == set(text.split())
+            "(living or nonliving)")
+    assert set(words) == set(re.findall("[a-z]+", text))
     assert whole.target_names[whole.y[0]] == "noun.Tops"
+    texts, labels = datasets.load_wordnet_texts("all")
+    assert (texts[0], labels[0]) == (text, "noun.Tops")
+
+
+@pytest.mark.parametrize("split", ["train", "test", "all"])
+def test_texts_are_those_of_the_rows(splits, split):
+    data = splits[split]
+    texts, labels = datasets.load_wordnet_texts(split)
+    assert len(texts) == data.X.shape[0]
+    np.testing.assert_array_equal(labels, np.array(data.target_names)[data.y])
+    for row in range(0, len(texts), 997):
+        x = data.X[row]
+        counts = Counter(re.findall("[a-z]+", texts[row].lower()))
+        assert set(data.feature_names[x.indices]) == set(counts) & set(data.feature_names)
+
+
+def test_words_are_those_of_three_definitions(splits):
+    texts, _ = datasets.load_wordnet_texts("all")
+    df = Counter(word for text in texts for word in set(re.findall("[a-z]+", text.lower())))
+    expected = sorted((word for word, n in df.items() if n >= 3), key=lambda w: (-df[w], w))
+    assert splits["all"].feature_names.tolist() == expected
 
 
 def test_a_linear_model_learns_it(splits):
@@ -66,38 +90,30 @@ def test_a_linear_model_learns_it(splits):
 def test_errors(monkeypatch, tmp_path):
     with pytest.raises(ValueError, match='split must be "train" or "test" or "all"'):
         datasets.load_wordnet_glosses("dev")
-    source = importlib.resources.files(datasets) / "data" / "wordnet_glosses.npz"
+    with pytest.raises(ValueError, match='split must be "train" or "test" or "all"'):
+        datasets.load_wordnet_texts("dev")
+    source = importlib.resources.files(datasets) / "data" / "wordnet_glosses.tsv.xz"
     monkeypatch.setattr(_wordnet, "files", lambda package: tmp_path)
-    with pytest.raises(FileNotFoundError, match="reinstall hingex"):
-        datasets.load_wordnet_glosses()
+    for load in (datasets.load_wordnet_glosses, datasets.load_wordnet_texts):
+        with pytest.raises(FileNotFoundError, match="reinstall hingex"):
+            load()
     (tmp_path / "data").mkdir()
-    file = tmp_path / "data" / "wordnet_glosses.npz"
+    file = tmp_path / "data" / "wordnet_glosses.tsv.xz"
     shutil.copy(source, file)
     assert datasets.load_wordnet_glosses("test").X.nnz > 0
-    with np.load(file) as stored:
-        arrays = dict(stored)
-    np.savez(file, **(arrays | {"shape": arrays["shape"] + 1}))
-    with pytest.raises(ValueError, match=r"damaged .*lengths do not match"):
-        datasets.load_wordnet_glosses()
-    np.savez(file, **(arrays | {"labels": arrays["counts"]}))
-    with pytest.raises(ValueError, match="damaged"):
-        datasets.load_wordnet_glosses()
-    broken = arrays["counts"].copy()
-    broken[100] ^= 255
-    np.savez(file, **(arrays | {"counts": broken}))
-    with pytest.raises(ValueError, match="damaged"):
-        datasets.load_wordnet_glosses()
-    del arrays["words"]
-    np.savez(file, **arrays)
-    with pytest.raises(ValueError, match="damaged"):
-        datasets.load_wordnet_glosses()
     whole = source.read_bytes()
     flipped = bytearray(whole)
     flipped[300_000] ^= 1
-    for content in (whole[:500_000], b"", b"no archive", bytes(flipped)):
+    lines = lzma.decompress(whole).splitlines(keepends=True)[:1000]
+    for content in (
+        whole[:500_000], b"", b"no archive", bytes(flipped), lzma.compress(b""),
+        *(lzma.compress(b"".join([*lines[:100], line, *lines[100:]]))
+          for line in (b"noun.act\n", b"noun.act\ta\tb\n", b"noun.act\t\xff\n")),
+    ):  # fmt: skip
         file.write_bytes(content)
-        with pytest.raises(ValueError, match="reinstall hingex"):
-            datasets.load_wordnet_glosses()
+        for load in (datasets.load_wordnet_glosses, datasets.load_wordnet_texts):
+            with pytest.raises(ValueError, match=r"damaged .*; reinstall hingex"):
+                load()
 
 
 def test_licence_is_shipped():

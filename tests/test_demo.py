@@ -1,12 +1,18 @@
 # SPDX-License-Identifier: BSD-3-Clause
 import json
+import re
 import subprocess
 import sys
+from collections import Counter
 
+import numpy as np
 import pytest
 
+from hingex import LinearSVC
 from hingex.cli import demo
 from hingex.cli.demo import percent_above, run_demo
+from hingex.datasets import load_wordnet_texts
+from hingex.text import TextVectorizer
 
 
 def run(*args):
@@ -25,11 +31,13 @@ def test_demo_tells_what_it_found(tmp_path):
     out = run("--out", str(tmp_path), "--tol", "0.01").output
     assert "26 categories" in out
     assert "converged" in out
+    assert re.search(r"from text to model: [\d.]+ MB/s, [\d,]+ documents/s", out)
     assert "no weights whatever lower the objective" in out
     animal = next(line for line in out.splitlines() if "noun.animal" in line)
     assert len(animal.split(",")) == 5
     assert " taken for " in out
-    assert out.count(" -> noun.") == 5
+    # A label, another, and at least one word with its part, for each of the examples.
+    assert len(re.findall(r" -> noun\.\w+ \(.*\), not noun\.\w+: \w+ [+-]\d\.\d\d", out)) == 5
     picture = tmp_path / "hingex_demo.png"
     assert picture.read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
     assert str(picture) in out
@@ -47,17 +55,48 @@ def test_json_for_machines(tmp_path):
 
 def test_examples_and_mistakes_are_facts():
     result = run_demo(tol=0.01, out=None, quiet=True)
+    texts, labels = load_wordnet_texts("train")
+    held_out, true = load_wordnet_texts("test")
+    # The same model, made without the demo.
+    vectorizer = TextVectorizer()
+    X, T = vectorizer.fit_transform(texts), vectorizer.transform(held_out)
+    model = LinearSVC(tol=0.01, random_state=0).fit(X, labels)
+    predicted = model.predict(T)
+    assert result["accuracy"] == np.mean(predicted == true)
+    assert result["test_documents"] == len(held_out)
+    assert result["features"] == X.shape[1]
+
     assert len(result["examples"]) == 5
-    names = set(result["strongest_words"])
+    place = {name: k for k, name in enumerate(model.classes_)}
     for example in result["examples"]:
-        assert len(example["words"]) == 6
-        assert {example["category"], example["predicted"]} <= names
-    rows = [pair["rows"] for pair in result["mistakes"]]
-    assert rows == sorted(rows, reverse=True)
-    assert all(pair["category"] != pair["predicted"] for pair in result["mistakes"])
-    assert result["accuracy_of_largest_category"] < 0.2
+        row = held_out.index(example["text"])
+        assert len(example["text"].split()) >= 6
+        assert (example["category"], example["predicted"]) == (true[row], predicted[row])
+        scores = model.decision_function(T[row])[0]
+        first, second = place[example["predicted"]], place[example["instead_of"]]
+        assert example["margin"] == pytest.approx(scores[first] - scores[second])
+        assert scores[second] == np.delete(scores, first).max()
+        for word, part in example["words"]:
+            assert word in example["text"].lower()
+            column = vectorizer.vocabulary_[word]
+            weight = model.coef_[first, column] - model.coef_[second, column]
+            assert part == pytest.approx(T[row, column] * weight)
+
+    pairs = Counter(zip(true[predicted != true].tolist(), predicted[predicted != true].tolist(),
+                        strict=True))
+    assert [pair["rows"] for pair in result["mistakes"]] == [n for _, n in pairs.most_common(3)]
+    for pair in result["mistakes"]:
+        assert pairs[pair["category"], pair["predicted"]] == pair["rows"]
+    largest = Counter(labels.tolist()).most_common(1)[0][0]
+    assert result["accuracy_of_largest_category"] == np.mean(true == largest)
+
+    megabytes = sum(map(len, texts)) / 1e6
+    seconds = result["fit_seconds"]
+    assert result["fit_megabytes_per_second"] == pytest.approx(megabytes / seconds)
+    assert result["fit_documents_per_second"] == pytest.approx(len(texts) / seconds)
+
     again = run_demo(tol=0.01, out=None, quiet=True)
-    timeless = {key for key in result if not key.endswith("_seconds")}
+    timeless = {key for key in result if not key.endswith(("_seconds", "_second"))}
     assert {key: again[key] for key in timeless} == {key: result[key] for key in timeless}
 
 

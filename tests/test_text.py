@@ -239,6 +239,7 @@ def raw(name, split):
     return texts, documents
 
 
+@pytest.mark.large
 @pytest.mark.parametrize("name", ["20news", "debian_sections", "wordnet_gloss", "sms_spam"])
 def test_all_of(name):
     texts, documents = raw(name, "train")
@@ -279,6 +280,7 @@ def test_every_white_space():
         compare(documents, analyzer=analyzer, ngram_range=(1, 4))
 
 
+@pytest.mark.large
 def test_character_tables():
     flags, upper, lower = characters()
     for code in range(sys.maxunicode + 1):

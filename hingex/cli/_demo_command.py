@@ -27,8 +27,9 @@ def demo_command(loss: str, cost: float, tol: float, seed: int, out: str, no_plo
     """Train on the definitions of nouns in WordNet and tell what came out.
 
     The task is to tell the category of a noun (animal, food, feeling, ...) from the words of its
-    definition. Data, certificate, accuracy on held-out definitions, the strongest words of each
-    category, some predictions and a picture are shown.
+    definition, from raw text. Throughput, certificate, accuracy on held-out definitions, the
+    strongest words of each category, some predictions with the words that decided, and a picture
+    are shown.
     """
     result = run_demo(loss=loss, C=cost, tol=tol, seed=seed, out=None if no_plot else Path(out),
                       progress=not as_json and sys.stderr.isatty(), quiet=as_json)

@@ -3,8 +3,10 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from dataclasses import dataclass
 from importlib.resources import files
+from itertools import count
 from typing import Any
 
 import numpy as np
@@ -13,11 +15,17 @@ from .. import _validate as check
 
 _DESCRIPTION = """\
 Definitions of WordNet 3.0 noun synsets (without the synset's own words and without example
-sentences), labelled by lexicographer file: animal, artifact, person, ... Features are words that
-occur in at least 3 definitions, tf-idf weighted (tf * (1 + log((1 + n) / (1 + df))), df over the
-training split) with rows of Euclidean norm 1. Every fifth gloss, by a hash of its number, is in
-the test split. WordNet 3.0 Copyright 2006 by Princeton University; licence: LICENSE.wordnet.
+sentences), labelled by lexicographer file: animal, artifact, person, ... Features are words, runs
+of letters in lower case, that occur in at least 3 definitions, tf-idf weighted
+(tf * (1 + log((1 + n) / (1 + df))), df over the training split) with rows of Euclidean norm 1.
+Every fifth gloss, by a hash of its number, is in the test split. WordNet 3.0 Copyright 2006 by
+Princeton University; licence: LICENSE.wordnet.
 """
+_SPLITS = ("train", "test", "all")
+_MIN_DOCUMENTS = 3
+# Letters in lower case, ends of lines as they are, spaces for all else.
+_LETTERS = bytes(c if chr(c).islower() or c == 10 else c + 32 if chr(c).isupper() else 32
+                 for c in range(128)) + b" " * 128  # fmt: skip
 
 
 @dataclass(frozen=True, repr=False)
@@ -32,7 +40,7 @@ class Glosses:
     target_names : list of str
         "noun.animal", ...
     feature_names : ndarray (d,) of str
-        The words.
+        The words, those of the most definitions first.
     DESCR : str
     """
 
@@ -65,15 +73,76 @@ def load_wordnet_glosses(split: str = "train") -> Glosses:
     FileNotFoundError
         If the file is not installed.
     """
-    from lzma import LZMAError
-    from zipfile import BadZipFile
+    check.choice("split", split, _SPLITS)
+    texts, labels = _read()
+    names, y = np.unique(labels, return_inverse=True)
+    n = len(y)
+    X, words = _count(texts)
+    in_train = _rows("train", n)
+    df = np.bincount(X[in_train].indices, minlength=X.shape[1])
+    X.data *= (1.0 + np.log((1 + in_train.sum()) / (1 + df)))[X.indices]
+    rows = np.repeat(np.arange(n), np.diff(X.indptr))
+    X.data /= np.sqrt(np.bincount(rows, weights=X.data * X.data, minlength=n))[rows]
+    X = X.astype(np.float32)
+    if split != "all":
+        chosen = _rows(split, n)
+        X, y = X[chosen], y[chosen]
+    return Glosses(X, y, names.tolist(), words)
 
-    from scipy.sparse import csr_matrix
 
-    check.choice("split", split, ("train", "test", "all"))
+def load_wordnet_texts(split: str = "train") -> tuple[list[str], np.ndarray]:
+    """Load the bundled WordNet glosses as raw text.
+
+    Parameters
+    ----------
+    split : {"train", "test", "all"}, default "train"
+
+    Returns
+    -------
+    texts : list of str
+        The definitions as they stand in WordNet, in the order of `load_wordnet_glosses`.
+    labels : ndarray of str
+        The category of each: "noun.animal", ...
+
+    Raises
+    ------
+    ValueError
+        For another split, or a damaged file.
+    FileNotFoundError
+        If the file is not installed.
+
+    Examples
+    --------
+    >>> from hingex.datasets import load_wordnet_texts
+    >>> texts, labels = load_wordnet_texts()
+    >>> texts[0], str(labels[0])
+    ('an entity that has physical existence', 'noun.Tops')
+    """
+    check.choice("split", split, _SPLITS)
+    texts, labels = _read()
+    chosen = np.flatnonzero(_rows(split, len(texts)))
+    return [texts[i] for i in chosen.tolist()], np.array(labels)[chosen]
+
+
+def _rows(split: str, n: int) -> np.ndarray:
+    """Which glosses are in a split: all, or about one in five, spread over all categories."""
+    if split == "all":
+        return np.ones(n, dtype=bool)
+    # Fibonacci hashing of the gloss number.
+    hashed = (np.arange(n, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15)) >> np.uint64(32)
+    return (hashed % np.uint64(5) == 0) == (split == "test")
+
+
+def _read() -> tuple[list[str], list[str]]:
+    """Definitions and labels."""
+    import lzma
+
     try:
-        lengths, ids, tf, y, words, names = _read()
-    except (BadZipFile, EOFError, KeyError, LZMAError, ValueError) as error:
+        packed = (files(__package__) / "data" / "wordnet_glosses.tsv.xz").read_bytes()
+        lines = lzma.decompress(packed).decode("ascii").removesuffix("\n").split("\n")
+        # One tab in each: a short or a long line does not fit.
+        labels, texts = zip(*(line.split("\t") for line in lines), strict=True)
+    except (EOFError, lzma.LZMAError, ValueError) as error:
         raise ValueError(f"the data file of the WordNet glosses is damaged ({error}); "
                          "reinstall hingex") from None
     except FileNotFoundError:
@@ -81,47 +150,23 @@ def load_wordnet_glosses(split: str = "train") -> Glosses:
             "the data file of the WordNet glosses is missing from the installed package; "
             "reinstall hingex"
         ) from None
-    indptr = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int32)
-    n, d = len(y), len(words)
-    # Fibonacci hashing of the gloss number: about one in five, spread over all categories.
-    in_test = (np.arange(n, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15)) >> np.uint64(32)
-    in_test = in_test % np.uint64(5) == 0
-
-    rows = np.repeat(np.arange(n), lengths)
-    in_train = ~in_test
-    df = np.bincount(ids[in_train[rows]], minlength=d)
-    idf = 1.0 + np.log((1 + in_train.sum()) / (1 + df))
-    values = tf * idf[ids]
-    norms = np.sqrt(np.bincount(rows, weights=values * values, minlength=n))
-    values /= norms[rows]
-    X = csr_matrix((values.astype(np.float32), ids.astype(np.int32), indptr), shape=(n, d))
-    if split != "all":
-        chosen = in_test if split == "test" else in_train
-        X, y = X[chosen], y[chosen]
-    return Glosses(X, y, names, words)
+    return list(texts), list(labels)
 
 
-def _read() -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray, list[str]]:
-    """Words per gloss, word ids, counts, labels, words and names of the categories."""
-    import lzma
+def _count(texts: list[str]) -> tuple[Any, np.ndarray]:
+    """How often a word is in a text, as CSR of float64, and the words."""
+    from scipy.sparse import csr_matrix
 
-    with (files(__package__) / "data" / "wordnet_glosses.npz").open("rb") as file:
-        stored = np.load(file, allow_pickle=False)
-        raw = {name: stored[name].tobytes() for name in stored.files if name != "shape"}
-        n, d, nnz = stored["shape"].tolist()
-    raw = {name: lzma.decompress(data) for name, data in raw.items()}
-    lengths = np.frombuffer(raw["lengths"], np.uint8).astype(np.int64)
-    planes = np.frombuffer(raw["steps"], np.uint8).reshape(2, -1).astype(np.int64)
-    steps = planes[0] + 256 * planes[1]
-    counts = np.frombuffer(raw["counts"], np.uint8) + 1.0
-    labels = np.frombuffer(raw["labels"], np.uint8).astype(np.int64)
-    words = np.array(raw["words"].decode().split("\n"))
-    names = raw["target_names"].decode().split("\n")
-    if ((len(lengths), len(words)) != (n, d) or {len(steps), len(counts), lengths.sum()} != {nnz}
-            or len(labels) != n):
-        raise ValueError("lengths do not match")
-    # Ids are stored as differences within a gloss.
-    total = np.cumsum(steps)
-    first = np.concatenate([[0], np.cumsum(lengths)[:-1]])
-    before = np.where(first > 0, total[first - 1], 0)
-    return lengths, total - np.repeat(before, lengths), counts, labels - labels.min(), words, names
+    body = "\n".join(texts).encode("ascii").translate(_LETTERS)
+    place: defaultdict[bytes, int] = defaultdict(count().__next__)  # new words get the next number
+    ids = np.fromiter(map(place.__getitem__, body.split()), dtype=np.int32)
+    ends = np.cumsum([0] + [len(line.split()) for line in body.split(b"\n")])
+    X = csr_matrix((np.ones(len(ids)), ids, ends), shape=(len(texts), len(place)))
+    X.sum_duplicates()
+    df = np.bincount(X.indices, minlength=len(place))
+    words = np.array([word.decode() for word in place])
+    order = np.lexsort((words, -df))
+    order = order[df[order] >= _MIN_DOCUMENTS]
+    X = X[:, order]
+    X.sort_indices()
+    return X, words[order]
