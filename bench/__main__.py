@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 from . import (
+    blocks,
     data,
     linear,
     losses,
@@ -76,6 +77,10 @@ def main():
                    metavar="PART", help=" ".join(stream.PARTS))
     p.add_argument("--repeats", type=int, default=3)
     p.add_argument("--out", type=Path, default=OUT)
+    p = area.add_parser("blocks", help="fits on files larger and larger: time and memory")
+    p.add_argument("--copies", nargs="+", type=int, default=blocks.COPIES, metavar="N",
+                   help="how many times 31 MB a file has")
+    p.add_argument("--out", type=Path, default=OUT)
     p = area.add_parser("text", help="raw text to features and to predictions")
     p.add_argument("--sets", nargs="+", default=text.SETS, choices=text.SETS, metavar="SET")
     p.add_argument("--parts", nargs="+", default=text.PARTS, choices=text.PARTS, metavar="PART",
@@ -92,6 +97,9 @@ def main():
             tall.run(args.sets, args.loss, args.costs, args.budget, args.libraries, args.out)
         else:
             print(tall.table([json.loads(line) for line in args.out.read_text().splitlines()]))
+        return
+    if args.area == "blocks":
+        blocks.run(args.copies, args.out)
         return
     if args.area == "micro":
         micro.run(args.repeats, args.out)

@@ -34,7 +34,7 @@ FINEST, SMALLEST, LARGEST = 128, 256 << 10, 16 << 20
 # A state is written after the block at whose end so many seconds have passed, and no more of the
 # time goes there.
 LEAST_APART, MOST_OF_TIME = 1.0, 0.1
-TOGETHER = 64 << 20  # bytes up to which coordinate descent takes blocks together
+TOGETHER = 32 << 20  # bytes up to which coordinate descent takes blocks together
 _MOST = 2**31 - 2  # features, before it is known how many there are
 
 

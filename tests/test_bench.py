@@ -229,3 +229,14 @@ def test_text_peers(bench, monkeypatch, absent):
             assert r["cpu"] > 0
             # What tells the classes is one word of two; fastText needs many more steps for it.
             assert r["accuracy"] == 1 or r["library"] == "fastText" or "ect" in r["settings"]
+
+
+def test_blocks_runs(bench, monkeypatch, tmp_path):
+    blocks, out = bench("blocks"), tmp_path / "records.jsonl"
+    monkeypatch.setattr(blocks, "SET", "sms_spam")
+    monkeypatch.setattr(blocks, "THREADS", 1)
+    blocks.run([1], out)
+    records = [json.loads(line) for line in out.read_text().splitlines()]
+    assert {r["key"] for r in records} == set(blocks.RUNS.values())
+    gaps = [r["gap"] for r in records if r["key"].startswith("svc")]
+    assert all(gap <= 1e-3 for gap in gaps)
