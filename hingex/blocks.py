@@ -34,6 +34,7 @@ FINEST, SMALLEST, LARGEST = 128, 256 << 10, 16 << 20
 # A state is written after the block at whose end so many seconds have passed, and no more of the
 # time goes there.
 LEAST_APART, MOST_OF_TIME = 1.0, 0.1
+IN_MEMORY = 256 << 20  # bytes of duals, beyond which they lie on disk without a checkpoint, too
 TOGETHER = 32 << 20  # bytes up to which coordinate descent takes blocks together
 _MOST = 2**31 - 2  # features, before it is known how many there are
 
@@ -625,14 +626,18 @@ class Checkpoint:
 
 
 class DualStore:
-    """Blocks with their duals, in memory or in a checkpoint: `Blocks` of `block_dual_cd`.
+    """Blocks with their duals, in memory or on disk: `Blocks` of `block_dual_cd`.
 
-    On disk a state is written first, with all duals that have changed since the last one, then
-    these to their places: when only the state was written, `restore` does the rest.
+    In a checkpoint a state is written first, with all duals that have changed since the last one,
+    then these to their places: when only the state was written, `restore` does the rest.
     """
 
-    def __init__(self, feed: Feed, lanes: int, checkpoint: Checkpoint | None) -> None:
+    def __init__(
+        self, feed: Feed, lanes: int, checkpoint: Checkpoint | None, scratch: str | None = None
+    ) -> None:
         self.feed, self.lanes, self.checkpoint = feed, lanes, checkpoint
+        # Where duals lie on disk; a folder for now, `scratch`, has no states.
+        self.disk = checkpoint if scratch is None else Checkpoint(scratch)
         self.held: dict[int, tuple[np.ndarray, np.ndarray]] = {}  # with a checkpoint: not there yet
 
     def visits(self, order: Iterable[int]) -> Iterator[Any]:
@@ -674,8 +679,8 @@ class DualStore:
         ends = block.ends.tolist()
         for i, a, b in zip(block.numbers, [0, *ends], ends, strict=False):
             duals = block.alpha[a:b].copy(), self._piece(np.asarray(awake), a, b)
-            if self.checkpoint is not None and snapshot is None:
-                self.checkpoint.write(_duals_name(i), {"alpha": duals[0], "awake": duals[1]})
+            if self.disk is not None and (snapshot is None or self.checkpoint is None):
+                self.disk.write(_duals_name(i), {"alpha": duals[0], "awake": duals[1]})
             else:
                 self.held[i] = duals
         if self.checkpoint is not None and snapshot is not None and self.checkpoint.due:
@@ -730,8 +735,8 @@ class DualStore:
         n = int(self.feed.seen.n_rows[i])
         if i in self.held:
             return self.held[i]
-        if self.checkpoint is not None:
-            path = self.checkpoint.path(_duals_name(i))
+        if self.disk is not None:
+            path = self.disk.path(_duals_name(i))
             if os.path.exists(path):
                 arrays = _read_npz(path)
                 if arrays["alpha"].shape != (n, self.lanes):

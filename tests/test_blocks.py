@@ -74,6 +74,20 @@ def test_the_optimum_is_that_of_fit(loss, intercept, classes, together, monkeypa
         assert found == pytest.approx(model.primal_objective_.sum(), rel=1e-11)
 
 
+def test_duals_may_lie_on_disk(monkeypatch, tmp_path):
+    X, y = problem()
+    parts = cut(X, y, 100, 200)
+    once = hingex.LinearSVC(C=0.1).fit_stream(parts)
+    monkeypatch.setattr(module, "IN_MEMORY", 0)
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    seen = []
+    model = hingex.LinearSVC(C=0.1, callback=lambda s: seen.append(os.listdir(
+        tmp_path / os.listdir(tmp_path)[0]))).fit_stream(parts)  # fmt: skip
+    assert np.array_equal(model.coef_, once.coef_)
+    assert seen[-1]
+    assert not os.listdir(tmp_path)
+
+
 def test_weights_count_as_in_fit():
     X, y = problem()
     weight = np.random.default_rng(1).integers(0, 4, len(y)).astype(float)

@@ -5,12 +5,14 @@ from __future__ import annotations
 
 import math
 from contextlib import ExitStack
+from tempfile import TemporaryDirectory
 from time import perf_counter
 from typing import Any
 
 import numpy as np
 
 from .. import _validate as check
+from .. import blocks as blocks_module
 from ..blocks import Checkpoint, DualStore, Feed, opened, survey
 from ..model_io import storable_params
 from ..solvers import block_dual_cd, pegasos
@@ -38,11 +40,15 @@ def fit_stream(model: Any, blocks: Any, epochs: int | None, checkpoint: Any) -> 
     if epochs is not None:
         options["max_iter"] = check.integer("epochs", epochs)
     kept = None if checkpoint is None else Checkpoint(checkpoint)
-    with opened(blocks, None if kept is None else kept.folder) as source:
+    with ExitStack() as stack:
+        source = stack.enter_context(opened(blocks, None if kept is None else kept.folder))
         seen = survey(source, owner) if kept is None else kept.surveyed(source, owner)
         feed = Feed(source, seen, options["C"], model.class_weight, owner)
         lanes = 1 if len(seen.classes) == 2 else len(seen.classes)
-        store = DualStore(feed, lanes, kept)
+        scratch = None
+        if kept is None and 8 * seen.n * lanes > blocks_module.IN_MEMORY:
+            scratch = stack.enter_context(TemporaryDirectory(prefix="hingex-"))
+        store = DualStore(feed, lanes, kept, scratch)
         state = None if kept is None else kept.begin(_key(model, seen, options))
         if state is not None:
             store.restore(state)

@@ -276,7 +276,7 @@ class LinearSVC(LinearModel):
         checkpoint : path, optional
             A folder for the duals and, after each block, all else that it takes to go on: a call
             with the same blocks, parameters and folder after a kill loses no more than a block.
-            Without it duals are in memory (8 n K bytes).
+            Without it duals (8 n K bytes) are in memory, or beyond 256 MiB in a temporary folder.
 
         Returns
         -------
