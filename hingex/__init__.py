@@ -16,6 +16,11 @@ _HOMES = {
     "PegasosClassifier": "linear",
     "PassiveAggressiveClassifier": "linear",
     "AROWClassifier": "linear",
+    "SVC": "kernel",
+    "NuSVC": "kernel",
+    "SVR": "kernel",
+    "NuSVR": "kernel",
+    "OneClassSVM": "kernel",
     "CalibratedClassifier": "calibration",
     "load": "model_io",
     "load_svmlight_file": "io",
@@ -29,8 +34,8 @@ _HOMES = {
     "__version__": "_versions",
 }
 _SUBMODULES = (
-    "linear", "calibration", "losses", "metrics", "solvers", "io", "model_io", "blocks", "datasets",
-    "text", "plot",
+    "linear", "kernel", "kernels", "calibration", "losses", "metrics", "solvers", "io", "model_io",
+    "blocks", "datasets", "text", "plot",
 )
 
 __all__ = [*_HOMES, *_SUBMODULES]  # noqa: PLE0604

@@ -3,6 +3,8 @@ from . import blocks as blocks
 from . import calibration as calibration
 from . import datasets as datasets
 from . import io as io
+from . import kernel as kernel
+from . import kernels as kernels
 from . import linear as linear
 from . import losses as losses
 from . import metrics as metrics
@@ -19,6 +21,11 @@ from .calibration import CalibratedClassifier as CalibratedClassifier
 from .io import dump_svmlight_file as dump_svmlight_file
 from .io import load_svmlight_file as load_svmlight_file
 from .io import load_svmlight_files as load_svmlight_files
+from .kernel import SVC as SVC
+from .kernel import SVR as SVR
+from .kernel import NuSVC as NuSVC
+from .kernel import NuSVR as NuSVR
+from .kernel import OneClassSVM as OneClassSVM
 from .linear import AROWClassifier as AROWClassifier
 from .linear import LinearClassifier as LinearClassifier
 from .linear import LinearSVC as LinearSVC

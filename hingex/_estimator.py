@@ -193,6 +193,48 @@ class Classifier(Estimator):
         return tags
 
 
+class Regressor(Estimator):
+    """Base of regressors: tags and R^2."""
+
+    _estimator_type = "regressor"
+
+    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
+        """Coefficient of determination R^2 = 1 - sum (y - p)^2 / sum (y - mean(y))^2, p predicted.
+
+        Parameters
+        ----------
+        X : array-like or CSR, shape (n, d)
+        y : array-like, shape (n,)
+        sample_weight : array-like, shape (n,), optional
+            Non-negative weights of the rows.
+
+        Returns
+        -------
+        float
+            For a constant y 1 if it is predicted exactly, else 0.
+
+        Raises
+        ------
+        ValueError, TypeError
+            For X as `predict` has it; for y or weights that do not fit X.
+        """
+        predicted = self.predict(X)  # type: ignore[attr-defined]
+        y = _validate.numeric_targets(y, len(predicted), type(self).__name__)
+        weights = _validate.sample_weights(sample_weight, len(predicted))
+        left = float(np.average((y - predicted) ** 2, weights=weights))
+        spread = float(np.average((y - np.average(y, weights=weights)) ** 2, weights=weights))
+        return 1 - left / spread if spread > 0 else float(left == 0)
+
+    def __sklearn_tags__(self) -> Any:
+        from sklearn.utils import RegressorTags
+
+        tags = super().__sklearn_tags__()
+        tags.estimator_type = "regressor"
+        tags.regressor_tags = RegressorTags()
+        tags.target_tags.required = True
+        return tags
+
+
 def unfitted(estimator: Any) -> Any:
     """A new estimator with the same parameters, copied where they are estimators."""
     params = {name: unfitted(value) if hasattr(value, "get_params") and not isinstance(value, type)

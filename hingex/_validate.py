@@ -440,6 +440,28 @@ def check_n_features(estimator: Any, rows: Any) -> None:
                          f"{estimator.n_features_in_} features as input.")
 
 
+def table_of(rows: Any) -> Any:
+    """The data of a row view as something that rows can be taken from."""
+    values, indices, indptr = rows.arrays
+    if indices is None:
+        return values
+    from scipy.sparse import csr_array
+
+    return csr_array((values[: rows.nnz], indices[: rows.nnz], indptr), shape=(rows.n, rows.d))
+
+
+def finite_table(name: str, value: Any, shape: tuple[int, ...], owner: str) -> np.ndarray:
+    """A fitted attribute as finite float64 of this shape, C-ordered, or ValueError."""
+    if is_sparse(value):
+        value = value.toarray()
+    array: Any = np.asarray(value)
+    if array.dtype.kind not in "fiu" or array.shape != shape or not np.isfinite(array).all():
+        raise ValueError(f"{name} of this {owner} must be finite numbers of shape {shape}; got "
+                         f"shape {array.shape}, dtype {array.dtype}: it does not fit the rest of "
+                         "the model, which was changed or damaged")
+    return np.ascontiguousarray(array, dtype=np.float64)
+
+
 def squared_norms(rows: Any, largest_cost: float) -> tuple[np.ndarray, float]:
     """Squared norms of the rows, float32 (n,), and their mean.
 
@@ -690,6 +712,31 @@ def _object_labels(y: np.ndarray) -> np.ndarray:
     names = sorted({t.__name__ for t in types})
     raise ValueError(f"Unknown label type: y holds objects of type {' and '.join(names)}; labels "
                      "must be all strings, all integers or all booleans")
+
+
+def numeric_targets(y: Any, n_rows: int, owner: str) -> np.ndarray:
+    """Targets of a regression: finite float64 (n_rows,)."""
+    if y is None:
+        raise ValueError(f"{owner} requires y to be passed, but the target y is None")
+    if is_sparse(y):
+        raise ValueError("y is a sparse matrix; targets must be a dense 1-D array, one number per "
+                         "row")
+    array = _numbers(np.asarray(y), "y").astype(np.float64, copy=False)
+    if array.ndim == 2 and array.shape[1] == 1:
+        warn("A column-vector y was passed when a 1d array was expected. Please change the shape "
+             "of y to (n_samples,), for example using ravel().", "DataConversionWarning")
+        array = array.ravel()
+    if array.ndim != 1:
+        raise ValueError(f"y should be a 1d array, got an array of shape {array.shape} instead; "
+                         f"{owner} does not learn several outputs at once")
+    if len(array) != n_rows:
+        raise ValueError("Found input variables with inconsistent numbers of samples: "
+                         f"[{n_rows}, {len(array)}]. X has {n_rows} rows, y has {len(array)}")
+    bad = ~np.isfinite(array)
+    if bad.any():
+        row = int(bad.argmax())
+        raise ValueError(f"Input y contains NaN or infinity: {_show(array[row])} at row {row}")
+    return array
 
 
 def check_same_kind(y: np.ndarray, predicted: np.ndarray, owner: str) -> None:
@@ -985,6 +1032,14 @@ def real(name: str, value: Any, *, positive: bool = True, allow_inf: bool = Fals
         raise ValueError(f"{name} must be {what}; got {_show(value)}")
     if number == np.inf and not allow_inf:
         raise ValueError(f"{name} must be {what} and finite; got {_show(value)}")
+    return number
+
+
+def share(name: str, value: Any) -> float:
+    """`value` as a float above 0 and up to 1."""
+    number = real(name, value)
+    if number > 1:
+        raise ValueError(f"{name} must be above 0 and at most 1; got {_show(value)}")
     return number
 
 

@@ -262,7 +262,7 @@ class CalibratedClassifier(Classifier):
         else:
             splits = read_folds(cv, rows.n)
 
-        table, labels = _table(rows), classes[codes]
+        table, labels = check.table_of(rows), classes[codes]
         lanes = 1 if len(classes) == 2 else len(classes)
         scores = np.zeros((rows.n, lanes))
         times = np.zeros(rows.n, np.int64)
@@ -341,16 +341,6 @@ class CalibratedClassifier(Classifier):
 
 def _weighted(weights: np.ndarray | None, which: Any) -> dict[str, Any]:
     return {} if weights is None else {"sample_weight": weights[which]}
-
-
-def _table(rows: Any) -> Any:
-    """The data as something that rows can be taken from."""
-    values, indices, indptr = rows.arrays
-    if indices is None:
-        return values
-    from scipy.sparse import csr_array
-
-    return csr_array((values[: rows.nnz], indices[: rows.nnz], indptr), shape=(rows.n, rows.d))
 
 
 def _folds(

@@ -20,7 +20,7 @@ LAYERS = [
     {"_scores"},
     {"_estimator", "_versions"},
     {"losses"},
-    {"metrics"},
+    {"metrics", "kernels"},
     {"solvers"},
     {"io", "model_io"},
     {"datasets", "blocks"},

@@ -1,0 +1,238 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""What kernel machines have in common: parameters, the kernel, fitted attributes, scores."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from .. import _validate as check
+from .. import kernels as kernel_functions
+from .._estimator import Estimator
+from .._result import warn
+from .._threads import n_threads
+from ..solvers import smo
+from ..stop import Monitor
+
+SCORES_AT_ONCE = 1 << 22  # pairs of classes times rows, when labels are predicted
+ROWS_AT_ONCE = 256  # that a user's kernel is asked for
+KINDS = (*kernel_functions.NAMES, "precomputed")
+
+
+class Training(NamedTuple):
+    """X as solvers take it."""
+
+    rows: Any
+    table: Any  # X itself, where rows of it are to be taken
+    points: Any
+    source: Callable[[Any, Any], Any] | None
+    kernel: kernel_functions.Parameters | None
+
+
+class KernelModel(Estimator):
+    """Base of estimators whose scores are sums of kernels with support vectors."""
+
+    kernel: Any
+    degree: int
+    gamma: Any
+    coef0: float
+    shrinking: bool
+    tol: float
+    cache_size: float
+    max_iter: int
+    max_time: float | None
+    n_jobs: int | None
+    verbose: bool
+    callback: Callable[[Any], Any] | None
+
+    # ---- fit --------------------------------------------------------------------------------
+
+    def _solver_options(self) -> smo.Options:
+        size = check.real("cache_size", self.cache_size, positive=False)
+        most: Any = self.max_iter
+        if type(most) is not int or most != -1:
+            most = check.integer("max_iter", most)
+        return smo.Options(
+            tol=check.positive_float("tol", self.tol),
+            cache=int(min(size * 2**20, 2**62)),
+            shrinking=check.boolean("shrinking", self.shrinking),
+            max_iter=math.inf if most == -1 else most,
+            max_time=check.optional_positive_float("max_time", self.max_time),
+            threads=n_threads(self.n_jobs),
+        )
+
+    def _monitor(self, options: smo.Options) -> Monitor:
+        return Monitor(check.optional_callable("callback", self.callback),
+                       check.boolean("verbose", self.verbose), options.tol, options.max_time,
+                       type(self).__name__)  # fmt: skip
+
+    def _kind(self) -> str:
+        """Name of the kernel, "precomputed" or "callable"."""
+        if callable(self.kernel):
+            return "callable"
+        return check.choice("kernel", self.kernel, KINDS)
+
+    def _training(self, X: Any) -> Training:
+        owner, kind = type(self).__name__, self._kind()
+        rows = check.as_rows(X, owner=owner, accept_sparse=kind != "precomputed")
+        check.check_feature_names(self, X, reset=True)
+        if kind == "precomputed":
+            if rows.n != rows.d:
+                raise ValueError("Precomputed matrix must be a square matrix: the kernel of all "
+                                 f"rows with each other; got X of shape ({rows.n}, {rows.d})")
+            table = rows.arrays[0]
+            return Training(rows, None, None, kernel_functions.table_source(table), None)
+        table = check.table_of(rows)
+        if kind == "callable":
+            source = kernel_functions.row_source(self.kernel, table)
+            return Training(rows, table, None, source, None)
+        given = kernel_functions.read_kernel(kind, self.degree, self.gamma, self.coef0, rows)
+        points = kernel_functions.training_points(rows, given)
+        return Training(rows, table, points, None, given)
+
+    def _keep_kernel(self, training: Training, support: np.ndarray) -> None:
+        """Set what the scores take from X."""
+        self.n_features_in_ = training.rows.d
+        self.shape_fit_ = (training.rows.n, training.rows.d)
+        self.gamma_ = training.kernel.gamma if training.kernel else 0.0
+        self.support_ = support.astype(np.int32 if training.rows.n < 2**31 else np.int64)
+        if training.table is None:
+            self.support_vectors_ = np.empty((0, 0))
+        else:
+            self.support_vectors_ = training.table[support]
+
+    def _keep_solutions(self, solutions: Sequence[smo.Solution]) -> None:
+        """Set what tells how far the solver came."""
+        self.duality_gap_ = np.array([s.relative_gap for s in solutions])
+        self.kkt_violation_ = np.array([s.violation for s in solutions])
+        self.dual_objective_ = np.array([s.dual for s in solutions])
+        self.n_iter_ = np.array([s.n_iter for s in solutions], dtype=np.int64)
+        self.cache_hit_rate_ = np.array([s.hit_rate for s in solutions])
+        self.history_ = smo.history_of(solutions)
+        self.converged_ = all(s.status == "converged" for s in solutions)
+        self.fit_status_ = int(not self.converged_)
+
+    def _conclude(self, solutions: Sequence[smo.Solution], options: smo.Options) -> None:
+        """Raise or warn when a fit did not reach its end."""
+        statuses = [s.status for s in solutions]
+        if "interrupted" in statuses:
+            raise KeyboardInterrupt
+        left = [s for s in solutions if s.status != "converged"]
+        if left:
+            gap, violation = max(s.relative_gap for s in left), max(s.violation for s in left)
+            why = {
+                "max_iter": f"after max_iter={self.max_iter} iterations",
+                "max_time": f"after max_time={self.max_time:g} seconds" if self.max_time else "",
+                "callback": "as the callback asked for it",
+                "stalled": "where rounding lets it come no further",
+            }[left[0].status]
+            of = f" in {len(left)} of {len(solutions)} problems" if len(solutions) > 1 else ""
+            warn(f"{type(self).__name__} stopped {why}{of}, at a relative duality gap of {gap:.2e} "
+                 f"and a violation of {violation:.2e}; tol={options.tol:g}. Scale the features, or "
+                 "raise tol, max_iter or max_time.", "ConvergenceWarning")
+
+    # ---- scores -----------------------------------------------------------------------------
+
+    def _check_model(self, sets: int, outputs: int, starts: np.ndarray) -> np.ndarray:
+        """Raise ValueError for fitted arrays that do not fit each other; returns dual_coef_."""
+        owner = type(self).__name__
+        count = len(self.support_)
+        support = np.asarray(self.support_)
+        if support.ndim != 1 or support.dtype.kind not in "iu" or (
+                count and not (support.min() >= 0 and support.max() < self.shape_fit_[0])):
+            raise ValueError(f"support_ of this {owner} must be row numbers of fit, 0 to "
+                             f"{self.shape_fit_[0] - 1}")
+        coef = check.finite_table("dual_coef_", self.dual_coef_, (sets, count), owner)
+        check.finite_table("intercept_", self.intercept_, (outputs,), owner)
+        if (np.diff(starts) < 0).any() or starts[-1] != count:
+            raise ValueError(f"n_support_ of this {owner} must be counts that add up to the "
+                             f"{count} support vectors; got {np.diff(starts).tolist()}")
+        if self._kind() != "precomputed" and (
+                self.support_vectors_.shape != (count, self.n_features_in_)):
+            raise ValueError(f"support_vectors_ of this {owner} must have shape "
+                             f"({count}, {self.n_features_in_}); got {self.support_vectors_.shape}")
+        return coef
+
+    def _scorer(
+        self, X: Any, sets: int, starts: np.ndarray, outputs: np.ndarray, width: int
+    ) -> tuple[int, Callable[[int, int], np.ndarray]]:
+        """How many rows X has, and the function that gives scores (b - a, width) of rows a..b-1.
+
+        starts (classes + 1,): where classes begin among the support vectors; outputs (classes,
+        sets): the output that coefficient row r of a class adds to.
+        """
+        self._check_fitted()
+        coef, kind = self._check_model(sets, width, starts), self._kind()
+        owner, threads = type(self).__name__, n_threads(self.n_jobs)
+        intercept = np.asarray(self.intercept_, dtype=np.float64)
+        check.check_feature_names(self, X)
+        rows = check.as_rows(X, owner=owner, accept_sparse=kind != "precomputed")
+        check.check_n_features(self, rows)
+        support = np.asarray(self.support_)
+        if kind in ("precomputed", "callable"):
+            table = check.table_of(rows)
+            vectors = self.support_vectors_
+
+            def block(a: int, b: int) -> np.ndarray:
+                out = np.tile(intercept, (b - a, 1))
+                for at in range(a, b, ROWS_AT_ONCE):
+                    end = min(at + ROWS_AT_ONCE, b)
+                    if kind == "precomputed":
+                        values = table[at:end][:, support]
+                    else:
+                        values = kernel_functions.called(self.kernel, table[at:end], vectors)
+                    for c in range(len(starts) - 1):
+                        part = slice(starts[c], starts[c + 1])
+                        parts = values[:, part] @ coef[:, part].T
+                        for r in range(sets):
+                            out[at - a:end - a, outputs[c, r]] += parts[:, r]
+                return out
+
+            return rows.n, block
+
+        given = kernel_functions.Parameters(kind, *self._kernel_numbers())
+        vectors = check.as_rows(self.support_vectors_, owner=owner, min_rows=0)
+        points = kernel_functions.exact_points(vectors, given)
+        theirs = kernel_functions.exact_points(rows, given)
+        ids = np.arange(len(support))
+
+        def computed(a: int, b: int) -> np.ndarray:
+            out = np.tile(intercept, (b - a, 1))
+            points.decide(ids, theirs, a, b, coef, starts, outputs, out, threads)
+            return out
+
+        return rows.n, computed
+
+    def _kernel_numbers(self) -> tuple[int, float, float]:
+        """degree, gamma and coef0 of a fitted model's kernel, 0 where it has none."""
+        used = kernel_functions.USES[self.kernel]
+        return (check.integer("degree", self.degree, minimum=0) if "degree" in used else 0,
+                check.real("gamma_", self.gamma_, positive=False) if "gamma" in used else 0.0,
+                kernel_functions.read_coef0(self.coef0) if "coef0" in used else 0.0)
+
+    def _single_scores(self, X: Any) -> np.ndarray:
+        """Scores of models with one output."""
+        starts = np.array([0, len(self.support_)]) if hasattr(self, "support_") else None
+        self._check_fitted()
+        n, block = self._scorer(X, 1, starts, np.zeros((1, 1), dtype=np.int64), 1)
+        return block(0, n)[:, 0]
+
+    @property
+    def coef_(self) -> np.ndarray:
+        """Weights of the features, of linear kernels only: dual_coef_ @ support_vectors_."""
+        if self.kernel != "linear":
+            raise AttributeError('coef_ is only available when using kernel="linear"')
+        self._check_fitted()
+        return np.asarray(self._weights())
+
+    def _weights(self) -> Any:
+        return self.dual_coef_ @ self.support_vectors_
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.pairwise = self.kernel == "precomputed"
+        tags.input_tags.sparse = self.kernel != "precomputed"
+        return tags

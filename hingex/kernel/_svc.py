@@ -1,0 +1,504 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Kernel support vector classification with C."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any, Self
+
+import numpy as np
+
+from .. import _validate as check
+from .._estimator import Classifier
+from ..solvers import smo
+from ._base import SCORES_AT_ONCE, KernelModel, Training
+
+_EXPONENTIAL = ("rbf", "laplacian", "chi2")  # kernels with values of 0..1, and 1 on the diagonal
+
+
+class PairwiseClassifier(KernelModel, Classifier):
+    """Base of classifiers with a problem for each pair of classes, or for each against the rest."""
+
+    C: float
+    decision_function_shape: str
+    break_ties: bool
+    multi_class = "ovo"
+
+    def _shape(self) -> tuple[str, bool]:
+        """Parameters of the scores, checked."""
+        shape = check.choice("decision_function_shape", self.decision_function_shape,
+                             ("ovr", "ovo"))
+        ties = check.boolean("break_ties", self.break_ties)
+        if ties and shape == "ovo":
+            raise ValueError("break_ties must be False when decision_function_shape is 'ovo'")
+        return shape, ties
+
+    def _problems(self, K: int) -> list[tuple[int, int]]:
+        """Class at +1 and class at -1 of each problem; -1 stands for all others.
+
+        As LIBSVM has it, the first class of a pair is positive, but of two classes the second.
+        """
+        if K == 2:
+            return [(1, 0)]
+        if self.multi_class == "ovr":
+            return [(k, -1) for k in range(K)]
+        return [(i, j) for i in range(K) for j in range(i + 1, K)]
+
+    def _outputs(self, K: int) -> np.ndarray:
+        """The problem that row r of dual_coef_ belongs to, for support vectors of each class."""
+        if K == 2:
+            return np.zeros((2, 1), dtype=np.int64)
+        if self.multi_class == "ovr":
+            return np.tile(np.arange(K), (K, 1))
+        number = np.zeros((K, K), dtype=np.int64)
+        i, j = np.triu_indices(K, 1)
+        number[i, j] = number[j, i] = np.arange(len(i))
+        return np.array([np.delete(number[c], c) for c in range(K)])
+
+    def _examples(
+        self, codes: np.ndarray, used: np.ndarray, K: int
+    ) -> list[tuple[np.ndarray, np.ndarray]]:
+        """Rows of each problem in ascending order, and their y of +-1."""
+        found = []
+        for first, second in self._problems(K):
+            of = used & ((codes == first) | (codes == second)) if second >= 0 else used
+            ids = np.flatnonzero(of)
+            found.append((ids, np.where(codes[ids] == first, 1.0, -1.0)))
+        return found
+
+    def _keep_duals(
+        self, training: Training, codes: np.ndarray, classes: np.ndarray,
+        examples: list[tuple[np.ndarray, np.ndarray]], duals: list[np.ndarray],
+        kinds: list[np.ndarray],
+    ) -> None:
+        """Set classes_, the support and dual_coef_ in LIBSVM's order: by class, then by row."""
+        n, K = len(codes), len(classes)
+        any_dual = np.zeros(n, dtype=bool)
+        for (ids, _), dual in zip(examples, duals, strict=True):
+            any_dual[ids[dual != 0]] = True
+        support = np.flatnonzero(any_dual)
+        support = support[np.argsort(codes[support], kind="stable")]
+        outputs, sets = self._outputs(K), self._outputs(K).shape[1]
+        coef, kind = np.zeros((sets, len(support))), np.zeros((sets, len(support)), dtype=np.int8)
+        place = np.full(n, -1)
+        place[support] = np.arange(len(support))
+        row_of = {(c, o): r for c in range(K) for r, o in enumerate(outputs[c].tolist())}
+        for o, ((ids, _), dual) in enumerate(zip(examples, duals, strict=True)):
+            nonzero = np.flatnonzero(dual)
+            at = place[ids[nonzero]]
+            of = codes[ids[nonzero]]
+            for c in np.unique(of):
+                here = of == c
+                coef[row_of[int(c), o], at[here]] = dual[nonzero[here]]
+                kind[row_of[int(c), o], at[here]] = kinds[o][nonzero[here]]
+        self.classes_ = classes
+        self.dual_coef_, self.support_kind_ = coef, kind
+        self.n_support_ = np.bincount(codes[support], minlength=K).astype(np.int32)
+        self._keep_kernel(training, support)
+
+    def _scores(self, X: Any) -> tuple[int, Callable[[int, int], np.ndarray]]:
+        """See `_scorer`: scores by problem."""
+        self._check_fitted()
+        K = len(self.classes_)
+        outputs = self._outputs(K)
+        counts = np.asarray(self.n_support_)
+        if counts.shape != (K,) or counts.dtype.kind not in "iu" or (counts < 0).any():
+            raise ValueError(f"n_support_ of this {type(self).__name__} must be {K} counts; got "
+                             f"{self.n_support_!r}")
+        starts = np.concatenate([[0], np.cumsum(counts, dtype=np.int64)])
+        return self._scorer(X, outputs.shape[1], starts, outputs, len(self._problems(K)))
+
+    def decision_function(self, X: Any) -> np.ndarray:
+        """Scores of the classes, or of the pairs of classes.
+
+        Parameters
+        ----------
+        X : array-like or sparse, shape (n, d)
+            With kernel="precomputed", the kernel of n rows with all rows of `fit`.
+
+        Returns
+        -------
+        ndarray of float64
+            (n,) for two classes: positive means ``classes_[1]``. Otherwise, with
+            decision_function_shape="ovr", (n, K): votes, and less than half a vote by sums of
+            scores, as scikit-learn's; with "ovo" (n, K (K - 1) / 2): the scores of the pairs,
+            positive for the first class. With multi_class="ovr" (n, K), the scores of the
+            problems.
+
+        Raises
+        ------
+        ValueError, TypeError
+            For X that is not like that of `fit`, or not finite; for fitted arrays that were
+            changed and do not fit each other any more.
+
+        Notes
+        -----
+        O(n n_SV d), in double precision and threads.
+        """
+        n, block = self._scores(X)
+        K, shape = len(self.classes_), self._shape()[0]
+        if K == 2:
+            return block(0, n)[:, 0]
+        if self.multi_class == "ovr" or shape == "ovo":
+            return block(0, n)
+        out = np.empty((n, K))
+        for a, b in _parts(n, K * K):
+            out[a:b] = _votes_and_sums(block(a, b), K)
+        return out
+
+    def predict(self, X: Any) -> np.ndarray:
+        """Predicted labels: the class of most votes, the first of several.
+
+        Of two classes that of the score's sign; with break_ties=True or multi_class="ovr" that
+        of the highest score.
+
+        Parameters
+        ----------
+        X : array-like or sparse, shape (n, d)
+
+        Returns
+        -------
+        ndarray, shape (n,), of the dtype of `classes_`
+
+        Raises
+        ------
+        ValueError, TypeError
+            As `decision_function`.
+        """
+        ties = self._shape()[1]
+        n, block = self._scores(X)
+        K = len(self.classes_)
+        codes = np.empty(n, dtype=np.int64)
+        for a, b in _parts(n, K * K):
+            scores = block(a, b)
+            if K == 2:
+                codes[a:b] = scores[:, 0] > 0
+            elif self.multi_class == "ovr":
+                codes[a:b] = scores.argmax(axis=1)
+            elif ties:
+                codes[a:b] = _votes_and_sums(scores, K).argmax(axis=1)
+            else:
+                codes[a:b] = _votes(scores > 0, K).argmax(axis=1)
+        return self.classes_[codes]
+
+    def _weights(self) -> Any:
+        K = len(self.classes_)
+        outputs, starts = self._outputs(K), np.concatenate([[0], np.cumsum(self.n_support_)])
+        out = np.zeros((len(self._problems(K)), self.n_features_in_))
+        for c in range(K):
+            part = slice(starts[c], starts[c + 1])
+            for r, o in enumerate(outputs[c]):
+                out[o] += self.dual_coef_[r, part] @ self.support_vectors_[part]
+        return out
+
+
+def _parts(n: int, per_row: int) -> list[tuple[int, int]]:
+    step = max(64, SCORES_AT_ONCE // per_row // 64 * 64)
+    return [(a, min(a + step, n)) for a in range(0, n, step)]
+
+
+def _square(pairs: np.ndarray, K: int) -> np.ndarray:
+    """Values of the pairs (i, j), i < j, at [:, i, j]."""
+    out = np.zeros((len(pairs), K, K), dtype=pairs.dtype)
+    i, j = np.triu_indices(K, 1)
+    out[:, i, j] = pairs
+    return out
+
+
+def _votes(first: np.ndarray, K: int) -> np.ndarray:
+    """Votes of each class, from whether the first of each pair wins."""
+    return _square(first, K).sum(axis=2) + _square(~first, K).sum(axis=1)
+
+
+def _votes_and_sums(scores: np.ndarray, K: int) -> np.ndarray:
+    """Votes, and sums of scores squeezed to less than a third of a vote each way."""
+    square = _square(scores, K)
+    sums = square.sum(axis=2) - square.sum(axis=1)
+    return _votes(scores >= 0, K) + sums / (3 * (np.abs(sums) + 1))
+
+
+class SVC(PairwiseClassifier):
+    r"""Kernel support vector machine with a certified duality gap.
+
+    Solves for each pair of classes (or each class against the rest), with :math:`y_i = \pm 1`,
+
+    .. math:: \min_{w, b} \tfrac12 \|w\|^2 + \sum_i C_i \max(0, 1 - y_i (w \cdot \phi(x_i) + b)),
+              \qquad C_i = C \cdot \mathrm{class\_weight}_i \cdot \mathrm{sample\_weight}_i
+
+    where :math:`\phi(x) \cdot \phi(z)` is the kernel, until both the violation of the optimality
+    conditions, as LIBSVM has it, and the relative duality gap :math:`(P - D) / P`, over all rows,
+    are at most `tol`.
+
+    Parameters
+    ----------
+    C : float, default 1.0
+        Weight of the loss against the penalty; positive. inf is the hard margin.
+    kernel : str or callable, default "rbf"
+        "linear", "poly", "rbf", "sigmoid", "laplacian" or "chi2", see `hingex.kernels`;
+        "precomputed": X is the kernel's matrix, n x n, dense; or a function of two tables of rows
+        that returns their kernel, see `hingex.kernels.RowKernel`.
+    degree : int, default 3
+        Of "poly".
+    gamma : {"scale", "auto"} or float, default "scale"
+        Of all but "linear": "scale" is 1 / (d var(X)), "auto" 1 / d.
+    coef0 : float, default 0.0
+        Of "poly" and "sigmoid".
+    shrinking : bool, default True
+        Leave rows out of the rounds that are likely to stay at their bounds. The result is the
+        same to within `tol`.
+    tol : float, default 1e-3
+        Violation, and relative duality gap, to reach in every problem.
+    cache_size : float, default 200.0
+        MiB for kernel rows, of all problems together. Only kernels that are slower to compute
+        than to read are kept; 0 keeps none.
+    class_weight : dict, "balanced" or None, default None
+        Factor of C for the rows of a class; "balanced" is n / (K * rows of the class).
+    max_iter : int, default -1
+        Steps of a problem, each of which moves two duals; -1 for no limit.
+    max_time : float or None, default None
+        Seconds after which to stop.
+    decision_function_shape : {"ovr", "ovo"}, default "ovr"
+        Of `decision_function`, with more than two classes.
+    break_ties : bool, default False
+        Predict the class of the highest `decision_function` rather than the first of those with
+        most votes.
+    multi_class : {"ovo", "ovr"}, default "ovo"
+        A problem for each pair of classes, or for each class against the rest.
+    n_jobs : int or None, default None
+        Threads; None means the CPUs available to this process, -1 all. Results do not depend on
+        it.
+    random_state : int, Generator, RandomState or None, default None
+        Not used: the solver makes no random choices.
+    warm_start : bool, default False
+        Start from the duals of the last fit, which must have had the same rows and classes.
+    verbose : bool, default False
+        Show a progress bar with rounds, gap and time left.
+    callback : callable or None, default None
+        Called with a `hingex.stop.State` after every round, or with several problems after each;
+        a true result stops the fit.
+
+    Attributes
+    ----------
+    classes_ : ndarray (K,)
+    support_ : ndarray (n_SV,) of int
+        Rows that are support vectors of any problem, by class and then ascending.
+    support_vectors_ : ndarray or CSR matrix, shape (n_SV, d)
+        Those rows; with kernel="precomputed" (0, 0).
+    n_support_ : ndarray (K,) of int32
+        Support vectors of each class.
+    dual_coef_ : ndarray (1, n_SV) or (K - 1, n_SV)
+        y_i alpha_i. With more than two classes, row r of a support vector of class c is that of the
+        pair with the r-th of the other classes, in which the first class is at +1; with
+        multi_class="ovr" (K, n_SV), a row for each problem.
+    support_kind_ : ndarray of int8, shape of `dual_coef_`
+        0 where the row is no support vector of the problem, 1 on the margin (0 < alpha < C_i), 2 at
+        the bound.
+    intercept_ : ndarray (1,) or (K (K - 1) / 2,) or (K,)
+        Of each problem.
+    coef_ : ndarray (problems, d)
+        With kernel="linear" only.
+    dual_objective_, duality_gap_, kkt_violation_ : ndarray (problems,)
+        D = sum(alpha) - 1/2 ||w||^2; (P - D) / P; largest f_i - f_j of the optimality conditions.
+    margin_width_ : ndarray (problems,)
+        2 / ||w||.
+    loo_error_bound_ : ndarray (problems,)
+        Bound on the leave-one-out error: the share of rows with 2 alpha_i R^2 + xi_i >= 1, or that
+        are support vectors if these are fewer.
+    n_iter_ : ndarray (problems,) of int64
+        Steps.
+    converged_ : bool
+    fit_status_ : int
+        0 if so, else 1.
+    history_ : structured ndarray
+        With a single problem an entry per round: epoch, seconds, primal, dual, gap, active,
+        certified; empty with several.
+    cache_hit_rate_ : ndarray (problems,)
+        Share of the kernel rows asked for that were there.
+    gamma_ : float
+        The number that gamma stands for; 0 where it is not used.
+    n_features_in_, shape_fit_, feature_names_in_
+        Of X.
+
+    Warns
+    -----
+    ConvergenceWarning
+        When a fit ends before `tol`, with the gap it reached.
+
+    Notes
+    -----
+    Float32 and float64 data, dense in any memory order or CSR, are used where they lie. Kernel
+    values are float32, from sums in single precision where that is enough; gradients, duals and
+    all predictions are double. Time: two to ten times n n_SV kernel values. Memory: some 100 bytes
+    for each row, up to 40 MB for a working set, and the cache. Ctrl-C ends a fit after a round and
+    leaves the model as far as it came. With "sigmoid", or a kernel of the user's, that is not
+    positive semidefinite the result is a stationary point.
+
+    References
+    ----------
+    Fan, Chen, Lin, "Working set selection using second order information for training support
+    vector machines", JMLR 6, 2005. Joachims, "Estimating the generalization performance of an SVM
+    efficiently", ICML 2000 (the bound).
+
+    Examples
+    --------
+    >>> import hingex
+    >>> X, y = [[0.0, 0.0], [1.0, 1.0], [0.0, 1.0], [1.0, 0.0]], ["same", "same", "not", "not"]
+    >>> model = hingex.SVC(C=10.0, gamma=1.0).fit(X, y)
+    >>> model.predict([[0.1, 0.9], [0.8, 0.9]])
+    array(['not', 'same'], dtype='<U4')
+    """
+
+    def __init__(
+        self,
+        C: float = 1.0,
+        *,
+        kernel: Any = "rbf",
+        degree: int = 3,
+        gamma: Any = "scale",
+        coef0: float = 0.0,
+        shrinking: bool = True,
+        tol: float = 1e-3,
+        cache_size: float = 200.0,
+        class_weight: Any = None,
+        max_iter: int = -1,
+        max_time: float | None = None,
+        decision_function_shape: str = "ovr",
+        break_ties: bool = False,
+        multi_class: str = "ovo",
+        n_jobs: int | None = None,
+        random_state: Any = None,
+        warm_start: bool = False,
+        verbose: bool = False,
+        callback: Callable[[Any], Any] | None = None,
+    ) -> None:
+        self.C = C
+        self.kernel = kernel
+        self.degree = degree
+        self.gamma = gamma
+        self.coef0 = coef0
+        self.shrinking = shrinking
+        self.tol = tol
+        self.cache_size = cache_size
+        self.class_weight = class_weight
+        self.max_iter = max_iter
+        self.max_time = max_time
+        self.decision_function_shape = decision_function_shape
+        self.break_ties = break_ties
+        self.multi_class = multi_class
+        self.n_jobs = n_jobs
+        self.random_state = random_state
+        self.warm_start = warm_start
+        self.verbose = verbose
+        self.callback = callback
+
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
+        """Train on (X, y).
+
+        Parameters
+        ----------
+        X : array-like or sparse, shape (n, d)
+            With kernel="precomputed", the kernel of all rows with each other, (n, n).
+        y : array-like, shape (n,)
+            Labels: at least two distinct strings, integers, booleans or integral floats.
+        sample_weight : float or array-like, shape (n,), optional
+            Non-negative; a weight of 0 is as good as leaving the row out.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError, TypeError
+            For parameters or data out of range; the message names what, where, and the fix.
+        NotSeparableError
+            A ValueError: with C = inf, when no plane in the kernel's space separates the classes.
+        KeyboardInterrupt
+            After Ctrl-C; the fitted attributes hold what was reached.
+        """
+        owner = type(self).__name__
+        C = check.positive_float("C", self.C, allow_inf=True)
+        options = self._solver_options()
+        check.choice("multi_class", self.multi_class, ("ovo", "ovr"))
+        self._shape()
+        check.random_seed(self.random_state)
+        warm = check.boolean("warm_start", self.warm_start)
+        monitor = self._monitor(options)
+        training = self._training(X)
+        n = training.rows.n
+        classes, codes = check.encode_labels(y, n, owner)
+        hard = math.isinf(C)
+        weights = check.row_weights(1.0 if hard else C, self.class_weight, sample_weight, classes,
+                                    codes, n)  # fmt: skip
+        cost = np.full(n, 1.0 if hard else C) if weights is None else weights
+        used = cost > 0
+        if hard:
+            cost = np.full(n, math.inf)
+        examples = self._examples(codes, used, len(classes))
+        last = self._warm_duals(n, classes, len(examples)) if warm else None
+        problems = []
+        for k, (ids, sign) in enumerate(examples):
+            lo, hi = np.where(sign > 0, 0.0, -cost[ids]), np.where(sign > 0, cost[ids], 0.0)
+            start = np.zeros(len(ids))
+            if last is not None:
+                start = _balanced(np.clip(last[k][ids], lo, hi))
+            problems.append(smo.Problem(ids, sign, lo, hi, start))
+        solutions = smo.solve(problems, training.points, training.source,
+                              options._replace(hard=hard), monitor)
+        kinds = [np.where(s.b == 0, 0, np.where(np.abs(s.b) < cost[ids], 1, 2))
+                 for s, (ids, _) in zip(solutions, examples, strict=True)]
+        self._keep_duals(training, codes, classes, examples, [s.b for s in solutions], kinds)
+        self.intercept_ = np.array([s.intercept[0] for s in solutions])
+        self._keep_solutions(solutions)
+        self._keep_bounds(training, examples, solutions)
+        self._last_duals = None
+        if warm:
+            self._last_duals = []
+            for s, (ids, _) in zip(solutions, examples, strict=True):
+                duals = np.zeros(n)
+                duals[ids] = s.b
+                self._last_duals.append(duals)
+        self._conclude(solutions, options)
+        return self
+
+    def _warm_duals(self, n: int, classes: np.ndarray, problems: int) -> list[np.ndarray] | None:
+        """Signed duals of the last fit, or None when there was none."""
+        last = getattr(self, "_last_duals", None)
+        if last is None:
+            return None
+        if len(last) != problems or len(last[0]) != n or not np.array_equal(self.classes_, classes):
+            raise ValueError(
+                "warm_start needs the rows and classes of the last fit, which had "
+                f"{len(last[0])} rows and {len(self.classes_)} classes; got {n} rows and "
+                f"{len(classes)} classes. Set warm_start=False, or use a new estimator"
+            )
+        return last
+
+    def _keep_bounds(
+        self, training: Training, examples: list[tuple[np.ndarray, np.ndarray]],
+        solutions: list[smo.Solution],
+    ) -> None:
+        """Set margin_width_ and loo_error_bound_."""
+        square = np.array([s.square for s in solutions])
+        with np.errstate(divide="ignore"):
+            self.margin_width_ = 2 / np.sqrt(square)
+        bounds = []
+        for (ids, sign), s in zip(examples, solutions, strict=True):
+            used = np.abs(s.b)
+            support = np.count_nonzero(used)
+            # R^2 of Joachims bounds K(x, x) - K(x, z): 1 where kernels are 0 to 1.
+            radius = 1.0 if self.kernel in _EXPONENTIAL else 2 * s.largest
+            doubtful = np.count_nonzero(2 * used * radius + np.maximum(0, sign * s.residual) >= 1)
+            bounds.append(min(support, doubtful) / len(ids))
+        self.loo_error_bound_ = np.array(bounds)
+
+
+def _balanced(start: np.ndarray) -> np.ndarray:
+    """Duals with a sum of 0, of which the side that is too much is shortened."""
+    up, down = float(start[start > 0].sum()), -float(start[start < 0].sum())
+    if up > down:
+        start[start > 0] *= down / up
+    elif down > up:
+        start[start < 0] *= up / down
+    return start

@@ -1,0 +1,439 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Kernel machines by sequential minimal optimization on working sets.
+
+Problem, over signed dual variables b (one or two for each example; K is the kernel of examples):
+
+    max_b  p'b - 1/2 b'Kb    lo <= b <= hi,   the sums of b over one or two groups given
+
+With f = p - Kb and an intercept c for each group, the duality gap is
+
+    gap(c) = sum_v (f_v - c) (hi_v - b_v) where f_v > c, (f_v - c) (lo_v - b_v) elsewhere
+
+which for C-SVC (p_i = y_i, 0 <= y_i b_i <= C_i) is the primal objective 1/2 ||w||^2 + sum_i C_i
+max(0, 1 - y_i (w.phi(x_i) + c)) less the dual one. Without a bound on b (hard margin) both are
+scaled: P = 1/2 ||w||^2 / margin^2, D = (p'b)^2 / (2 b'Kb).
+
+Stops when no pair violates the optimality conditions by more than tol (LIBSVM's rule: f_i - f_j
+of an i that may grow and a j that may fall in its group) and the gap, with the best intercepts, is
+at most tol relative to the larger objective; both over all examples.
+
+Each round takes a working set: variables between their bounds of the last set, up to half of it,
+and those that violate most. Its block of K is computed, and solved by SMO with second-order choice
+of pairs to a tenth of the violation that there was; then the gradients of all examples get the
+kernel rows of the variables that changed. Kernel values are single precision; the sums that they
+come from are so where that is enough (`kernels.training_points`), gradients and duals are double.
+
+Rows that are cheap are computed anew every time: a value of 100 features takes less time than to
+read it from memory. Others are kept in a cache. A problem that fits into one working set takes one
+block and no rows. Results do not depend on the number of threads.
+
+Complexity: some two to ten times (support vectors) x n kernel values; memory 100 bytes for each
+example, up to 40 MB for a working set (less if the cache is smaller) and the cache.
+
+Sources: Platt 1998; Keerthi et al., "Improvements to Platt's SMO algorithm", 2001 (the violation);
+Fan, Chen & Lin, "Working set selection using second order information", JMLR 6, 2005; Joachims,
+"Making large-scale SVM learning practical", 1999 (working sets, shrinking); Wen et al.,
+"ThunderSVM", JMLR 19, 2018 (large working sets).
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from queue import SimpleQueue
+from time import perf_counter
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from .._core import kernels
+from .._result import NotSeparableError
+from ..stop import HISTORY_DTYPE, Monitor, State
+
+WHOLE = 1024  # variables up to which a problem is one working set
+FIRST, LARGEST = 1024, 2048  # variables of working sets
+KEEP = 0.5  # share of a working set that may be of the last one
+INNER = 0.1  # violation that is left in a working set, of that before
+SHRINK = 0.1  # share of the active examples from which on they are left out
+GROUPS = 6  # of examples that were left out, with a copy of the duals each
+STEPS = 1_000_000  # in a working set
+DEAR = 128.0  # multiply-adds of a kernel value from which on rows are worth keeping
+TIGHTER = 0.25  # violation to reach, when the gap was too large at the last one
+LEAST = 1e-13  # violation, relative to p, that rounding leaves
+INSEPARABLE = 1e-7  # distance of the classes' hulls, relative to the rows, that counts as none
+
+
+class Problem(NamedTuple):
+    """A problem over some of the examples.
+
+    Attributes
+    ----------
+    ids : ndarray (n,) of int64
+        Its examples.
+    p, lo, hi : ndarray (m,) of float64
+        m = n, or 2 n: variables v and n + v are of example v. hi and -lo may be inf, for all.
+    start : ndarray (m,) of float64
+        Within the bounds, and with the sums that are to be kept.
+    group : ndarray (m,) of uint8 or None
+        0 or 1.
+    """
+
+    ids: np.ndarray
+    p: np.ndarray
+    lo: np.ndarray
+    hi: np.ndarray
+    start: np.ndarray
+    group: np.ndarray | None = None
+
+
+@dataclass(slots=True)
+class Solution:
+    """What came of a problem.
+
+    Attributes
+    ----------
+    b : ndarray (m,)
+    intercept : tuple of float
+        Of each group.
+    dual, gap : float
+        Objective p'b - 1/2 b'Kb, and the duality gap, absolute. For a hard margin both are scaled.
+    violation : float
+    n_iter : int
+        Pairs of variables that were moved.
+    status : str
+        "converged", "max_iter", "max_time", "callback", "interrupted" or "stalled".
+    history : list of State
+    hit_rate : float
+        Share of the kernel rows that were in the cache.
+    square : float
+        b'Kb, the squared norm of the weights.
+    residual : ndarray (m,)
+        f less its group's intercept.
+    largest : float
+        Kernel value of an example with itself, of those in the last working set.
+    """
+
+    b: np.ndarray
+    intercept: tuple[float, ...] = (0.0,)
+    dual: float = 0.0
+    gap: float = math.inf
+    violation: float = math.inf
+    n_iter: int = 0
+    status: str = "interrupted"
+    history: list[State] = field(default_factory=list)
+    hit_rate: float = 0.0
+    square: float = 0.0
+    residual: np.ndarray = field(default_factory=lambda: np.zeros(0))
+    largest: float = 0.0
+
+    @property
+    def relative_gap(self) -> float:
+        """The gap relative to the larger objective."""
+        return _relative(self.dual, self.gap)
+
+
+class Options(NamedTuple):
+    """How to solve; see `solve`."""
+
+    tol: float
+    cache: int  # bytes
+    shrinking: bool
+    max_iter: float
+    max_time: float | None
+    threads: int
+    hard: bool = False
+
+
+def _relative(dual: float, gap: float) -> float:
+    return gap / max(abs(dual), abs(dual + gap), 1e-300) if gap > 0 else 0.0
+
+
+def solve(
+    problems: Sequence[Problem],
+    points: Any,
+    source: Callable[[Any, Any], Any] | None,
+    options: Options,
+    monitor: Monitor,
+) -> list[Solution]:
+    """Solve problems over the same examples.
+
+    Parameters
+    ----------
+    problems : sequence of Problem
+        Several are shared out among threads, unless they are fewer, or the kernel is a source's.
+    points : Points or None
+        The examples and their kernel, or
+    source : callable or None
+        source(i, j), the kernel of the examples i with the examples j.
+    options : Options
+        max_iter is for each problem; max_time for all.
+    monitor : Monitor
+        Sees the rounds of a single problem, or the ends of several.
+
+    Returns
+    -------
+    list of Solution
+        Also after Ctrl-C, which the status tells.
+    """
+    begin = perf_counter()
+    deadline = None if options.max_time is None else begin + options.max_time
+    keep = source is not None or _cost(points) >= DEAR
+    abreast = min(options.threads, len(problems)) if source is None else 1
+    if abreast < 2 or len(problems) < 2 * options.threads:
+        abreast = 1
+    run = _Run(points, source, options._replace(cache=options.cache // abreast if keep else 0),
+               begin, deadline, monitor, options.threads if abreast == 1 else 1, abreast)
+    try:
+        if len(problems) == 1:
+            return [run.one(problems[0], watched=True)]
+        return run.many(problems, abreast)
+    finally:
+        monitor.close()
+
+
+def _cost(points: Any) -> float:
+    """Multiply-adds of a kernel value, about; of sparse rows they cost twice as much."""
+    return float(points.terms)
+
+
+class _Run:
+    """What the problems of a call have in common."""
+
+    def __init__(
+        self, points: Any, source: Any, options: Options, begin: float, deadline: float | None,
+        monitor: Monitor, threads: int, abreast: int,
+    ) -> None:
+        self.points, self.source, self.options = points, source, options
+        self.begin, self.deadline, self.monitor = begin, deadline, monitor
+        self.stopped = ""  # why all are to stop
+        self.stop = threading.Event()
+        self.spaces: SimpleQueue[Any] = SimpleQueue()
+        for _ in range(abreast):
+            self.spaces.put(kernels("smo").Workspace(points, threads))
+
+    def many(self, problems: Sequence[Problem], abreast: int) -> list[Solution]:
+        """Solve all, some at a time; their ends are told in their order."""
+        done: list[Solution] = []
+        with ThreadPoolExecutor(abreast) as pool:
+            waiting = [pool.submit(self.one, problem) for problem in problems]
+            try:
+                for future in waiting:
+                    done.append(future.result())
+                    if self._tell(done, len(problems)):
+                        self._end("callback")
+            except KeyboardInterrupt:
+                self._end("interrupted")
+            except BaseException:
+                self._end("interrupted")
+                raise
+            done += [future.result() for future in waiting[len(done):]]
+        return done
+
+    def _end(self, why: str) -> None:
+        self.stopped = self.stopped or why
+        self.stop.set()
+
+    def _tell(self, done: list[Solution], of: int) -> bool:
+        if not self.monitor.watching:
+            return False
+        return self.monitor.update(State(
+            len(done), perf_counter() - self.begin, sum(s.dual + s.gap for s in done),
+            sum(s.dual for s in done), max(s.relative_gap for s in done), of - len(done), True,
+        ))
+
+    def one(self, problem: Problem, watched: bool = False) -> Solution:
+        """Solve a problem; `watched` tells the monitor of its rounds."""
+        space = self.spaces.get()
+        try:
+            return _Solve(self, problem, space, watched).run()
+        finally:
+            self.spaces.put(space)
+
+
+class _Solve:
+    """The rounds of one problem."""
+
+    def __init__(self, run: _Run, problem: Problem, space: Any, watched: bool) -> None:
+        self.common, self.problem, self.watched = run, problem, watched
+        self.options = run.options
+        self.out = Solution(np.array(problem.start, dtype=np.float64))
+        self.s = np.zeros(len(problem.ids))
+        self.smo = kernels("smo").Smo(
+            space, problem.ids, problem.p, problem.lo, problem.hi, self.out.b, self.s,
+            problem.group, run.source, self.options.cache,
+        )
+        self.most = len(problem.p)
+
+    def run(self) -> Solution:
+        out, smo = self.out, self.smo
+        try:
+            if self.problem.start.any():
+                smo.start()
+            out.status = self._rounds()
+        except KeyboardInterrupt:
+            if not self.watched:
+                raise
+            out.status = "interrupted"
+        smo.update()  # what an interrupt left undone
+        smo.restore()
+        out.violation = max(0.0, smo.violation())
+        self._certify()
+        out.n_iter = smo.steps
+        out.hit_rate = smo.found_rows / max(1, smo.wanted_rows)
+        return out
+
+    def _rounds(self) -> str:
+        smo, options = self.smo, self.options
+        tol = options.tol
+        aim = 0.99 * tol
+        floor = LEAST * max(1.0, float(np.abs(self.problem.p).max()))
+        q = self.most if self.most <= WHOLE else FIRST
+        q = min(q, max(64, math.isqrt(max(options.cache, 1 << 20) // 4)))
+        largest = min(LARGEST, max(q, math.isqrt(max(options.cache, 16 << 20) // 4)))
+        stuck = 0
+        while True:
+            violation = smo.violation()
+            if violation <= aim and smo.n_active < len(self.problem.ids):
+                smo.restore()
+                violation = smo.violation()
+            if violation <= aim:
+                self.out.violation = max(0.0, violation)
+                self._certify()
+                if self.out.relative_gap <= tol:
+                    self._tell(violation)
+                    return "converged"
+                if self.options.hard:
+                    self._refuse_inseparable()
+                if aim <= floor or stuck > 3:
+                    return "stalled"
+                aim = max(aim * TIGHTER, floor)
+                continue
+            if self._tell(violation):
+                return "callback"
+            stopped = self._stopped()
+            if stopped:
+                return stopped
+            if options.hard:
+                self._refuse_inseparable()
+            if options.shrinking and smo.times_shrunk < GROUPS and q < self.most:
+                smo.shrink(SHRINK)
+            kept = smo.select(q, int(KEEP * q))
+            whole = q >= self.most
+            left = min(STEPS, options.max_iter - smo.steps)
+            steps, _ = smo.solve(aim if whole else max(INNER * violation, 0.5 * aim), int(left))
+            smo.update()
+            stuck = stuck + 1 if steps == 0 else 0
+            if stuck > 3:
+                return "stalled"
+            if kept >= int(KEEP * q):
+                q = min(2 * q, largest)
+
+    def _stopped(self) -> str:
+        if self.common.stop.is_set():
+            return self.common.stopped
+        if self.smo.steps >= self.options.max_iter:
+            return "max_iter"
+        deadline = self.common.deadline
+        return "max_time" if deadline is not None and perf_counter() > deadline else ""
+
+    def _tell(self, violation: float) -> bool:
+        """Note where the problem stands; whether the callback wants to stop."""
+        if not self.watched:
+            return False
+        smo = self.smo
+        dual, gap = smo.certificate()
+        whole = smo.times_shrunk == 0
+        if not math.isfinite(gap):
+            gap = math.nan
+        state = State(smo.rounds, perf_counter() - self.common.begin, dual + gap, dual,
+                      _relative(dual, gap), smo.n_active, whole)
+        self.out.history.append(state)
+        return self.common.monitor.update(state)
+
+    def _certify(self) -> None:
+        """Best intercepts, objective and gap, with all examples there."""
+        problem, out, s = self.problem, self.out, self.s
+        n = len(s)
+        f = problem.p - (s if len(out.b) == n else np.concatenate([s, s]))
+        quadratic = float(np.dot(out.b[:n], s))
+        if len(out.b) > n:
+            quadratic += float(np.dot(out.b[n:], s))
+        linear = float(np.dot(problem.p, out.b))
+        out.square, out.largest = max(0.0, quadratic), self.smo.largest_diagonal()
+        if self.options.hard:
+            self._certify_hard(f, linear, quadratic)
+            return
+        groups = [slice(None)] if problem.group is None else [
+            np.flatnonzero(problem.group == g) for g in (0, 1)]
+        found = [_intercept(f[g], problem.lo[g], problem.hi[g], out.b[g]) for g in groups]
+        out.intercept = tuple(c for c, _ in found)
+        out.residual = f - (out.intercept[0] if problem.group is None
+                            else np.array(out.intercept)[problem.group])
+        out.gap = max(0.0, sum(gap for _, gap in found))
+        out.dual = linear - quadratic / 2
+
+    def _certify_hard(self, f: np.ndarray, linear: float, quadratic: float) -> None:
+        """Hard margin: p = y, and every constraint y_i (w.x_i + c) >= 1 counts."""
+        problem, out = self.problem, self.out
+        used = problem.lo < problem.hi
+        y = problem.p
+        scores = y - f
+        upper = (y > 0) & used  # classes' least scores
+        lower = (y < 0) & used
+        least, most = float(scores[upper].min()), float(scores[lower].max())
+        c = -(least + most) / 2
+        margin = (least - most) / 2
+        out.intercept, out.residual = (c,), f - c
+        out.dual = linear**2 / (2 * quadratic) if quadratic > 0 else 0.0
+        out.gap = quadratic / (2 * margin**2) - out.dual if margin > 0 else math.inf
+        if margin > 0 and out.gap < 0:
+            out.gap = 0.0
+
+    def _refuse_inseparable(self) -> None:
+        """Raise if the two weighted means of rows that the duals stand for agree."""
+        b, s = self.out.b, self.s
+        total = float(np.abs(b).sum()) / 2
+        if total <= 0 or self.smo.times_shrunk:
+            return
+        distance = math.sqrt(max(0.0, float(np.dot(b, s)))) / total
+        if distance <= INSEPARABLE * max(1.0, self.smo.largest_diagonal()) ** 0.5:
+            raise NotSeparableError(
+                "no plane in the kernel's space separates the classes, as a hard margin (C=inf) "
+                f"needs: weighted means of both classes' rows are {distance:.1e} from each other. "
+                "Use a finite C, or another kernel", np.abs(b) / total, distance)
+
+
+def _intercept(
+    f: np.ndarray, lo: np.ndarray, hi: np.ndarray, b: np.ndarray
+) -> tuple[float, float]:
+    """The c of least gap, or the middle of all such c, and that gap."""
+    grows, falls = b < hi, b > lo
+    most = float(f[grows].max(initial=-math.inf))
+    least = float(f[falls].min(initial=math.inf))
+    if most == -math.inf and least == math.inf:
+        return 0.0, 0.0
+    if most <= least:
+        c = most if least == math.inf else least if most == -math.inf else (most + least) / 2
+    else:
+        # Convex and piecewise linear in c, with kinks where c passes an f, all within reach.
+        near = np.flatnonzero((f >= least) & (f <= most))
+        near = near[np.argsort(f[near], kind="stable")]
+        up, down = hi[near] - b[near], b[near] - lo[near]
+        slope = np.cumsum(up + down) - up.sum()
+        at = int(np.searchsorted(slope, 0.0))
+        at = min(at, len(near) - 1)
+        c = float(f[near[at]])
+        if slope[at] == 0 and at + 1 < len(near):
+            c = (c + float(f[near[at + 1]])) / 2
+    x = f - c
+    room = np.where(x > 0, hi - b, lo - b)
+    return c, float(np.dot(x, room)) if np.isfinite(room).all() else math.inf
+
+
+def history_of(solutions: Sequence[Solution]) -> np.ndarray:
+    """Rounds of a single problem; for several problems, their ends."""
+    states = solutions[0].history if len(solutions) == 1 else []
+    return np.array([tuple(s) for s in states], dtype=HISTORY_DTYPE)

@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ *
+ * What kernel SVMs spend their time in, once per instruction set (svm_ops.c): blocks of kernel
+ * values, sums of kernel rows, and SMO on a block.
+ *
+ * A tile is HX_LANES examples side by side: feature k of example j at panel[k * HX_LANES + j]. Rows
+ * meet a tile one after another, or four at a time when dense, and every value is the sum over
+ * features in the row's order, in one accumulator: it does not depend on the tile, on the other
+ * rows or on threads, and k(x, z) and k(z, x) have the same bits (CSR rows: if sorted).
+ */
+#ifndef HX_SVM_H
+#define HX_SVM_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "vec.h"
+
+#define HX_LANES 64
+#define HX_GROUP 4      /* dense rows that meet a tile together */
+#define HX_ABREAST 8    /* rows that are read together into a tile */
+
+typedef struct {
+    int kind;           /* position in HX_SVM_KERNELS */
+    int degree;
+    double gamma, coef0;
+} hx_svm_kernel;
+
+/* Examples, and how they are packed. */
+typedef struct {
+    const hx_rows *X;
+    const double *centre;   /* d values to subtract from dense rows, or NULL */
+    const void *own;        /* see svm_kernels.h; NULL: not known yet, 0 */
+    int groups;             /* rows meet tiles in dense groups, else one by one by their features */
+    int mapped;             /* tiles have only the features that occur in them */
+} hx_svm_points;
+
+/* Rows to meet a tile, of numbers of the tile's type. Dense (ptr == NULL): groups of HX_GROUP rows,
+ * feature k of row r at val[(r / HX_GROUP * d + k) * HX_GROUP + r % HX_GROUP], zeros after the last
+ * one, and room for one row more. Sparse: row r is val, idx[ptr[r]..ptr[r + 1]). */
+typedef struct {
+    void *val, *own;
+    int32_t *idx;           /* dense: room for the features of a row, if CSR */
+    int64_t *ptr;
+    int64_t d;
+} hx_svm_rows;
+
+/* Examples side by side, and room to make them so: d (mapped: as many as occur) x HX_LANES in
+ * panel; d in place, all -1 at first, and as many as panel has in touched, if mapped; HX_ABREAST
+ * longest rows in val, and one in idx. */
+typedef struct {
+    void *panel, *own, *val;
+    int32_t *idx, *place, *touched;
+    int64_t count;          /* touched */
+} hx_svm_tile;
+
+/* Two sums of variables, of positions [0, split) and [split, q), are kept by moving pairs:
+ *
+ *     min 1/2 b'Kb - f0'b,   lo <= b <= hi,   f = f0 - Kb
+ */
+typedef struct {
+    const float *K;         /* q x q, rows `ld` apart, ld a multiple of 8; zero beyond q */
+    int64_t ld, q, split;
+    double *f, *b;          /* ld values each */
+    const double *lo, *hi, *diag;
+    double *up, *down;      /* room for ld values each */
+    double eps;             /* stop when no pair of a group violates by more */
+    int64_t steps;          /* or after as many */
+    double violation;       /* the last one found */
+} hx_smo;
+
+/* In single or in double precision. */
+typedef struct {
+    /* `own` of all of P, into out; room is for the longest row. */
+    void (*find_own)(const hx_svm_points *P, int kind, void *room, void *out);
+    void (*pack_rows)(const hx_svm_points *P, const int64_t *ids, int64_t count, hx_svm_rows *w);
+    /* count <= HX_LANES; the other lanes are zero. */
+    void (*pack_tile)(const hx_svm_points *P, const int64_t *ids, int64_t count, hx_svm_tile *t);
+    /* Kernel values of rows begin..end-1 against a tile into out[(r - begin) * HX_LANES], as
+     * floats or as doubles. begin is a multiple of HX_GROUP. */
+    void (*block)(const hx_svm_kernel *k, const hx_svm_tile *t, const hx_svm_rows *w,
+                  int64_t begin, int64_t end, float *out);
+    void (*values)(const hx_svm_kernel *k, const hx_svm_tile *t, const hx_svm_rows *w,
+                   int64_t begin, int64_t end, double *out);
+    size_t size;            /* of a number */
+} hx_svm_type;
+
+typedef struct {
+    const char *name;
+    hx_svm_type single_, double_;
+    /* sum[0..m) += coef[r] * rows[r][0..m) over r. */
+    void (*add_f32)(const float *const *rows, const double *coef, int64_t count, int64_t m,
+                    double *sum);
+    void (*add_f64)(const double *const *rows, const double *coef, int64_t count, int64_t m,
+                    double *sum);
+    int64_t (*smo)(hx_smo *job);    /* steps done */
+} hx_svm_ops;
+
+/* For this machine, or what HINGEX_ISA allows. */
+const hx_svm_ops *hx_svm_get(void);
+
+#endif

@@ -1,0 +1,106 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Examples as kernel SVMs read them, and the C of core/svm.h."""
+from libc.stdint cimport int32_t, int64_t
+
+from ._rows cimport Rows
+from ._types cimport hx_rows
+
+
+cdef extern from "svm.h" nogil:
+    enum:
+        HX_LANES
+        HX_GROUP
+        HX_ABREAST
+    ctypedef struct hx_svm_kernel:
+        int kind
+        int degree
+        double gamma
+        double coef0
+    ctypedef struct hx_svm_points:
+        const hx_rows *X
+        const double *centre
+        const void *own
+        int groups
+        int mapped
+    ctypedef struct hx_svm_rows:
+        void *val
+        void *own
+        int32_t *idx
+        int64_t *ptr
+        int64_t d
+    ctypedef struct hx_svm_tile:
+        void *panel
+        void *own
+        void *val
+        int32_t *idx
+        int32_t *place
+        int32_t *touched
+        int64_t count
+    ctypedef struct hx_smo:
+        const float *K
+        int64_t ld
+        int64_t q
+        int64_t split
+        double *f
+        double *b
+        const double *lo
+        const double *hi
+        const double *diag
+        double *up
+        double *down
+        double eps
+        int64_t steps
+        double violation
+    ctypedef struct hx_svm_type:
+        void (*find_own)(const hx_svm_points *P, int kind, void *room, void *out) noexcept nogil
+        void (*pack_rows)(const hx_svm_points *P, const int64_t *ids, int64_t count,
+                          hx_svm_rows *w) noexcept nogil
+        void (*pack_tile)(const hx_svm_points *P, const int64_t *ids, int64_t count,
+                          hx_svm_tile *t) noexcept nogil
+        void (*block)(const hx_svm_kernel *k, const hx_svm_tile *t, const hx_svm_rows *w,
+                      int64_t begin, int64_t end, float *out) noexcept nogil
+        void (*values)(const hx_svm_kernel *k, const hx_svm_tile *t, const hx_svm_rows *w,
+                       int64_t begin, int64_t end, double *out) noexcept nogil
+        size_t size
+    ctypedef struct hx_svm_ops:
+        const char *name
+        hx_svm_type single_
+        hx_svm_type double_
+        void (*add_f32)(const float *const *rows, const double *coef, int64_t count, int64_t m,
+                        double *sum) noexcept nogil
+        void (*add_f64)(const double *const *rows, const double *coef, int64_t count, int64_t m,
+                        double *sum) noexcept nogil
+        int64_t (*smo)(hx_smo *job) noexcept nogil
+    const hx_svm_ops *hx_svm_get()
+
+
+cdef enum:
+    STEP = 64       # rows that meet a tile between two sums
+
+
+cdef class Points:
+    """Examples and their kernel."""
+    cdef Rows rows
+    cdef hx_svm_points c
+    cdef hx_svm_kernel kernel
+    cdef const hx_svm_ops *ops
+    cdef const hx_svm_type *type
+    cdef object centre, own
+    cdef int64_t longest            # row
+    cdef int64_t height             # of a tile
+    cdef int _check(self, Points other) except -1
+
+
+cdef class Pack:
+    """Rows to meet tiles."""
+    cdef hx_svm_rows c
+    cdef size_t room_val, room_idx, room_ptr, room_own
+    cdef int make_room(self, Points P, const int64_t *ids, int64_t count) except -1
+    cdef int take(self, Points P, const int64_t *ids, int64_t count) except -1
+
+
+cdef class Tiles:
+    """Room for a tile of each thread."""
+    cdef hx_svm_tile *c
+    cdef void *memory
+    cdef readonly int threads

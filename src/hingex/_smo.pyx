@@ -1,0 +1,781 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Sequential minimal optimization on working sets: the steps of which solvers/smo.py is made.
+
+    min_b  1/2 b' K b - p' b,   lo <= b <= hi,   with the sums of b over two groups given
+
+Variables are one for each example, or two (v and n + v belong to example v), and K is the kernel
+of their examples. s = K b is kept for each example, so that f_v, minus the gradient, is p_v less
+the s of v's example. A round picks the variables that violate optimality most, computes their
+block of K, finds the block's optimum by SMO, and adds what the changed ones add to all s: kernel
+rows go through registers and the processor's caches into sums, and are kept only where that is
+cheaper than to have them anew.
+
+Examples that shrinking took out have an s that is behind: that of b as it was when they left. To
+bring them back takes the kernel rows of variables that have changed since, and no others.
+"""
+from cython.parallel cimport prange, threadid
+from libc.math cimport HUGE_VAL
+from libc.stdint cimport int32_t, int64_t, uint8_t
+from libc.string cimport memcpy, memset
+
+import numpy as np
+
+from ._kernel_rows cimport (
+    HX_LANES, STEP, Pack, Points, Tiles, hx_smo, hx_svm_ops, hx_svm_get, hx_svm_rows, hx_svm_tile,
+)
+from ._kernel_cache cimport RowCache
+from ._types cimport hx_axpy, hx_dot, hx_row, hx_rows, index, real
+from ._kernel_rows import KINDS, check_ids
+
+
+cdef enum:
+    UNIT = 8        # tiles that a thread takes at a time
+    FETCH = 256     # rows that a source is asked for at a time
+
+cdef int LINEAR = KINDS["linear"]
+
+
+cdef struct state:
+    int64_t n, m            # examples, variables
+    const double *p
+    const double *lo
+    const double *hi
+    const uint8_t *group    # of variables, or NULL: all in group 0
+    double *b
+    double *s
+
+
+cdef inline int64_t _example(const state *S, int64_t v) noexcept nogil:
+    return v - S.n if v >= S.n else v
+
+
+cdef inline int _group(const state *S, int64_t v) noexcept nogil:
+    return S.group[v] if S.group != NULL else 0
+
+
+cdef struct spread:         # what is added to s
+    const hx_svm_rows *pack     # rows to be computed
+    int64_t hits, misses
+    float **hit             # rows that are there
+    float **miss            # where those to be computed are to be kept, or NULL
+    const double *hit_coef
+    const double *miss_coef
+    const int64_t *ids
+    const int64_t *columns
+    int64_t n_columns
+    double *s
+
+
+cdef struct pick:
+    double key
+    int64_t at
+
+
+cdef inline bint _before(pick a, pick b) noexcept nogil:
+    return a.key > b.key or (a.key == b.key and a.at < b.at)
+
+
+cdef void _first(pick *list, int64_t count, int64_t wanted) noexcept nogil:
+    """Have the first `wanted` by descending key before the others (quickselect, median of 3)."""
+    cdef int64_t low = 0, high = count - 1, i, j, middle
+    cdef pick pivot, held
+    while low < high:
+        middle = low + (high - low) // 2
+        if _before(list[middle], list[low]):
+            list[middle], list[low] = list[low], list[middle]
+        if _before(list[high], list[low]):
+            list[high], list[low] = list[low], list[high]
+        if _before(list[high], list[middle]):
+            list[high], list[middle] = list[middle], list[high]
+        pivot = list[middle]
+        i, j = low, high
+        while i <= j:
+            while _before(list[i], pivot):
+                i += 1
+            while _before(pivot, list[j]):
+                j -= 1
+            if i <= j:
+                held = list[i]
+                list[i] = list[j]
+                list[j] = held
+                i += 1
+                j -= 1
+        if wanted <= j + 1:
+            high = j
+        elif wanted >= i + 1:
+            low = i
+        else:
+            return
+
+
+cdef class Workspace:
+    """Memory for rounds on working sets, which problems that come one after another share.
+
+    Parameters
+    ----------
+    points : Points or None
+    threads : int
+    """
+
+    cdef Points points
+    cdef Pack pack
+    cdef Tiles tiles
+    cdef readonly int threads
+    cdef int64_t[::1] working, examples, changed, changed_ids
+    cdef double[::1] f, lo, hi, b, diag, up, down, delta
+    cdef float[::1] block           # of K
+    cdef size_t[::1] lines          # pointers
+    cdef double[::1] hit_coef, miss_coef
+    cdef int64_t[::1] miss_ids
+
+    def __init__(self, Points points, int threads=1):
+        self.points, self.threads = points, threads
+        self.pack = Pack()
+        if points is not None:
+            self.tiles = Tiles(points, threads)
+        self.block, self.f, self.hit_coef = np.empty(0, dtype=np.float32), np.empty(0), np.empty(0)
+        self._grow(64)
+
+    cdef int _grow(self, int64_t ld) except -1:
+        if self.f.shape[0] < ld:
+            self.working = np.empty(ld, dtype=np.int64)
+            self.examples = np.empty(ld, dtype=np.int64)
+            self.changed = np.empty(ld, dtype=np.int64)
+            self.changed_ids = np.empty(ld, dtype=np.int64)
+            self.f, self.lo, self.hi = np.empty(ld), np.empty(ld), np.empty(ld)
+            self.b, self.diag, self.delta = np.empty(ld), np.empty(ld), np.empty(ld)
+            self.up, self.down = np.empty(ld), np.empty(ld)
+        if self.block.shape[0] < ld * ld:
+            self.block = np.empty(ld * ld, dtype=np.float32)
+        return 0
+
+    cdef int _grow_lines(self, int64_t count) except -1:
+        if self.hit_coef.shape[0] < count:
+            self.lines = np.empty(4 * count + 8, dtype=np.uintp)
+            self.hit_coef, self.miss_coef = np.empty(count), np.empty(count)
+            self.miss_ids = np.empty(count, dtype=np.int64)
+        return 0
+
+
+cdef class Smo:
+    """A problem and where its solution stands.
+
+    Parameters
+    ----------
+    space : Workspace
+        Of the points whose kernel it is, or of None.
+    ids : ndarray (n,) of int64
+        The problem's examples among those of points.
+    p, lo, hi : ndarray (m,) of float64
+        m = n or 2 n.
+    b : ndarray (m,) of float64
+        Within its bounds; worked in.
+    s : ndarray (n,) of float64
+        Kernel of each example with b; worked in.
+    group : ndarray (m,) of uint8, optional
+        0 or 1: pairs of variables of one group move together.
+    source : callable, optional
+        In the place of points: source(i, j) is the kernel of the examples i with the examples j,
+        as an array of float32 or float64.
+    cache : size_t
+        Bytes for rows of the kernel; 0 keeps none.
+    """
+
+    cdef Workspace space
+    cdef Points points
+    cdef object source
+    cdef const hx_svm_ops *ops
+    cdef state S
+    cdef object arrays
+    cdef RowCache cache
+    cdef size_t budget
+    cdef const int64_t[::1] ids
+    cdef int64_t[::1] active, picked
+    cdef uint8_t[::1] chosen, idle
+    cdef double[:, ::1] picks
+    cdef int64_t ld, split, q
+    cdef object block_of            # variables of the block that is there, or None
+    cdef list behind                # (examples that are out, b as it was when they left)
+    cdef readonly int64_t n_active, n_changed, kept
+    cdef readonly int64_t steps, rounds, wanted_rows, found_rows, values
+    cdef readonly int groups
+    cdef double[2] most, least
+
+    def __init__(self, Workspace space not None, const int64_t[::1] ids, const double[::1] p,
+                 const double[::1] lo, const double[::1] hi, double[::1] b, double[::1] s,
+                 group=None, source=None, size_t cache=0):
+        cdef const uint8_t[::1] groups
+        cdef int64_t n = ids.shape[0], m = p.shape[0]
+        if n == 0 or m not in (n, 2 * n) or s.shape[0] != n or not (
+                lo.shape[0] == hi.shape[0] == b.shape[0] == m):
+            raise ValueError("arrays do not match")
+        if (space.points is None) == (source is None):
+            raise ValueError("a kernel comes from points or from a source")
+        if source is None:
+            check_ids(ids, space.points.n)
+        self.space, self.points, self.source = space, space.points, source
+        self.ops = hx_svm_get()
+        self.ids = ids
+        self.S.n, self.S.m = n, m
+        self.S.p, self.S.lo, self.S.hi, self.S.b, self.S.s = &p[0], &lo[0], &hi[0], &b[0], &s[0]
+        self.groups = 1
+        if group is not None:
+            groups = group
+            if groups.shape[0] != m:
+                raise ValueError("arrays do not match")
+            self.S.group = &groups[0]
+            self.groups = 2
+        self.arrays = (p, lo, hi, b, s, group)
+        self.active = np.arange(n)
+        self.n_active = n
+        self.chosen = np.zeros(m, dtype=np.uint8)
+        self.idle = np.zeros(n, dtype=np.uint8)
+        self.picks = np.empty((m, 2))
+        self.picked = np.empty(0, dtype=np.int64)
+        self.block_of = None
+        self.behind = []
+        self.budget = cache
+        if cache > 0:
+            self.cache = RowCache(n, cache)
+
+    # ---- rounds -----------------------------------------------------------------------------
+
+    def violation(self):
+        """Largest f_i - f_j of a pair of active variables that may move: i up and j down."""
+        with nogil:
+            _extremes(&self.S, &self.active[0], self.n_active, self.most, self.least)
+        return max(self.most[0] - self.least[0], self.most[1] - self.least[1])
+
+    def select(self, int64_t q, int64_t keep):
+        """Pick q variables, or all active ones if they are no more; `violation` came before.
+
+        Up to `keep` are of the last round and between their bounds; the others violate most.
+        Returns how many were kept.
+        """
+        cdef int64_t per = self.S.m // self.S.n, count = 0, g, k, v, room, above
+        cdef pick *list = <pick *>&self.picks[0, 0]
+        q = min(max(q, 4), self.S.m)
+        if self.picked.shape[0] < q:
+            self.picked = np.empty(q, dtype=np.int64)
+        cdef int64_t *out = &self.picked[0]
+        self.kept = 0
+        with nogil:
+            if self.n_active * per <= q:
+                for k in range(self.n_active):
+                    for g in range(per):
+                        out[count] = self.active[k] + g * self.S.n
+                        count += 1
+            else:
+                for k in range(self.ld):
+                    v = self.space.working[k]
+                    if v >= 0 and count < keep and self.S.lo[v] < self.S.b[v] < self.S.hi[v]:
+                        self.chosen[v] = 1
+                        out[count] = v
+                        count += 1
+                self.kept = count
+                q -= count
+                for g in range(self.groups):
+                    room = q // self.groups
+                    above = _candidates(&self.S, &self.active[0], self.n_active, g, 1,
+                                        self.least[g], &self.chosen[0], list)
+                    k = min(above, room // 2)
+                    _first(list, above, k)
+                    _take(list, k, &self.chosen[0], out, &count)
+                    room -= k
+                    above = _candidates(&self.S, &self.active[0], self.n_active, g, 0,
+                                        self.most[g], &self.chosen[0], list)
+                    k = min(above, room)
+                    _first(list, above, k)
+                    _take(list, k, &self.chosen[0], out, &count)
+                for k in range(count):
+                    self.chosen[out[k]] = 0
+        order = np.sort(np.asarray(self.picked)[:count])
+        first = count
+        if self.S.group != NULL:
+            of = np.asarray(self.arrays[5])[order]
+            order = np.concatenate([order[of == 0], order[of == 1]])
+            first = int((of == 0).sum())
+        self._lay(order, first)
+        return self.kept
+
+    cdef int _lay(self, order, int64_t first) except -1:
+        """Working variables into positions; the second group begins at a multiple of 8."""
+        cdef int64_t count = len(order), i, v, e
+        cdef const int64_t[::1] view = order
+        cdef Workspace w = self.space
+        self.split = (first + 7) // 8 * 8
+        self.ld = self.split + (count - first + 7) // 8 * 8
+        self.q = count
+        w._grow(self.ld)
+        if self.block_of is not None and not np.array_equal(self.block_of, order):
+            self.block_of = None
+        for i in range(self.ld):
+            v = -1
+            if i < first:
+                v = view[i]
+            elif i >= self.split and first + i - self.split < count:
+                v = view[first + i - self.split]
+            w.working[i] = v
+            e = _example(&self.S, v if v >= 0 else view[0])
+            w.examples[i] = self.ids[e]
+            w.lo[i] = self.S.lo[v] if v >= 0 else 0
+            w.hi[i] = self.S.hi[v] if v >= 0 else 0
+            w.b[i] = self.S.b[v] if v >= 0 else 0
+            w.f[i] = self.S.p[v] - self.S.s[e] if v >= 0 else 0
+        if self.block_of is None:
+            self._fill_block()
+            self.block_of = order
+        return 0
+
+    cdef int _fill_block(self) except -1:
+        """Kernel of the working variables."""
+        cdef Workspace w = self.space
+        cdef int64_t i
+        cdef const int64_t *ids = &w.examples[0]
+        if self.source is not None:
+            chosen = np.asarray(w.examples)[:self.ld]
+            np.asarray(w.block)[:self.ld * self.ld].reshape(self.ld, self.ld)[...] = self.source(
+                chosen, chosen)
+        else:
+            w.pack.take(self.points, ids, self.ld)
+            with nogil:
+                _square(self.points, &w.pack.c, ids, self.ld, w.tiles.c, &w.block[0], w.threads)
+        for i in range(self.ld):
+            w.diag[i] = w.block[i * self.ld + i]
+        self.values += self.ld * self.ld // 2
+        return 0
+
+    def solve(self, double eps, int64_t steps):
+        """Optimize the working variables to a violation of eps, in at most so many steps.
+
+        Returns the steps, and the violation that is left in the working set.
+        """
+        cdef int64_t i, v, e, count = 0, done
+        cdef hx_smo job
+        cdef bint whole = self.q == self.S.m
+        cdef Workspace w = self.space
+        with nogil:
+            job.K = &w.block[0]
+            job.ld, job.q, job.split = self.ld, self.q, self.split
+            job.f, job.b, job.lo, job.hi = &w.f[0], &w.b[0], &w.lo[0], &w.hi[0]
+            job.diag, job.up, job.down = &w.diag[0], &w.up[0], &w.down[0]
+            job.eps, job.steps, job.violation = eps, steps, 0
+            done = self.ops.smo(&job)
+            for i in range(self.ld):
+                v = w.working[i]
+                if v < 0:
+                    continue
+                e = _example(&self.S, v)
+                if w.b[i] != self.S.b[v]:
+                    w.changed[count] = e
+                    w.changed_ids[count] = self.ids[e]
+                    w.delta[count] = w.b[i] - self.S.b[v]
+                    self.S.b[v] = w.b[i]
+                    count += 1
+                if whole:
+                    self.S.s[e] = self.S.p[v] - w.f[i]
+        self.steps += done
+        self.rounds += 1
+        self.n_changed = 0 if whole else count
+        return done, job.violation
+
+    def update(self):
+        """Add what the changed variables add to the s of all active examples."""
+        cdef Workspace w = self.space
+        if self.n_changed > 0:
+            self._spread(w.changed, w.changed_ids, w.delta, self.n_changed, self.active,
+                         self.n_active, self.cache)
+            self.n_changed = 0
+
+    cdef int _spread(self, int64_t[::1] rows, int64_t[::1] row_ids, double[::1] coef,
+                     int64_t count, int64_t[::1] columns, int64_t n_columns,
+                     RowCache cache) except -1:
+        """s of the columns += the sum of coef times the kernel rows."""
+        self.wanted_rows += count
+        if self.source is not None:
+            self._from_source(rows, row_ids, coef, count, columns, n_columns, cache)
+        elif self.points.kernel.kind == LINEAR:
+            self._linear(row_ids, coef, count, columns, n_columns)
+        else:
+            self._by_tiles(rows, row_ids, coef, count, columns, n_columns, cache)
+        return 0
+
+    cdef int _by_tiles(self, int64_t[::1] rows, int64_t[::1] row_ids, double[::1] coef,
+                       int64_t count, int64_t[::1] columns, int64_t n_columns,
+                       RowCache cache) except -1:
+        cdef Workspace w = self.space
+        cdef int64_t k
+        cdef int64_t hits = 0, misses = 0
+        cdef spread job
+        w._grow_lines(count)
+        cdef float **lines = <float **>&w.lines[0]
+        cdef float **hit = lines + count
+        cdef float **miss = hit + count
+        cdef char *ready = <char *>(miss + count)
+        memset(lines, 0, count * sizeof(float *))
+        memset(ready, 0, count)
+        if cache is not None:
+            cache.place(&rows[0], count, n_columns, lines, ready)
+        for k in range(count):
+            if ready[k]:
+                hit[hits] = lines[k]
+                w.hit_coef[hits] = coef[k]
+                hits += 1
+            else:
+                miss[misses] = lines[k]
+                w.miss_coef[misses], w.miss_ids[misses] = coef[k], row_ids[k]
+                misses += 1
+        if misses:
+            w.pack.take(self.points, &w.miss_ids[0], misses)
+        job.pack = &w.pack.c
+        job.hits, job.misses, job.hit, job.miss = hits, misses, hit, miss
+        job.hit_coef, job.miss_coef = &w.hit_coef[0], &w.miss_coef[0]
+        job.ids, job.columns, job.n_columns, job.s = (&self.ids[0], &columns[0], n_columns,
+                                                      self.S.s)
+        with nogil:
+            _add(self.points, &job, w.tiles.c, w.threads)
+        self.found_rows += hits
+        self.values += misses * n_columns
+        return 0
+
+    cdef int _from_source(self, int64_t[::1] rows, int64_t[::1] row_ids, double[::1] coef,
+                          int64_t count, int64_t[::1] columns, int64_t n_columns,
+                          RowCache cache) except -1:
+        cdef Workspace w = self.space
+        cdef int64_t at = 0, part, k, missing
+        cdef spread job
+        cdef float[:, ::1] fetched = None
+        cdef float **lines
+        cdef char *ready
+        which = np.asarray(self.ids)[np.asarray(columns)[:n_columns]]
+        while at < count:
+            part = min(FETCH, count - at)
+            w._grow_lines(part)
+            lines = <float **>&w.lines[0]
+            ready = <char *>(lines + part)
+            memset(lines, 0, part * sizeof(float *))
+            memset(ready, 0, part)
+            if cache is not None:
+                cache.place(&rows[at], part, n_columns, lines, ready)
+            missing = 0
+            for k in range(part):
+                if not ready[k]:
+                    w.miss_ids[missing] = row_ids[at + k]
+                    missing += 1
+            if missing:
+                fetched = np.ascontiguousarray(
+                    self.source(np.asarray(w.miss_ids)[:missing], which), dtype=np.float32)
+            missing = 0
+            for k in range(part):
+                if ready[k]:
+                    continue
+                if lines[k] == NULL:
+                    lines[k] = &fetched[missing, 0]
+                else:
+                    memcpy(lines[k], &fetched[missing, 0], n_columns * sizeof(float))
+                missing += 1
+            job.pack = NULL
+            job.hits, job.misses, job.hit, job.hit_coef = part, 0, lines, &coef[at]
+            job.ids, job.columns, job.n_columns, job.s = (&self.ids[0], &columns[0], n_columns,
+                                                          self.S.s)
+            with nogil:
+                _add(None, &job, NULL, w.threads)
+            self.found_rows += part - missing
+            self.values += missing * n_columns
+            at += part
+        return 0
+
+    cdef int _linear(self, int64_t[::1] row_ids, double[::1] coef, int64_t count,
+                     int64_t[::1] columns, int64_t n_columns) except -1:
+        """The linear kernel's rows, summed as weights: exact, and in time of the nonzeros."""
+        weights = np.zeros(self.points.rows.c.d)
+        cdef double[::1] w = weights
+        cdef const hx_rows *X = &self.points.rows.c
+        with nogil:
+            if X.is_f32:
+                if X.is_i64:
+                    _through_weights[float, int64_t](
+                        X, &row_ids[0], &coef[0], count, &self.ids[0], &columns[0], n_columns,
+                        &w[0], self.S.s, self.space.threads)
+                else:
+                    _through_weights[float, int32_t](
+                        X, &row_ids[0], &coef[0], count, &self.ids[0], &columns[0], n_columns,
+                        &w[0], self.S.s, self.space.threads)
+            elif X.is_i64:
+                _through_weights[double, int64_t](
+                    X, &row_ids[0], &coef[0], count, &self.ids[0], &columns[0], n_columns,
+                    &w[0], self.S.s, self.space.threads)
+            else:
+                _through_weights[double, int32_t](
+                    X, &row_ids[0], &coef[0], count, &self.ids[0], &columns[0], n_columns,
+                    &w[0], self.S.s, self.space.threads)
+        return 0
+
+    def start(self):
+        """Find s for b as it was given."""
+        np.asarray(self.arrays[4])[:] = 0
+        self._catch_up(np.arange(self.S.n), np.zeros(self.S.m))
+
+    # ---- shrinking --------------------------------------------------------------------------
+
+    def shrink(self, double share):
+        """Leave out examples that have twice been found to stay at their bounds.
+
+        Nothing is done for fewer than this share of the active ones. Returns how many are out.
+        `violation` came before.
+        """
+        cdef int64_t k, e, v, many = 0, kept = 0, left = 0
+        cdef int g
+        cdef double f
+        cdef bint stays
+        cdef int64_t[::1] keep, out
+        with nogil:
+            for k in range(self.n_active):
+                e = self.active[k]
+                stays = True
+                v = e
+                while v < self.S.m:
+                    g = _group(&self.S, v)
+                    f = self.S.p[v] - self.S.s[e]
+                    if self.S.lo[v] < self.S.hi[v] and not (
+                            (self.S.b[v] == self.S.hi[v] and f > self.most[g])
+                            or (self.S.b[v] == self.S.lo[v] and f < self.least[g])):
+                        stays = False
+                    v += self.S.n
+                self.idle[e] = min(self.idle[e] + 1, 2) if stays else 0
+                many += self.idle[e] == 2
+        if many < share * self.n_active or many == 0 or self.n_changed:
+            return 0
+        keep = np.empty(self.n_active - many, dtype=np.int64)
+        out = np.empty(many, dtype=np.int64)
+        for k in range(self.n_active):
+            e = self.active[k]
+            if self.idle[e] == 2:
+                out[left] = e
+                left += 1
+            else:
+                keep[kept] = k
+                kept += 1
+        if self.cache is not None and kept:
+            self.cache.narrow(&keep[0], kept)
+        self.active = np.asarray(self.active)[:self.n_active][np.asarray(keep)]
+        self.n_active = kept
+        self.behind.append((np.asarray(out), np.array(self.arrays[3])))
+        return many
+
+    def restore(self):
+        """Bring back all that shrinking left out, with an exact s."""
+        if not self.behind:
+            return
+        for members, then in self.behind:
+            self._catch_up(members, then)
+        self.behind = []
+        self.active = np.arange(self.S.n)
+        self.n_active = self.S.n
+        np.asarray(self.idle)[:] = 0
+        if self.cache is not None:
+            self.cache.clear()
+
+    @property
+    def times_shrunk(self):
+        """Groups of examples that are out."""
+        return len(self.behind)
+
+    def _of_examples(self, of_variables):
+        """Sums over the variables of each example."""
+        return np.reshape(of_variables, (-1, self.S.n)).sum(axis=0)
+
+    def _catch_up(self, members, then):
+        """s of members, which is that of b = then, for b as it is."""
+        cdef int64_t[::1] rows, row_ids, columns
+        cdef double[::1] coef
+        difference = self._of_examples(np.asarray(self.arrays[3]) - then)
+        changed = np.flatnonzero(difference)
+        if len(changed) == 0 or len(members) == 0:
+            return
+        at = 0
+        while at < len(changed):    # by parts, for which the packed rows take little memory
+            rows = changed[at:at + 1024]
+            row_ids, coef = np.asarray(self.ids)[rows], difference[rows]
+            columns = members
+            self._spread(rows, row_ids, coef, rows.shape[0], columns, columns.shape[0], None)
+            at += 1024
+
+    # ---- what is known ----------------------------------------------------------------------
+
+    def largest_diagonal(self):
+        """Largest kernel value of an example of the last working set with itself."""
+        return float(np.max(np.asarray(self.space.diag)[:self.ld], initial=0))
+
+    def certificate(self):
+        """Objective p'b - 1/2 b'Kb, and the duality gap with intercepts amid the violation.
+
+        While examples are left out, their part is what it was.
+        """
+        cdef double linear = 0, quadratic = 0, gap = 0, x
+        cdef int64_t v, e
+        cdef double[2] middle
+        with nogil:
+            for v in range(2):
+                middle[v] = (self.most[v] + self.least[v]) / 2
+            for v in range(self.S.m):
+                if self.S.b[v] == 0 and self.S.hi[v] == 0 and self.S.lo[v] == 0:
+                    continue
+                e = _example(&self.S, v)
+                linear += self.S.p[v] * self.S.b[v]
+                quadratic += self.S.s[e] * self.S.b[v]
+                x = self.S.p[v] - self.S.s[e] - middle[_group(&self.S, v)]
+                gap += x * ((self.S.hi[v] if x > 0 else self.S.lo[v]) - self.S.b[v])
+        return linear - quadratic / 2, gap
+
+
+cdef void _extremes(const state *S, const int64_t *active, int64_t count, double *most,
+                    double *least) noexcept nogil:
+    cdef int64_t k, v, e
+    cdef int g
+    cdef double f
+    most[0] = most[1] = -HUGE_VAL
+    least[0] = least[1] = HUGE_VAL
+    for k in range(count):
+        e = active[k]
+        v = e
+        while v < S.m:
+            g = _group(S, v)
+            f = S.p[v] - S.s[e]
+            if S.b[v] < S.hi[v] and f > most[g]:
+                most[g] = f
+            if S.b[v] > S.lo[v] and f < least[g]:
+                least[g] = f
+            v += S.n
+
+
+cdef int64_t _candidates(const state *S, const int64_t *active, int64_t count, int64_t g, bint up,
+                         double bound, const uint8_t *chosen, pick *out) noexcept nogil:
+    """Variables of a group that may go up and have f > bound, or down and f < bound."""
+    cdef int64_t k, v, e, found = 0
+    cdef double f
+    for k in range(count):
+        e = active[k]
+        v = e
+        while v < S.m:
+            if _group(S, v) == g and not chosen[v]:
+                f = S.p[v] - S.s[e]
+                if up and S.b[v] < S.hi[v] and f > bound:
+                    out[found].key = f
+                    out[found].at = v
+                    found += 1
+                elif not up and S.b[v] > S.lo[v] and f < bound:
+                    out[found].key = -f
+                    out[found].at = v
+                    found += 1
+            v += S.n
+    return found
+
+
+cdef void _take(const pick *list, int64_t k, uint8_t *chosen, int64_t *out,
+                int64_t *count) noexcept nogil:
+    cdef int64_t i
+    for i in range(k):
+        chosen[list[i].at] = 1
+        out[count[0]] = list[i].at
+        count[0] += 1
+
+
+cdef void _square(Points P, const hx_svm_rows *pack, const int64_t *ids, int64_t ld,
+                  hx_svm_tile *tiles, float *K, int threads) noexcept nogil:
+    """The symmetric block K of the examples ids."""
+    cdef int64_t t, count = (ld + HX_LANES - 1) // HX_LANES
+    for t in prange(count, num_threads=threads, schedule="dynamic"):     # the longest ones first
+        _square_tile(P, pack, ids, ld, count - 1 - t, tiles + threadid(), K)
+
+
+cdef void _square_tile(Points P, const hx_svm_rows *pack, const int64_t *ids, int64_t ld,
+                       int64_t t, hx_svm_tile *tile, float *K) noexcept nogil:
+    """Columns t * 64... of the block K of rows up to these, and what mirrors them."""
+    cdef float[STEP * HX_LANES] block
+    cdef int64_t at = t * HX_LANES, m = min(HX_LANES, ld - at), r = 0, i, j, end
+    cdef float *to
+    P.type.pack_tile(&P.c, ids + at, m, tile)
+    while r < at + m:
+        end = min(r + STEP, at + m)
+        P.type.block(&P.kernel, tile, pack, r, end, block)
+        for i in range(end - r):
+            memcpy(K + (r + i) * ld + at, block + i * HX_LANES, m * sizeof(float))
+        if r < at:
+            for j in range(m):
+                to = K + (at + j) * ld + r
+                for i in range(STEP):
+                    to[i] = block[i * HX_LANES + j]
+        r = end
+
+
+cdef void _add(Points P, const spread *job, hx_svm_tile *tiles, int threads) noexcept nogil:
+    """s += the sum of coef times kernel rows."""
+    cdef int64_t t, units = (job.n_columns + UNIT * HX_LANES - 1) // (UNIT * HX_LANES)
+    for t in prange(units, num_threads=threads, schedule="dynamic"):
+        _add_unit(P, job, t, tiles + threadid())
+
+
+cdef void _add_unit(Points P, const spread *job, int64_t unit, hx_svm_tile *tile) noexcept nogil:
+    """s += the sum of coef times kernel rows, for a unit of columns."""
+    cdef double[UNIT * HX_LANES] sums
+    cdef float[STEP * HX_LANES] block
+    cdef (const float *)[STEP] lines
+    cdef int64_t[HX_LANES] which
+    cdef int64_t begin = unit * UNIT * HX_LANES, end = min(begin + UNIT * HX_LANES, job.n_columns)
+    cdef int64_t at, m, r, last, j, k
+    cdef const hx_svm_ops *ops = hx_svm_get()
+    memset(sums, 0, sizeof(sums))
+    r = 0
+    while r < job.hits:
+        last = min(r + STEP, job.hits)
+        for j in range(last - r):
+            lines[j] = job.hit[r + j] + begin
+        ops.add_f32(lines, job.hit_coef + r, last - r, end - begin, sums)
+        r = last
+    at = begin if job.misses else end
+    while at < end:
+        m = min(HX_LANES, end - at)
+        for j in range(m):
+            which[j] = job.ids[job.columns[at + j]]
+        for j in range(STEP):
+            lines[j] = block + j * HX_LANES
+        P.type.pack_tile(&P.c, which, m, tile)
+        r = 0
+        while r < job.misses:
+            last = min(r + STEP, job.misses)
+            P.type.block(&P.kernel, tile, job.pack, r, last, block)
+            for k in range(r, last):
+                if job.miss[k] != NULL:
+                    memcpy(job.miss[k] + at, block + (k - r) * HX_LANES, m * sizeof(float))
+            ops.add_f32(lines, job.miss_coef + r, last - r, HX_LANES, sums + (at - begin))
+            r = last
+        at += m
+    for j in range(begin, end):
+        job.s[job.columns[j]] += sums[j - begin]
+
+
+cdef void _through_weights(const hx_rows *X, const int64_t *rows, const double *coef, int64_t count,
+                           const int64_t *ids, const int64_t *columns, int64_t n_columns,
+                           double *w, double *s, int threads, real *tag_v=NULL,
+                           index *tag_i=NULL) noexcept nogil:
+    cdef const real *v = NULL
+    cdef const index *idx = NULL
+    cdef int64_t k, length, units = (n_columns + UNIT * HX_LANES - 1) // (UNIT * HX_LANES), t
+    for k in range(count):
+        length = hx_row(X, rows[k], &v, &idx)
+        hx_axpy(X, coef[k], v, idx, length, w)
+    for t in prange(units, num_threads=threads, schedule="dynamic"):
+        _scores[real, index](X, ids, columns, t * UNIT * HX_LANES,
+                             min((t + 1) * UNIT * HX_LANES, n_columns), w, s)
+
+
+cdef void _scores(const hx_rows *X, const int64_t *ids, const int64_t *columns, int64_t begin,
+                  int64_t end, const double *w, double *s, real *tag_v=NULL,
+                  index *tag_i=NULL) noexcept nogil:
+    cdef const real *v = NULL
+    cdef const index *idx = NULL
+    cdef int64_t k, length
+    for k in range(begin, end):
+        length = hx_row(X, ids[columns[k]], &v, &idx)
+        s[columns[k]] += hx_dot(X, v, idx, length, w)
