@@ -379,7 +379,7 @@ class _Solve:
         if not self.watched:
             return False
         smo = self.smo
-        dual, _, gap, *_ = smo.certificate()
+        dual, _, gap, *_ = smo.certificate(False)
         whole = smo.times_shrunk == 0
         if not math.isfinite(gap):
             gap = math.nan
@@ -391,7 +391,7 @@ class _Solve:
     def _certify(self) -> None:
         """Best intercepts, objective and gap, with all examples there; `violation` came before."""
         out = self.out
-        out.dual, out.square, out.gap, *c = self.smo.certificate()
+        out.dual, out.square, out.gap, *c = self.smo.certificate(True)
         out.intercept = tuple(c[:1 if self.problem.group is None else 2])
         if self.options.hard:
             self._certify_hard()

@@ -661,10 +661,10 @@ cdef class Smo:
         """Largest kernel value of an example of the last working set with itself."""
         return float(np.max(np.asarray(self.space.diag)[:self.ld], initial=0))
 
-    def certificate(self):
-        """Objective p'b - 1/2 b'Kb, b'Kb, the duality gap, and the intercepts with the least gap.
+    def certificate(self, bint best):
+        """Objective p'b - 1/2 b'Kb, b'Kb, the duality gap and the intercepts that it is for.
 
-        While examples are left out, their part is what it was. `violation` came before.
+        These are the best, or else in the middle of the violation. While examples are left out, their part is what it was. `violation` came before.
         """
         cdef double linear = 0, quadratic = 0, gap = 0, x
         cdef int64_t v, e
@@ -672,8 +672,10 @@ cdef class Smo:
         cdef double[2] c
         with nogil:
             for g in range(2):
-                c[g] = _intercept(&self.S, &self.active[0], self.n_active, g, self.most[g],
-                                  self.least[g], <pick *>&self.picks[0, 0])
+                c[g] = (self.most[g] + self.least[g]) / 2
+                if best:
+                    c[g] = _intercept(&self.S, &self.active[0], self.n_active, g, self.most[g],
+                                      self.least[g], <pick *>&self.picks[0, 0])
             for v in range(self.S.m):
                 if self.S.lo[v] == self.S.hi[v]:
                     continue
