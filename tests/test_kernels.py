@@ -17,7 +17,7 @@ CASES = {
     "laplacian": {"gamma": 0.1},
     "chi2": {"gamma": 0.4},
 }
-SIZES = [  # n, m, d, share of nonzeros: dense and sparse packing, tiles with and without all columns
+SIZES = [  # n, m, d, share of nonzeros: packed as dense and sparse, tiles with all columns and not
     (70, 67, 5, 1.0), (33, 130, 40, 0.5), (65, 64, 300, 0.1), (131, 3, 1500, 0.02),
     (5, 66, 1100, 0.6), (1, 1, 1, 1.0),
 ]
@@ -154,7 +154,8 @@ def test_a_value_does_not_depend_on_its_neighbours(name, size, kind):
     rng = np.random.default_rng(2)
     for _ in range(5):
         i, j = rng.integers(0, n, rng.integers(1, 10)), rng.integers(0, m, rng.integers(1, 10))
-        assert_array_equal(kernels.gram(X[i], Z[j], kernel=name, **CASES[name]), whole[np.ix_(i, j)])
+        part = kernels.gram(X[i], Z[j], kernel=name, **CASES[name])
+        assert_array_equal(part, whole[np.ix_(i, j)])
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -163,7 +164,7 @@ def test_a_value_does_not_depend_on_its_neighbours(name, size, kind):
 @pytest.mark.parametrize("kind", ["dense", "sparse"])
 def test_points_of_solvers(name, size, exact, kind):
     # In single precision for rows that are right for it: a few units of 2^-24 of each sum.
-    n, m, d, share = size
+    n, _, d, share = size
     X = table(n, d, share, 0)
     rows = _validate.as_rows(csr_array(X) if kind == "sparse" else X)
     given = kernels.read_kernel(name, *(CASES[name].get(p, d) for p, d in
@@ -238,17 +239,17 @@ def test_csr_with_unsorted_and_repeated_indices():
     S = csr_matrix((np.array([2.0, 1, 3, 4, 5]), np.array([3, 0, 1, 1, 0]), np.array([0, 2, 5])),
                    shape=(2, 4))
     dense = np.array([[1.0, 0, 0, 2], [5, 7, 0, 0]])
-    for name in CASES:
-        assert_allclose(kernels.gram(S, kernel=name, **CASES[name]),
-                        formula(name, dense, dense, **CASES[name]), rtol=1e-12)
+    for name, options in CASES.items():
+        assert_allclose(kernels.gram(S, kernel=name, **options),
+                        formula(name, dense, dense, **options), rtol=1e-12)
     assert_array_equal(S.indices, [3, 0, 1, 1, 0])
 
 
 def test_empty_tables():
-    for name in CASES:
-        none = csr_array((3, 4))
-        assert_allclose(kernels.gram(none, kernel=name, **CASES[name]),
-                        formula(name, np.zeros((3, 4)), np.zeros((3, 4)), **CASES[name]))
+    none, zeros = csr_array((3, 4)), np.zeros((3, 4))
+    for name, options in CASES.items():
+        assert_allclose(kernels.gram(none, kernel=name, **options),
+                        formula(name, zeros, zeros, **options))
     with pytest.raises(ValueError, match="0 sample"):
         kernels.rbf(np.empty((0, 3)))
     with pytest.raises(ValueError, match="0 feature"):
@@ -284,9 +285,9 @@ def test_data_that_do_not_fit():
     with pytest.raises(ValueError, match="X has 2 features, Z has 1: they must be as many"):
         kernels.rbf([[1.0, 2.0]], [[1.0]])
     for bad in ([[np.nan]], [[np.inf]], csr_array(np.array([[np.nan]]))):
-        with pytest.raises(ValueError, match="NaN|infinity"):
+        with pytest.raises(ValueError, match=r"NaN|infinity"):
             kernels.rbf(bad)
-        with pytest.raises(ValueError, match="NaN|infinity"):
+        with pytest.raises(ValueError, match=r"NaN|infinity"):
             kernels.rbf([[1.0]], bad)
     for bad in (np.array([[1.0, -0.5]]), csr_array(np.array([[1.0, -0.5]]))):
         with pytest.raises(ValueError, match=r"not negative, such as counts; X has -0\.5"):
