@@ -185,7 +185,8 @@ def solve(
     if abreast < 2 or len(problems) < 2 * options.threads:
         abreast = 1
     run = _Run(points, source, options._replace(cache=options.cache // abreast if keep else 0),
-               begin, deadline, monitor, options.threads if abreast == 1 else 1, abreast)
+               begin, deadline, monitor, options.threads if abreast == 1 else 1, abreast,
+               options.cache if keep else 0)
     try:
         if len(problems) == 1:
             return [run.one(problems[0], watched=True)]
@@ -204,8 +205,9 @@ class _Run:
 
     def __init__(
         self, points: Any, source: Any, options: Options, begin: float, deadline: float | None,
-        monitor: Monitor, threads: int, abreast: int,
+        monitor: Monitor, threads: int, abreast: int, room: int,
     ) -> None:
+        self.room = room  # bytes for a working set, however many threads there are
         self.points, self.source, self.options = points, source, options
         self.begin, self.deadline, self.monitor = begin, deadline, monitor
         self.stopped = ""  # why all are to stop
@@ -223,16 +225,19 @@ class _Run:
                 for future in waiting:
                     done.append(future.result())
                     if self._tell(done, len(problems)):
-                        self._end("callback")
+                        self.end("callback")
             except KeyboardInterrupt:
-                self._end("interrupted")
+                self.end("interrupted")
             except BaseException:
-                self._end("interrupted")
+                self.end("interrupted")
                 raise
             done += [future.result() for future in waiting[len(done):]]
+        if self.stopped == "interrupted":
+            done[-1].status = "interrupted"  # also where it came after the last round
         return done
 
-    def _end(self, why: str) -> None:
+    def end(self, why: str) -> None:
+        """Have all problems stop."""
         self.stopped = self.stopped or why
         self.stop.set()
 
@@ -274,8 +279,7 @@ class _Solve:
                 smo.start()
             out.status = self._rounds()
         except KeyboardInterrupt:
-            if not self.watched:
-                raise
+            self.common.end("interrupted")
             out.status = "interrupted"
         smo.update()  # what an interrupt left undone
         smo.restore()
@@ -291,8 +295,9 @@ class _Solve:
         aim = 0.99 * tol
         floor = LEAST * max(1.0, float(np.abs(self.problem.p).max()))
         q = self.most if self.most <= WHOLE else FIRST
-        q = min(q, max(64, math.isqrt(max(options.cache, 1 << 20) // 4)))
-        largest = min(LARGEST, max(q, math.isqrt(max(options.cache, 16 << 20) // 4)))
+        room = self.common.room
+        q = min(q, max(64, math.isqrt(max(room, 1 << 20) // 4)))
+        largest = min(LARGEST, max(q, math.isqrt(max(room, 16 << 20) // 4)))
         stuck = 0
         while True:
             violation = smo.violation()
