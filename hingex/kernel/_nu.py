@@ -133,6 +133,7 @@ cache_hit_rate_, gamma_, n_features_in_, shape_fit_, feature_names_in_
             problems.append(smo.Problem(
                 ids, np.zeros(len(ids)), np.where(sign > 0, 0.0, -mine),
                 np.where(sign > 0, mine, 0.0), start, (sign < 0).astype(np.uint8),
+                self._shared(ids, sign, pair),
             ))
         solutions = smo.solve(problems, training.points, training.source, options, monitor)
         duals, kinds, intercepts = [], [], []

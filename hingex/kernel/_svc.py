@@ -59,13 +59,18 @@ class PairwiseClassifier(KernelModel, Classifier):
     def _examples(
         self, codes: np.ndarray, used: np.ndarray, K: int
     ) -> list[tuple[np.ndarray, np.ndarray]]:
-        """Rows of each problem in ascending order, and their y of +-1."""
+        """Rows of each problem, those at y = 1 before those at -1, and their y."""
+        rows = [np.flatnonzero(used & (codes == c)) for c in range(K)]
         found = []
         for first, second in self._problems(K):
-            of = used & ((codes == first) | (codes == second)) if second >= 0 else used
-            ids = np.flatnonzero(of)
-            found.append((ids, np.where(codes[ids] == first, 1.0, -1.0)))
+            others = rows[second] if second >= 0 else np.flatnonzero(used & (codes != first))
+            found.append((np.concatenate([rows[first], others]),
+                          np.repeat([1.0, -1.0], [len(rows[first]), len(others)])))
         return found
+
+    def _shared(self, ids: np.ndarray, sign: np.ndarray, pair: tuple[int, int]) -> Any:
+        """What a problem shares with others, see `smo.Problem`."""
+        return None if pair[1] < 0 else (int(np.count_nonzero(sign > 0)), *pair)
 
     def _keep_duals(
         self, training: Training, codes: np.ndarray, classes: np.ndarray,
@@ -438,12 +443,14 @@ class SVC(PairwiseClassifier):
         examples = self._examples(codes, used, len(classes))
         last = self._warm_duals(n, classes, len(examples)) if warm else None
         problems = []
+        pairs = self._problems(len(classes))
         for k, (ids, sign) in enumerate(examples):
             lo, hi = np.where(sign > 0, 0.0, -cost[ids]), np.where(sign > 0, cost[ids], 0.0)
             start = np.zeros(len(ids))
             if last is not None:
                 start = _balanced(np.clip(last[k][ids], lo, hi))
-            problems.append(smo.Problem(ids, sign, lo, hi, start))
+            problems.append(smo.Problem(ids, sign, lo, hi, start, None,
+                                        self._shared(ids, sign, pairs[k])))
         solutions = smo.solve(problems, training.points, training.source,
                               options._replace(hard=hard), monitor)
         kinds = [np.where(s.b == 0, 0, np.where(np.abs(s.b) < cost[ids], 1, 2))

@@ -53,7 +53,8 @@ from .._core import kernels
 from .._result import NotSeparableError
 from ..stop import HISTORY_DTYPE, Monitor, State
 
-WHOLE = 1024  # variables up to which a problem is one working set
+WHOLE = 2048  # variables up to which a problem is one working set
+SHARE = 3000  # the same, where problems share the kernels within classes
 FIRST, LARGEST = 1024, 2048  # variables of working sets
 KEEP = 0.5  # share of a working set that may be of the last one
 INNER = 0.1  # violation that is left in a working set, of that before
@@ -79,6 +80,9 @@ class Problem(NamedTuple):
         Within the bounds, and with the sums that are to be kept.
     group : ndarray (m,) of uint8 or None
         0 or 1.
+    classes : tuple or None
+        (count, first, second): the first `count` examples are all those of class `first`, the
+        others of `second`. Problems share the kernels within classes.
     """
 
     ids: np.ndarray
@@ -87,6 +91,7 @@ class Problem(NamedTuple):
     hi: np.ndarray
     start: np.ndarray
     group: np.ndarray | None = None
+    classes: tuple[int, int, int] | None = None
 
 
 @dataclass(slots=True)
@@ -145,6 +150,8 @@ class Options(NamedTuple):
     max_time: float | None
     threads: int
     hard: bool = False
+    set: int = LARGEST  # variables of a working set at most
+    budget: int = 0  # bytes, of all problems; `cache` is what each may have for rows
 
 
 def _relative(dual: float, gap: float) -> float:
@@ -184,9 +191,10 @@ def solve(
     abreast = min(options.threads, len(problems)) if source is None else 1
     if abreast < 2 or len(problems) < 2 * options.threads:
         abreast = 1
-    run = _Run(points, source, options._replace(cache=options.cache // abreast if keep else 0),
-               begin, deadline, monitor, options.threads if abreast == 1 else 1, abreast,
-               options.cache if keep else 0)
+    run = _Run(points, source, options._replace(
+        cache=options.cache // abreast if keep else 0, budget=options.cache,
+        set=max(256, min(LARGEST, math.isqrt(max(options.cache, 4 << 20) // 4)))),
+               begin, deadline, monitor, options.threads if abreast == 1 else 1, abreast)
     try:
         if len(problems) == 1:
             return [run.one(problems[0], watched=True)]
@@ -205,13 +213,13 @@ class _Run:
 
     def __init__(
         self, points: Any, source: Any, options: Options, begin: float, deadline: float | None,
-        monitor: Monitor, threads: int, abreast: int, room: int,
+        monitor: Monitor, threads: int, abreast: int,
     ) -> None:
-        self.room = room  # bytes for a working set, however many threads there are
         self.points, self.source, self.options = points, source, options
         self.begin, self.deadline, self.monitor = begin, deadline, monitor
         self.stopped = ""  # why all are to stop
         self.stop = threading.Event()
+        self.blocks: dict[int, np.ndarray] = {}  # kernels within classes
         self.spaces: SimpleQueue[Any] = SimpleQueue()
         for _ in range(abreast):
             self.spaces.put(kernels("smo").Workspace(points, threads))
@@ -219,6 +227,7 @@ class _Run:
     def many(self, problems: Sequence[Problem], abreast: int) -> list[Solution]:
         """Solve all, some at a time; their ends are told in their order."""
         done: list[Solution] = []
+        self._share(problems)
         with ThreadPoolExecutor(abreast) as pool:
             waiting = [pool.submit(self.one, problem) for problem in problems]
             try:
@@ -235,6 +244,23 @@ class _Run:
         if self.stopped == "interrupted":
             done[-1].status = "interrupted"  # also where it came after the last round
         return done
+
+    def _share(self, problems: Sequence[Problem]) -> None:
+        """Compute the kernels within classes that are in several problems, as far as they fit."""
+        members: dict[int, np.ndarray] = {}
+        times: dict[int, int] = {}
+        for p in problems:
+            if p.classes is not None and len(p.p) <= SHARE:
+                count, first, second = p.classes
+                for c, ids in ((first, p.ids[:count]), (second, p.ids[count:])):
+                    members[c], times[c] = ids, times.get(c, 0) + 1
+        space, room = self.spaces.get(), self.options.budget / 2
+        for c, ids in members.items():
+            size = 4 * (len(ids) + 8) ** 2
+            if times[c] > 1 and size <= room:
+                self.blocks[c] = kernels("smo").square_block(space, ids)
+                room -= size
+        self.spaces.put(space)
 
     def end(self, why: str) -> None:
         """Have all problems stop."""
@@ -266,9 +292,14 @@ class _Solve:
         self.options = run.options
         self.out = Solution(np.array(problem.start, dtype=np.float64))
         self.s = np.zeros(len(problem.ids))
+        parts, self.whole = None, len(problem.p) <= min(WHOLE, self.options.set)
+        if problem.classes is not None:
+            count, first, second = problem.classes
+            if first in run.blocks and second in run.blocks:
+                parts, self.whole = (count, run.blocks[first], run.blocks[second]), True
         self.smo = kernels("smo").Smo(
             space, problem.ids, problem.p, problem.lo, problem.hi, self.out.b, self.s,
-            problem.group, run.source, self.options.cache,
+            problem.group, run.source, 0 if self.whole else self.options.cache, parts,
         )
         self.most = len(problem.p)
 
@@ -285,6 +316,7 @@ class _Solve:
         smo.restore()
         out.violation = max(0.0, smo.violation())
         self._certify()
+        out.residual, out.largest = self._residual(), smo.largest_diagonal()
         out.n_iter = smo.steps
         out.hit_rate = smo.found_rows / max(1, smo.wanted_rows)
         return out
@@ -294,10 +326,8 @@ class _Solve:
         tol = options.tol
         aim = 0.99 * tol
         floor = LEAST * max(1.0, float(np.abs(self.problem.p).max()))
-        q = self.most if self.most <= WHOLE else FIRST
-        room = self.common.room
-        q = min(q, max(64, math.isqrt(max(room, 1 << 20) // 4)))
-        largest = min(LARGEST, max(q, math.isqrt(max(room, 16 << 20) // 4)))
+        q = self.most if self.whole else min(FIRST, options.set)
+        largest = max(q, min(LARGEST, options.set))
         stuck = 0
         while True:
             violation = smo.violation()
@@ -323,12 +353,12 @@ class _Solve:
                 return stopped
             if options.hard:
                 self._refuse_inseparable()
-            if options.shrinking and smo.times_shrunk < GROUPS and q < self.most:
+            if options.shrinking and smo.times_shrunk < GROUPS and not self.whole:
                 smo.shrink(SHRINK)
             kept = smo.select(q, int(KEEP * q))
-            whole = q >= self.most
             left = min(STEPS, options.max_iter - smo.steps)
-            steps, _ = smo.solve(aim if whole else max(INNER * violation, 0.5 * aim), int(left))
+            inner = 0.99 * aim if self.whole else max(INNER * violation, 0.5 * aim)
+            steps, _ = smo.solve(inner, int(left))
             smo.update()
             stuck = stuck + 1 if steps == 0 else 0
             if stuck > 3:
@@ -349,7 +379,7 @@ class _Solve:
         if not self.watched:
             return False
         smo = self.smo
-        dual, gap = smo.certificate()
+        dual, _, gap, *_ = smo.certificate()
         whole = smo.times_shrunk == 0
         if not math.isfinite(gap):
             gap = math.nan
@@ -359,43 +389,31 @@ class _Solve:
         return self.common.monitor.update(state)
 
     def _certify(self) -> None:
-        """Best intercepts, objective and gap, with all examples there."""
-        problem, out, s = self.problem, self.out, self.s
-        n = len(s)
-        f = problem.p - (s if len(out.b) == n else np.concatenate([s, s]))
-        quadratic = float(np.dot(out.b[:n], s))
-        if len(out.b) > n:
-            quadratic += float(np.dot(out.b[n:], s))
-        linear = float(np.dot(problem.p, out.b))
-        out.square, out.largest = max(0.0, quadratic), self.smo.largest_diagonal()
+        """Best intercepts, objective and gap, with all examples there; `violation` came before."""
+        out = self.out
+        out.dual, out.square, out.gap, *c = self.smo.certificate()
+        out.intercept = tuple(c[:1 if self.problem.group is None else 2])
         if self.options.hard:
-            self._certify_hard(f, linear, quadratic)
-            return
-        groups = [slice(None)] if problem.group is None else [
-            np.flatnonzero(problem.group == g) for g in (0, 1)]
-        found = [_intercept(f[g], problem.lo[g], problem.hi[g], out.b[g]) for g in groups]
-        out.intercept = tuple(c for c, _ in found)
-        out.residual = f - (out.intercept[0] if problem.group is None
-                            else np.array(out.intercept)[problem.group])
-        out.gap = max(0.0, sum(gap for _, gap in found))
-        out.dual = linear - quadratic / 2
+            self._certify_hard()
 
-    def _certify_hard(self, f: np.ndarray, linear: float, quadratic: float) -> None:
+    def _certify_hard(self) -> None:
         """Hard margin: p = y, and every constraint y_i (w.x_i + c) >= 1 counts."""
-        problem, out = self.problem, self.out
-        used = problem.lo < problem.hi
-        y = problem.p
-        scores = y - f
-        upper = (y > 0) & used  # classes' least scores
-        lower = (y < 0) & used
-        least, most = float(scores[upper].min()), float(scores[lower].max())
-        c = -(least + most) / 2
-        margin = (least - most) / 2
-        out.intercept, out.residual = (c,), f - c
-        out.dual = linear**2 / (2 * quadratic) if quadratic > 0 else 0.0
-        out.gap = quadratic / (2 * margin**2) - out.dual if margin > 0 else math.inf
-        if margin > 0 and out.gap < 0:
-            out.gap = 0.0
+        out, y = self.out, self.problem.p
+        least, most = float(self.s[y > 0].min()), float(self.s[y < 0].max())
+        out.intercept = (-(least + most) / 2,)
+        margin, linear = (least - most) / 2, out.dual + out.square / 2
+        out.dual = linear**2 / (2 * out.square) if out.square > 0 else 0.0
+        out.gap = math.inf
+        if margin > 0:
+            out.gap = max(0.0, out.square / (2 * margin**2) - out.dual)
+
+    def _residual(self) -> np.ndarray:
+        """f less its intercept."""
+        problem, s = self.problem, self.s
+        f = problem.p - (s if len(problem.p) == len(s) else np.concatenate([s, s]))
+        if problem.group is None:
+            return f - self.out.intercept[0]
+        return f - np.array(self.out.intercept)[problem.group]
 
     def _refuse_inseparable(self) -> None:
         """Raise if the two weighted means of rows that the duals stand for agree."""
@@ -403,39 +421,12 @@ class _Solve:
         total = float(np.abs(b).sum()) / 2
         if total <= 0 or self.smo.times_shrunk:
             return
-        distance = math.sqrt(max(0.0, float(np.dot(b, s)))) / total
+        distance = math.sqrt(max(0.0, float(np.einsum("i,i->", b, s)))) / total
         if distance <= INSEPARABLE * max(1.0, self.smo.largest_diagonal()) ** 0.5:
             raise NotSeparableError(
                 "no plane in the kernel's space separates the classes, as a hard margin (C=inf) "
                 f"needs: weighted means of both classes' rows are {distance:.1e} from each other. "
                 "Use a finite C, or another kernel", np.abs(b) / total, distance)
-
-
-def _intercept(
-    f: np.ndarray, lo: np.ndarray, hi: np.ndarray, b: np.ndarray
-) -> tuple[float, float]:
-    """The c of least gap, or the middle of all such c, and that gap."""
-    grows, falls = b < hi, b > lo
-    most = float(f[grows].max(initial=-math.inf))
-    least = float(f[falls].min(initial=math.inf))
-    if most == -math.inf and least == math.inf:
-        return 0.0, 0.0
-    if most <= least:
-        c = most if least == math.inf else least if most == -math.inf else (most + least) / 2
-    else:
-        # Convex and piecewise linear in c, with kinks where c passes an f, all within reach.
-        near = np.flatnonzero((f >= least) & (f <= most))
-        near = near[np.argsort(f[near], kind="stable")]
-        up, down = hi[near] - b[near], b[near] - lo[near]
-        slope = np.cumsum(up + down) - up.sum()
-        at = int(np.searchsorted(slope, 0.0))
-        at = min(at, len(near) - 1)
-        c = float(f[near[at]])
-        if slope[at] == 0 and at + 1 < len(near):
-            c = (c + float(f[near[at + 1]])) / 2
-    x = f - c
-    room = np.where(x > 0, hi - b, lo - b)
-    return c, float(np.dot(x, room)) if np.isfinite(room).all() else math.inf
 
 
 def history_of(solutions: Sequence[Solution]) -> np.ndarray:

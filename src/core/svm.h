@@ -55,17 +55,20 @@ typedef struct {
     int64_t count;          /* touched */
 } hx_svm_tile;
 
-/* Two sums of variables, of positions [0, split) and [split, q), are kept by moving pairs:
+/* Variables in two parts, positions [begin[g], end[g]), whole vectors of 8; the second may be empty.
+ * Moving pairs keep their sum, or (apart) those of each part:
  *
  *     min 1/2 b'Kb - f0'b,   lo <= b <= hi,   f = f0 - Kb
- */
+ *
+ * Positions that are no variables have b = lo = hi = 0 and finite values in K. */
 typedef struct {
-    const float *K;         /* q x q, rows `ld` apart, ld a multiple of 8; zero beyond q */
-    int64_t ld, q, split;
-    double *f, *b;          /* ld values each */
+    const float *K[2][2];   /* of the rows of a part, the columns of a part, rows `stride` apart */
+    int64_t stride[2][2], begin[2], end[2];
+    int apart;
+    double *f, *b;
     const double *lo, *hi, *diag;
-    double *up, *down;      /* room for ld values each */
-    double eps;             /* stop when no pair of a group violates by more */
+    double *up, *down;      /* room */
+    double eps;             /* stop when no pair violates by more */
     int64_t steps;          /* or after as many */
     double violation;       /* the last one found */
 } hx_smo;

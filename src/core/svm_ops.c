@@ -86,8 +86,7 @@ static inline wide doubles(const float *p)
     return __builtin_convertvector(*(const narrow *)p, wide);
 }
 
-/* Positions from..to-1 of a group, whole vectors: `up` is 0 where b may grow and -inf elsewhere,
- * `down` 0 where it may fall and inf elsewhere. */
+/* `up` is 0 where b may grow and -inf elsewhere, `down` 0 where it may fall and inf elsewhere. */
 typedef struct {
     double most, least;     /* f of what may grow, of what may fall */
     int64_t at;             /* where the most is */
@@ -106,13 +105,20 @@ static inline look looked(wide most, wide_mask at, wide least)
     return out;
 }
 
-static look smo_look(const hx_smo *s, int64_t from, int64_t to, double step, const float *Ki,
-                     const float *Kj)
+/* The row of position i in the columns of a part: at [t] for position t. */
+static inline const float *smo_row(const hx_smo *s, int64_t i, int part)
+{
+    const int of = i >= s->begin[1];
+    return s->K[of][part] + (i - s->begin[of]) * s->stride[of][part] - s->begin[part];
+}
+
+/* f of a part after a step that moves b by it at the row Ki, and by as much back at Kj. */
+static look smo_look(const hx_smo *s, int part, double step, const float *Ki, const float *Kj)
 {
     wide most = (wide){0} - HUGE_VAL, least = (wide){0} + HUGE_VAL;
     wide_mask at = {0}, here = {0};
-    for (int v = 0; v < WIDE; v++) here[v] = from + v;
-    for (int64_t t = from; t < to; t += WIDE) {
+    for (int v = 0; v < WIDE; v++) here[v] = s->begin[part] + v;
+    for (int64_t t = s->begin[part]; t < s->end[part]; t += WIDE) {
         wide f = *(const wide *)(s->f + t);
         if (Ki) {
             f -= step * (doubles(Ki + t) - doubles(Kj + t));
@@ -128,15 +134,27 @@ static look smo_look(const hx_smo *s, int64_t from, int64_t to, double step, con
     return looked(most, at, least);
 }
 
-/* The partner j of i that gains most: (f_i - f_j)^2 / (K_ii + K_jj - 2 K_ij), without division. */
-static int64_t smo_partner(const hx_smo *s, int64_t from, int64_t to, int64_t i, double f_i)
+/* The best partner of i that there is: the gain is (f_i - f_j)^2 / (K_ii + K_jj - 2 K_ij), kept as a
+ * fraction, without division. */
+typedef struct {
+    double gain, size;
+    int64_t at;
+} partner;
+
+static inline int gains_more(double gain, double size, int64_t at, const partner *than)
 {
-    const float *Ki = s->K + i * s->ld;
+    const double x = gain * than->size, y = than->gain * size;
+    return gain > 0 && (x > y || (x == y && than->at >= 0 && at < than->at));
+}
+
+static void smo_partner(const hx_smo *s, int part, int64_t i, double f_i, partner *best)
+{
+    const float *Ki = smo_row(s, i, part);
     const double K_ii = s->diag[i];
     wide gain = {0}, size = (wide){0} + 1;
     wide_mask at = {0}, here = {0};
-    for (int v = 0; v < WIDE; v++) here[v] = from + v;
-    for (int64_t t = from; t < to; t += WIDE) {
+    for (int v = 0; v < WIDE; v++) here[v] = s->begin[part] + v;
+    for (int64_t t = s->begin[part]; t < s->end[part]; t += WIDE) {
         wide gap = f_i - *(const wide *)(s->f + t) - *(const wide *)(s->down + t);
         gap = pick(gap > 0, gap, (wide){0});
         wide a = K_ii + *(const wide *)(s->diag + t) - 2 * doubles(Ki + t);
@@ -148,16 +166,12 @@ static int64_t smo_partner(const hx_smo *s, int64_t from, int64_t to, int64_t i,
         at = (better & here) | (~better & at);
         here += WIDE;
     }
-    int64_t best = -1;
-    double g = 0, a = 1;
     for (int v = 0; v < WIDE; v++)
-        if (gain[v] > 0 && (gain[v] * a > g * size[v]
-                            || (gain[v] * a == g * size[v] && best >= 0 && at[v] < best))) {
-            g = gain[v];
-            a = size[v];
-            best = at[v];
+        if (gains_more(gain[v], size[v], at[v], best)) {
+            best->gain = gain[v];
+            best->size = size[v];
+            best->at = at[v];
         }
-    return best;
 }
 
 static inline void smo_ends(hx_smo *s, int64_t t)
@@ -168,22 +182,30 @@ static inline void smo_ends(hx_smo *s, int64_t t)
 
 static int64_t smo(hx_smo *s)
 {
-    /* A group's vectors may hold positions of the other one: the ends of both are whole vectors
-     * (split is a multiple of 8, or ld). */
-    const int64_t from[2] = {0, s->split}, to[2] = {s->split, s->ld};
     look seen[2];
     int64_t done = 0;
-    for (int64_t t = 0; t < s->ld; t++) smo_ends(s, t);
-    for (int g = 0; g < 2; g++) seen[g] = smo_look(s, from[g], to[g], 0, NULL, NULL);
+    for (int g = 0; g < 2; g++) {
+        for (int64_t t = s->begin[g]; t < s->end[g]; t++) smo_ends(s, t);
+        seen[g] = smo_look(s, g, 0, NULL, NULL);
+    }
     for (;; done++) {
-        const double first = seen[0].most - seen[0].least, second = seen[1].most - seen[1].least;
-        const int g = second > first;
-        s->violation = g ? second : first;
+        int from = seen[1].most > seen[0].most, only = -1;
+        if (s->apart) {
+            from = seen[1].most - seen[1].least > seen[0].most - seen[0].least;
+            only = from;
+            s->violation = seen[from].most - seen[from].least;
+        } else {
+            const double least = seen[0].least < seen[1].least ? seen[0].least : seen[1].least;
+            s->violation = seen[from].most - least;
+        }
         if (!(s->violation > s->eps) || done >= s->steps) break;
-        const int64_t i = seen[g].at, j = smo_partner(s, from[g], to[g], i, seen[g].most);
+        const int64_t i = seen[from].at;
+        partner best = {0, 1, -1};
+        for (int g = 0; g < 2; g++)
+            if (only < 0 || g == only) smo_partner(s, g, i, seen[from].most, &best);
+        const int64_t j = best.at;
         if (j < 0) break;
-        const float *Ki = s->K + i * s->ld, *Kj = s->K + j * s->ld;
-        double a = s->diag[i] + s->diag[j] - 2 * (double)Ki[j];
+        double a = s->diag[i] + s->diag[j] - 2 * (double)smo_row(s, i, j >= s->begin[1])[j];
         if (!(a > 0)) a = 1e-12;
         double step = (s->f[i] - s->f[j]) / a;
         const double room_i = s->hi[i] - s->b[i], room_j = s->b[j] - s->lo[j];
@@ -203,10 +225,8 @@ static int64_t smo(hx_smo *s)
         }
         smo_ends(s, i);
         smo_ends(s, j);
-        if (s->split < s->ld) {
-            seen[1 - g] = smo_look(s, from[1 - g], to[1 - g], step, Ki, Kj);
-        }
-        seen[g] = smo_look(s, from[g], to[g], step, Ki, Kj);
+        for (int g = 0; g < 2; g++)
+            seen[g] = smo_look(s, g, step, smo_row(s, i, g), smo_row(s, j, g));
     }
     return done;
 }

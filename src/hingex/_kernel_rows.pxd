@@ -37,10 +37,11 @@ cdef extern from "svm.h" nogil:
         int32_t *touched
         int64_t count
     ctypedef struct hx_smo:
-        const float *K
-        int64_t ld
-        int64_t q
-        int64_t split
+        const float *K[2][2]
+        int64_t stride[2][2]
+        int64_t begin[2]
+        int64_t end[2]
+        int apart
         double *f
         double *b
         const double *lo

@@ -324,7 +324,8 @@ cdef class Tiles:
         cdef size_t size = P.type.size, words = sizeof(int32_t)
         cdef size_t[6] parts = [height * HX_LANES * size, HX_LANES * size,
                                 HX_ABREAST * longest * size, longest * words,
-                                height * words if mapped else 0, P.rows.c.d * words if mapped else 0]
+                                height * words if mapped else 0,
+                                P.rows.c.d * words if mapped else 0]
         cdef size_t each = 0
         cdef char *at
         for t in range(6):

@@ -16,6 +16,7 @@ bring them back takes the kernel rows of variables that have changed since, and 
 from cython.parallel cimport prange, threadid
 from libc.math cimport HUGE_VAL
 from libc.stdint cimport int32_t, int64_t, uint8_t
+from libc.stdlib cimport qsort
 from libc.string cimport memcpy, memset
 
 import numpy as np
@@ -177,6 +178,9 @@ cdef class Smo:
         as an array of float32 or float64.
     cache : size_t
         Bytes for rows of the kernel; 0 keeps none.
+    parts : tuple, optional
+        (count, A, B): the blocks, as `square_block` has them, of the first `count` examples and of
+        the others, which as a working set of all variables take only what is between them.
     """
 
     cdef Workspace space
@@ -198,10 +202,13 @@ cdef class Smo:
     cdef readonly int64_t steps, rounds, wanted_rows, found_rows, values
     cdef readonly int groups
     cdef double[2] most, least
+    cdef bint in_parts              # the working set is everything, its block in four
+    cdef object parts
+    cdef (const float *)[2] own_blocks
 
     def __init__(self, Workspace space not None, const int64_t[::1] ids, const double[::1] p,
                  const double[::1] lo, const double[::1] hi, double[::1] b, double[::1] s,
-                 group=None, source=None, size_t cache=0):
+                 group=None, source=None, size_t cache=0, parts=None):
         cdef const uint8_t[::1] groups
         cdef int64_t n = ids.shape[0], m = p.shape[0]
         if n == 0 or m not in (n, 2 * n) or s.shape[0] != n or not (
@@ -229,6 +236,16 @@ cdef class Smo:
         self.chosen = np.zeros(m, dtype=np.uint8)
         self.idle = np.zeros(n, dtype=np.uint8)
         self.picks = np.empty((m, 2))
+        self.in_parts = parts is not None
+        self.parts = parts
+        cdef const float[:, ::1] own
+        if self.in_parts:
+            for g in range(2):
+                own = parts[1 + g]
+                size = (parts[0], n - parts[0])[g]
+                if m != n or own.shape[0] != own.shape[1] or own.shape[0] != (size + 7) // 8 * 8:
+                    raise ValueError("parts do not match")
+                self.own_blocks[g] = &own[0, 0]
         self.picked = np.empty(0, dtype=np.int64)
         self.block_of = None
         self.behind = []
@@ -289,6 +306,10 @@ cdef class Smo:
                     self.chosen[out[k]] = 0
         order = np.sort(np.asarray(self.picked)[:count])
         first = count
+        if self.in_parts:
+            if count < self.S.m:
+                raise ValueError("parts are for all variables at once")
+            first = self.parts[0]
         if self.S.group != NULL:
             of = np.asarray(self.arrays[5])[order]
             order = np.concatenate([order[of == 0], order[of == 1]])
@@ -330,10 +351,21 @@ cdef class Smo:
         cdef Workspace w = self.space
         cdef int64_t i
         cdef const int64_t *ids = &w.examples[0]
+        cdef int64_t first = self.split, second = self.ld - self.split
         if self.source is not None:
             chosen = np.asarray(w.examples)[:self.ld]
             np.asarray(w.block)[:self.ld * self.ld].reshape(self.ld, self.ld)[...] = self.source(
                 chosen, chosen)
+        elif self.in_parts:
+            w.pack.take(self.points, ids, first)
+            with nogil:
+                _between(self.points, &w.pack.c, first, ids + first, second, w.tiles.c,
+                         &w.block[0], &w.block[0] + first * second, w.threads)
+            for i in range(self.ld):
+                w.diag[i] = (self.own_blocks[0][i * first + i] if i < first else
+                             self.own_blocks[1][(i - first) * second + i - first])
+            self.values += first * second
+            return 0
         else:
             w.pack.take(self.points, ids, self.ld)
             with nogil:
@@ -354,9 +386,8 @@ cdef class Smo:
         cdef bint whole = self.q == self.S.m and (
             self.source is not None or self.points.kernel.kind != LINEAR)
         cdef Workspace w = self.space
+        self._point(&job)
         with nogil:
-            job.K = &w.block[0]
-            job.ld, job.q, job.split = self.ld, self.q, self.split
             job.f, job.b, job.lo, job.hi = &w.f[0], &w.b[0], &w.lo[0], &w.hi[0]
             job.diag, job.up, job.down = &w.diag[0], &w.up[0], &w.down[0]
             job.eps, job.steps, job.violation = eps, steps, 0
@@ -378,6 +409,23 @@ cdef class Smo:
         self.rounds += 1
         self.n_changed = 0 if whole else count
         return done, job.violation
+
+    cdef void _point(self, hx_smo *job):
+        """Where the parts of the working set and of its block are."""
+        cdef Workspace w = self.space
+        cdef int g, h
+        job.begin[0], job.end[0], job.begin[1], job.end[1] = 0, self.split, self.split, self.ld
+        job.apart = self.groups == 2
+        for g in range(2):
+            for h in range(2):
+                job.K[g][h] = &w.block[0] + job.begin[g] * self.ld + job.begin[h]
+                job.stride[g][h] = self.ld
+        if self.in_parts:
+            job.K[0][0], job.stride[0][0] = self.own_blocks[0], self.split
+            job.K[1][1], job.stride[1][1] = self.own_blocks[1], self.ld - self.split
+            job.K[0][1], job.stride[0][1] = &w.block[0], self.ld - self.split
+            job.K[1][0] = &w.block[0] + self.split * (self.ld - self.split)
+            job.stride[1][0] = self.split
 
     def update(self):
         """Add what the changed variables add to the s of all active examples."""
@@ -617,25 +665,74 @@ cdef class Smo:
         return float(np.max(np.asarray(self.space.diag)[:self.ld], initial=0))
 
     def certificate(self):
-        """Objective p'b - 1/2 b'Kb, and the duality gap with intercepts amid the violation.
+        """Objective p'b - 1/2 b'Kb, b'Kb, the duality gap, and the intercepts with the least gap.
 
-        While examples are left out, their part is what it was.
+        While examples are left out, their part is what it was. `violation` came before.
         """
         cdef double linear = 0, quadratic = 0, gap = 0, x
         cdef int64_t v, e
-        cdef double[2] middle
+        cdef int g
+        cdef double[2] c
         with nogil:
-            for v in range(2):
-                middle[v] = (self.most[v] + self.least[v]) / 2
+            for g in range(2):
+                c[g] = _intercept(&self.S, &self.active[0], self.n_active, g, self.most[g],
+                                  self.least[g], <pick *>&self.picks[0, 0])
             for v in range(self.S.m):
-                if self.S.b[v] == 0 and self.S.hi[v] == 0 and self.S.lo[v] == 0:
+                if self.S.lo[v] == self.S.hi[v]:
                     continue
                 e = _example(&self.S, v)
                 linear += self.S.p[v] * self.S.b[v]
                 quadratic += self.S.s[e] * self.S.b[v]
-                x = self.S.p[v] - self.S.s[e] - middle[_group(&self.S, v)]
-                gap += x * ((self.S.hi[v] if x > 0 else self.S.lo[v]) - self.S.b[v])
-        return linear - quadratic / 2, gap
+                x = self.S.p[v] - self.S.s[e] - c[_group(&self.S, v)]
+                if x > 0 and self.S.b[v] < self.S.hi[v]:
+                    gap += x * (self.S.hi[v] - self.S.b[v])
+                elif x < 0 and self.S.b[v] > self.S.lo[v]:
+                    gap += x * (self.S.lo[v] - self.S.b[v])
+        return linear - quadratic / 2, quadratic, gap, c[0], c[1]
+
+
+cdef int _by_key(const void *a, const void *b) noexcept nogil:
+    return (_before((<const pick *>b)[0], (<const pick *>a)[0])
+            - _before((<const pick *>a)[0], (<const pick *>b)[0]))
+
+
+cdef double _intercept(const state *S, const int64_t *active, int64_t count, int group, double most,
+                       double least, pick *near) noexcept nogil:
+    """The c of the least gap in a group, or the middle of all such c.
+
+    The gap is convex and piecewise linear in c, with kinks where c passes an f. Those outside of
+    [least, most] have no slope: what is above cannot grow, and what is below cannot fall.
+    """
+    cdef int64_t k, v, e, found = 0, i
+    cdef double f, slope = 0
+    if most == -HUGE_VAL and least == HUGE_VAL:
+        return 0
+    if most <= least:
+        if least == HUGE_VAL:
+            return most
+        return least if most == -HUGE_VAL else (most + least) / 2
+    for k in range(count):
+        e = active[k]
+        v = e
+        while v < S.m:
+            f = S.p[v] - S.s[e]
+            if _group(S, v) == group and least <= f <= most and S.lo[v] < S.hi[v]:
+                near[found].key = f
+                near[found].at = v
+                found += 1
+                slope -= S.hi[v] - S.b[v]
+            v += S.n
+    if slope == -HUGE_VAL:
+        return (most + least) / 2
+    qsort(near, found, sizeof(pick), _by_key)
+    for i in range(found):
+        v = near[i].at
+        slope += S.hi[v] - S.lo[v]
+        if slope >= 0:
+            if slope == 0 and i + 1 < found:
+                return (near[i].key + near[i + 1].key) / 2
+            return near[i].key
+    return most
 
 
 cdef void _extremes(const state *S, const int64_t *active, int64_t count, double *most,
@@ -696,6 +793,48 @@ cdef void _square(Points P, const hx_svm_rows *pack, const int64_t *ids, int64_t
     cdef int64_t t, count = (ld + HX_LANES - 1) // HX_LANES
     for t in prange(count, num_threads=threads, schedule="dynamic"):     # the longest ones first
         _square_tile(P, pack, ids, ld, count - 1 - t, tiles + threadid(), K)
+
+
+def square_block(Workspace w not None, const int64_t[::1] ids):
+    """Kernel of examples with each other: float32, rows and columns filled up to a multiple of 8."""
+    cdef int64_t n = ids.shape[0], ld = (n + 7) // 8 * 8
+    check_ids(ids, w.points.n)
+    which = np.full(ld, ids[0])
+    which[:n] = ids
+    out = np.empty((ld, ld), dtype=np.float32)
+    cdef const int64_t[::1] view = which
+    cdef float[:, ::1] K = out
+    w.pack.take(w.points, &view[0], ld)
+    with nogil:
+        _square(w.points, &w.pack.c, &view[0], ld, w.tiles.c, &K[0, 0], w.threads)
+    return out
+
+
+cdef void _between(Points P, const hx_svm_rows *pack, int64_t rows, const int64_t *columns,
+                   int64_t n_columns, hx_svm_tile *tiles, float *K, float *across,
+                   int threads) noexcept nogil:
+    """Kernel of packed rows with other examples, and its transpose."""
+    cdef int64_t t
+    for t in prange((n_columns + HX_LANES - 1) // HX_LANES, num_threads=threads,
+                    schedule="dynamic"):
+        _between_tile(P, pack, rows, columns, n_columns, t, tiles + threadid(), K, across)
+
+
+cdef void _between_tile(Points P, const hx_svm_rows *pack, int64_t rows, const int64_t *columns,
+                        int64_t n_columns, int64_t t, hx_svm_tile *tile, float *K,
+                        float *across) noexcept nogil:
+    cdef float[STEP * HX_LANES] block
+    cdef int64_t at = t * HX_LANES, m = min(HX_LANES, n_columns - at), r = 0, i, j, end
+    P.type.pack_tile(&P.c, columns + at, m, tile)
+    while r < rows:
+        end = min(r + STEP, rows)
+        P.type.block(&P.kernel, tile, pack, r, end, block)
+        for i in range(end - r):
+            memcpy(K + (r + i) * n_columns + at, block + i * HX_LANES, m * sizeof(float))
+        for j in range(m):
+            for i in range(end - r):
+                across[(at + j) * rows + r + i] = block[i * HX_LANES + j]
+        r = end
 
 
 cdef void _square_tile(Points P, const hx_svm_rows *pack, const int64_t *ids, int64_t ld,
