@@ -452,7 +452,7 @@ class SVC(PairwiseClassifier):
             problems.append(smo.Problem(ids, sign, lo, hi, start, None,
                                         self._shared(ids, sign, pairs[k])))
         solutions = smo.solve(problems, training.points, training.source,
-                              options._replace(hard=hard), monitor)
+                              options._replace(hard=hard, rows=n), monitor)
         kinds = [np.where(s.b == 0, 0, np.where(np.abs(s.b) < cost[ids], 1, 2))
                  for s, (ids, _) in zip(solutions, examples, strict=True)]
         self._keep_duals(training, codes, classes, examples, [s.b for s in solutions], kinds)

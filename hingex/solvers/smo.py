@@ -151,6 +151,7 @@ class Options(NamedTuple):
     threads: int
     hard: bool = False
     set: int = LARGEST  # variables of a working set at most
+    rows: int = 0  # examples there are, of which a proof has weights
     budget: int = 0  # bytes, of all problems; `cache` is what each may have for rows
 
 
@@ -247,6 +248,8 @@ class _Run:
 
     def _share(self, problems: Sequence[Problem]) -> None:
         """Compute the kernels within classes that are in several problems, as far as they fit."""
+        if self.source is not None:
+            return
         members: dict[int, np.ndarray] = {}
         times: dict[int, int] = {}
         for p in problems:
@@ -423,10 +426,12 @@ class _Solve:
             return
         distance = math.sqrt(max(0.0, float(np.einsum("i,i->", b, s)))) / total
         if distance <= INSEPARABLE * max(1.0, self.smo.largest_diagonal()) ** 0.5:
+            weights = np.zeros(max(self.options.rows, len(b)))
+            weights[self.problem.ids] = np.abs(b) / total
             raise NotSeparableError(
                 "no plane in the kernel's space separates the classes, as a hard margin (C=inf) "
                 f"needs: weighted means of both classes' rows are {distance:.1e} from each other. "
-                "Use a finite C, or another kernel", np.abs(b) / total, distance)
+                "Use a finite C, or another kernel", weights, distance)
 
 
 def history_of(solutions: Sequence[Solution]) -> np.ndarray:
