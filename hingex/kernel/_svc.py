@@ -448,7 +448,7 @@ class SVC(PairwiseClassifier):
             lo, hi = np.where(sign > 0, 0.0, -cost[ids]), np.where(sign > 0, cost[ids], 0.0)
             start = np.zeros(len(ids))
             if last is not None:
-                start = _balanced(np.clip(last[k][ids], lo, hi))
+                start = _balanced(np.clip(last[k][ids], lo, hi), lo, hi)
             problems.append(smo.Problem(ids, sign, lo, hi, start, None,
                                         self._shared(ids, sign, pairs[k])))
         solutions = smo.solve(problems, training.points, training.source,
@@ -487,7 +487,7 @@ class SVC(PairwiseClassifier):
         solutions: list[smo.Solution],
     ) -> None:
         """Set margin_width_ and loo_error_bound_."""
-        square = np.array([s.square for s in solutions])
+        square = np.maximum(0, [s.square for s in solutions])  # kernels may be indefinite
         with np.errstate(divide="ignore"):
             self.margin_width_ = 2 / np.sqrt(square)
         bounds = []
@@ -501,11 +501,16 @@ class SVC(PairwiseClassifier):
         self.loo_error_bound_ = np.array(bounds)
 
 
-def _balanced(start: np.ndarray) -> np.ndarray:
-    """Duals with a sum of 0, of which the side that is too much is shortened."""
-    up, down = float(start[start > 0].sum()), -float(start[start < 0].sum())
-    if up > down:
-        start[start > 0] *= down / up
-    elif down > up:
-        start[start < 0] *= up / down
+def _balanced(start: np.ndarray, lo: np.ndarray, hi: np.ndarray) -> np.ndarray:
+    """Duals with a sum of 0: what a side has too much is taken from those amid their bounds first.
+
+    Bounds that are left by a last bit would count as violated.
+    """
+    excess = float(start.sum())
+    side = np.flatnonzero(start > 0 if excess > 0 else start < 0)
+    amid = (start[side] > lo[side]) & (start[side] < hi[side])
+    side = side[np.argsort(~amid, kind="stable")]
+    size = np.abs(start[side])
+    cut = np.clip(abs(excess) - (np.cumsum(size) - size), 0.0, size)
+    start[side] -= np.copysign(cut, excess)
     return start
