@@ -309,7 +309,7 @@ class SVC(PairwiseClassifier):
         2 / ||w||.
     loo_error_bound_ : ndarray (problems,)
         Bound on the leave-one-out error: the share of rows with 2 alpha_i R^2 + xi_i >= 1, or that
-        are support vectors if these are fewer.
+        are support vectors if these are fewer, or if none of them is on the margin.
     n_iter_ : ndarray (problems,) of int64
         Steps.
     converged_ : bool
@@ -458,7 +458,7 @@ class SVC(PairwiseClassifier):
         self._keep_duals(training, codes, classes, examples, [s.b for s in solutions], kinds)
         self.intercept_ = np.array([s.intercept[0] for s in solutions])
         self._keep_solutions(solutions)
-        self._keep_bounds(training, examples, solutions)
+        self._keep_bounds(examples, solutions, kinds)
         self._last_duals = None
         if warm:
             self._last_duals = []
@@ -483,20 +483,22 @@ class SVC(PairwiseClassifier):
         return last
 
     def _keep_bounds(
-        self, training: Training, examples: list[tuple[np.ndarray, np.ndarray]],
-        solutions: list[smo.Solution],
+        self, examples: list[tuple[np.ndarray, np.ndarray]], solutions: list[smo.Solution],
+        kinds: list[np.ndarray],
     ) -> None:
         """Set margin_width_ and loo_error_bound_."""
         square = np.maximum(0, [s.square for s in solutions])  # kernels may be indefinite
         with np.errstate(divide="ignore"):
             self.margin_width_ = 2 / np.sqrt(square)
         bounds = []
-        for (ids, sign), s in zip(examples, solutions, strict=True):
+        for (ids, sign), s, kind in zip(examples, solutions, kinds, strict=True):
             used = np.abs(s.b)
             support = np.count_nonzero(used)
             # R^2 of Joachims bounds K(x, x) - K(x, z): 1 where kernels are 0 to 1.
             radius = 1.0 if self.kernel in _EXPONENTIAL else 2 * s.largest
             doubtful = np.count_nonzero(2 * used * radius + np.maximum(0, sign * s.residual) >= 1)
+            if not (kind == 1).any():  # the intercept is free to go where a row less lets it
+                doubtful = support
             bounds.append(min(support, doubtful) / len(ids))
         self.loo_error_bound_ = np.array(bounds)
 
