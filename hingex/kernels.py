@@ -32,7 +32,8 @@ USES = {  # parameters, by kernel
     "linear": (), "poly": ("degree", "gamma", "coef0"), "rbf": ("gamma",),
     "sigmoid": ("gamma", "coef0"), "laplacian": ("gamma",), "chi2": ("gamma",),
 }  # fmt: skip
-_SINGLE_SPREAD = 16.0  # largest exponent of a kernel up to which single precision is enough
+_SINGLE_SPREAD = 64.0  # largest exponent of a kernel up to which single precision is enough
+_FINE, _FINE_SPREAD = 1e-4, 4.0  # the same for a finer tol than this
 _SINGLE_WIDTH = 4096  # terms of a sum up to which it is
 
 
@@ -223,7 +224,7 @@ def exact_points(rows: Any, kernel: Parameters) -> Any:
                                          kernel.coef0, True)
 
 
-def training_points(rows: Any, kernel: Parameters) -> Any:
+def training_points(rows: Any, kernel: Parameters, tol: float = 1e-3) -> Any:
     """Points for a solver, which has float32 values: from sums in single precision if that will do.
 
     Single precision has 24 bits. A kernel exp(-u) loses as many of them as the terms of its
@@ -237,7 +238,7 @@ def training_points(rows: Any, kernel: Parameters) -> Any:
     made = make(rows, *kernel, False, centre)
     spread = kernel.gamma * made.largest_own if kernel.name != "linear" else 0.0
     longest = rows.d if not rows.is_csr else rows.nnz / rows.n
-    if spread <= _SINGLE_SPREAD and longest <= _SINGLE_WIDTH:
+    if spread <= (_SINGLE_SPREAD if tol >= _FINE else _FINE_SPREAD) and longest <= _SINGLE_WIDTH:
         return made
     return make(rows, *kernel, True, centre)
 

@@ -75,7 +75,7 @@ class KernelModel(Estimator):
             return "callable"
         return check.choice("kernel", self.kernel, KINDS)
 
-    def _training(self, X: Any) -> Training:
+    def _training(self, X: Any, tol: float) -> Training:
         owner, kind = type(self).__name__, self._kind()
         rows = check.as_rows(X, owner=owner, accept_sparse=kind != "precomputed")
         check.check_feature_names(self, X, reset=True)
@@ -90,7 +90,7 @@ class KernelModel(Estimator):
             source = kernel_functions.row_source(self.kernel, table)
             return Training(rows, table, None, source, None)
         given = kernel_functions.read_kernel(kind, self.degree, self.gamma, self.coef0, rows)
-        points = kernel_functions.training_points(rows, given)
+        points = kernel_functions.training_points(rows, given, tol)
         return Training(rows, table, points, None, given)
 
     def _keep_kernel(self, training: Training, support: np.ndarray) -> None:

@@ -430,7 +430,7 @@ class SVC(PairwiseClassifier):
         check.random_seed(self.random_state)
         warm = check.boolean("warm_start", self.warm_start)
         monitor = self._monitor(options)
-        training = self._training(X)
+        training = self._training(X, options.tol)
         n = training.rows.n
         classes, codes = check.encode_labels(y, n, owner)
         hard = math.isinf(C)

@@ -20,12 +20,12 @@ class KernelRegressor(KernelModel, Regressor):
     C: float
 
     def _prepare(
-        self, X: Any, y: Any, sample_weight: Any
+        self, X: Any, y: Any, sample_weight: Any, options: smo.Options
     ) -> tuple[Training, np.ndarray, np.ndarray, np.ndarray]:
         """Training, rows that count, their targets and costs."""
         owner = type(self).__name__
         C = check.positive_float("C", self.C)
-        training = self._training(X)
+        training = self._training(X, options.tol)
         n = training.rows.n
         targets = check.numeric_targets(y, n, owner)
         weights = check.sample_weights(sample_weight, n)
@@ -174,7 +174,7 @@ n_features_in_, shape_fit_, feature_names_in_
         epsilon = check.real("epsilon", self.epsilon, positive=False)
         options = self._solver_options()
         monitor = self._monitor(options)
-        training, ids, y, cost = self._prepare(X, y, sample_weight)
+        training, ids, y, cost = self._prepare(X, y, sample_weight, options)
         none = np.zeros(len(ids))
         problem = smo.Problem(
             ids, np.concatenate([y - epsilon, y + epsilon]), np.concatenate([none, -cost]),
@@ -270,7 +270,7 @@ n_features_in_, shape_fit_, feature_names_in_
         nu = check.share("nu", self.nu)
         options = self._solver_options()
         monitor = self._monitor(options)
-        training, ids, y, cost = self._prepare(X, y, sample_weight)
+        training, ids, y, cost = self._prepare(X, y, sample_weight, options)
         none = np.zeros(len(ids))
         start = filled(cost, nu * float(cost.sum()) / 2)
         problem = smo.Problem(

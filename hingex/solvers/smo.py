@@ -62,7 +62,7 @@ SHRINK = 0.1  # share of the active examples from which on they are left out
 GROUPS = 6  # of examples that were left out, with a copy of the duals each
 STEPS = 1_000_000  # in a working set
 DEAR = 128.0  # multiply-adds of a kernel value from which on rows are worth keeping
-TIGHTER = 0.25  # violation to reach, when the gap was too large at the last one
+TIGHTER = 0.1  # violation to reach at least, when the gap was too large at the last one
 LEAST = 1e-13  # violation, relative to p, that rounding leaves
 INSEPARABLE = 1e-7  # distance of the classes' hulls, relative to the rows, that counts as none
 
@@ -347,7 +347,9 @@ class _Solve:
                     self._refuse_inseparable()
                 if aim <= floor or stuck > 3:
                     return "stalled"
-                aim = max(aim * TIGHTER, floor)
+                # The gap falls about as the violation does.
+                share = 0.9 * tol / self.out.relative_gap
+                aim = max(aim * min(max(share, TIGHTER), 0.7), floor)
                 continue
             if self._tell(violation):
                 return "callback"
@@ -382,7 +384,7 @@ class _Solve:
         if not self.watched:
             return False
         smo = self.smo
-        dual, _, gap, *_ = smo.certificate()
+        dual, _, gap, *_ = smo.certificate(False)
         whole = smo.times_shrunk == 0
         if not math.isfinite(gap):
             gap = math.nan
@@ -394,7 +396,7 @@ class _Solve:
     def _certify(self) -> None:
         """Best intercepts, objective and gap, with all examples there; `violation` came before."""
         out = self.out
-        out.dual, out.square, out.gap, *c = self.smo.certificate()
+        out.dual, out.square, out.gap, *c = self.smo.certificate(True)
         out.intercept = tuple(c[:1 if self.problem.group is None else 2])
         if self.options.hard:
             self._certify_hard()

@@ -67,7 +67,10 @@ typedef struct {
     int apart;
     double *f, *b;
     const double *lo, *hi, *diag;
-    double *up, *down;      /* room */
+    double *up, *down;      /* room, as are: */
+    double *room;           /* 7 for each position */
+    float *few;             /* the square of half as many as positions */
+    int32_t *which;         /* one for each */
     double eps;             /* stop when no pair violates by more */
     int64_t steps;          /* or after as many */
     double violation;       /* the last one found */
@@ -80,12 +83,12 @@ typedef struct {
     void (*pack_rows)(const hx_svm_points *P, const int64_t *ids, int64_t count, hx_svm_rows *w);
     /* count <= HX_LANES; the other lanes are zero. */
     void (*pack_tile)(const hx_svm_points *P, const int64_t *ids, int64_t count, hx_svm_tile *t);
-    /* Kernel values of rows begin..end-1 against a tile into out[(r - begin) * HX_LANES], as
-     * floats or as doubles. begin is a multiple of HX_GROUP. */
+    /* Kernel values of rows begin..end-1 against a tile into out[(r - begin) * stride], HX_LANES
+     * floats, or doubles. begin is a multiple of HX_GROUP. */
     void (*block)(const hx_svm_kernel *k, const hx_svm_tile *t, const hx_svm_rows *w,
-                  int64_t begin, int64_t end, float *out);
+                  int64_t begin, int64_t end, float *out, int64_t stride);
     void (*values)(const hx_svm_kernel *k, const hx_svm_tile *t, const hx_svm_rows *w,
-                   int64_t begin, int64_t end, double *out);
+                   int64_t begin, int64_t end, double *out, int64_t stride);
     size_t size;            /* of a number */
 } hx_svm_type;
 
@@ -97,6 +100,9 @@ typedef struct {
                     double *sum);
     void (*add_f64)(const double *const *rows, const double *coef, int64_t count, int64_t m,
                     double *sum);
+    /* to[j * to_ld + i] = from[i * ld + j]; rows and columns are multiples of 8. */
+    void (*transpose)(const float *from, int64_t ld, int64_t rows, int64_t columns, float *to,
+                      int64_t to_ld);
     int64_t (*smo)(hx_smo *job);    /* steps done */
 } hx_svm_ops;
 

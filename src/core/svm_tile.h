@@ -260,7 +260,7 @@ DEFINE_VALUES(double, finish_exact_)
 
 #define DEFINE_BLOCK(OUT, ONAME, FINISH)                                                          \
     static void NAME(ONAME)(const hx_svm_kernel *k, const hx_svm_tile *t, const hx_svm_rows *w,   \
-                            int64_t begin, int64_t end, OUT *out)                                 \
+                            int64_t begin, int64_t end, OUT *out, int64_t stride)                 \
     {                                                                                             \
         const T *own = (const T *)w->own;                                                         \
         const int step = w->ptr ? 1 : HX_GROUP;                                                   \
@@ -269,7 +269,7 @@ DEFINE_VALUES(double, finish_exact_)
             NAME(sums_)(k->kind, t, w, r, sums);                                                  \
             for (int64_t i = r; i < r + step && i < end; i++)                                     \
                 NAME(FINISH)(k, (const T *)t->own, own[i], sums + (i - r) * HX_LANES,             \
-                             out + (i - begin) * HX_LANES);                                       \
+                             out + (i - begin) * stride);                                         \
         }                                                                                         \
     }
 DEFINE_BLOCK(float, block_, finish_)

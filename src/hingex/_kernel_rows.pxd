@@ -49,6 +49,9 @@ cdef extern from "svm.h" nogil:
         const double *diag
         double *up
         double *down
+        double *room
+        float *few
+        int32_t *which
         double eps
         int64_t steps
         double violation
@@ -59,9 +62,9 @@ cdef extern from "svm.h" nogil:
         void (*pack_tile)(const hx_svm_points *P, const int64_t *ids, int64_t count,
                           hx_svm_tile *t) noexcept nogil
         void (*block)(const hx_svm_kernel *k, const hx_svm_tile *t, const hx_svm_rows *w,
-                      int64_t begin, int64_t end, float *out) noexcept nogil
+                      int64_t begin, int64_t end, float *out, int64_t stride) noexcept nogil
         void (*values)(const hx_svm_kernel *k, const hx_svm_tile *t, const hx_svm_rows *w,
-                       int64_t begin, int64_t end, double *out) noexcept nogil
+                       int64_t begin, int64_t end, double *out, int64_t stride) noexcept nogil
         size_t size
     ctypedef struct hx_svm_ops:
         const char *name
@@ -71,6 +74,8 @@ cdef extern from "svm.h" nogil:
                         double *sum) noexcept nogil
         void (*add_f64)(const double *const *rows, const double *coef, int64_t count, int64_t m,
                         double *sum) noexcept nogil
+        void (*transpose)(const float *from_, int64_t ld, int64_t rows, int64_t columns, float *to,
+                          int64_t to_ld) noexcept nogil
         int64_t (*smo)(hx_smo *job) noexcept nogil
     const hx_svm_ops *hx_svm_get()
 

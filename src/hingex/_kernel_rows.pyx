@@ -221,7 +221,7 @@ cdef void _decide(Points P, const decision *job, int64_t t, hx_svm_tile *tile,
     memset(sums, 0, job.outputs * HX_LANES * sizeof(double))
     while r < job.count:
         last = min(r + STEP, job.count)
-        P.type.values(&P.kernel, tile, job.pack, r, last, block)
+        P.type.values(&P.kernel, tile, job.pack, r, last, block, HX_LANES)
         while job.start[c + 1] <= r:
             c += 1
         b = c
@@ -253,7 +253,11 @@ cdef void _values(Points P, const hx_svm_points *theirs, const hx_svm_rows *pack
     P.type.pack_tile(theirs, columns + at, m, tile)
     while r < rows:
         end = min(r + STEP, rows)
-        P.type.values(&P.kernel, tile, pack, r, end, block)
+        if m == HX_LANES:
+            P.type.values(&P.kernel, tile, pack, r, end, out + r * cols + at, cols)
+            r = end
+            continue
+        P.type.values(&P.kernel, tile, pack, r, end, block, HX_LANES)
         for i in range(end - r):
             for j in range(m):
                 out[(r + i) * cols + at + j] = block[i * HX_LANES + j]

@@ -124,6 +124,9 @@ cdef class Workspace:
     cdef int64_t[::1] working, examples, changed, changed_ids
     cdef double[::1] f, lo, hi, b, diag, up, down, delta
     cdef float[::1] block           # of K
+    cdef double[::1] room
+    cdef float[::1] few
+    cdef int32_t[::1] which
     cdef size_t[::1] lines          # pointers, and as many bytes
     cdef int64_t[::1] miss_ids
 
@@ -145,6 +148,8 @@ cdef class Workspace:
             self.f, self.lo, self.hi = np.empty(ld), np.empty(ld), np.empty(ld)
             self.b, self.diag, self.delta = np.empty(ld), np.empty(ld), np.empty(ld)
             self.up, self.down = np.empty(ld), np.empty(ld)
+            self.room, self.which = np.empty(7 * ld), np.empty(ld, dtype=np.int32)
+            self.few = np.empty((ld // 2) * (ld // 2), dtype=np.float32)
         if self.block.shape[0] < ld * ld:
             self.block = np.empty(ld * ld, dtype=np.float32)
         return 0
@@ -390,6 +395,7 @@ cdef class Smo:
         with nogil:
             job.f, job.b, job.lo, job.hi = &w.f[0], &w.b[0], &w.lo[0], &w.hi[0]
             job.diag, job.up, job.down = &w.diag[0], &w.up[0], &w.down[0]
+            job.room, job.few, job.which = &w.room[0], &w.few[0], &w.which[0]
             job.eps, job.steps, job.violation = eps, steps, 0
             done = self.ops.smo(&job)
             for i in range(self.ld):
@@ -664,10 +670,10 @@ cdef class Smo:
         """Largest kernel value of an example of the last working set with itself."""
         return float(np.max(np.asarray(self.space.diag)[:self.ld], initial=0))
 
-    def certificate(self):
-        """Objective p'b - 1/2 b'Kb, b'Kb, the duality gap, and the intercepts with the least gap.
+    def certificate(self, bint best):
+        """Objective p'b - 1/2 b'Kb, b'Kb, the duality gap and the intercepts that it is for.
 
-        While examples are left out, their part is what it was. `violation` came before.
+        These are the best, or else in the middle of the violation. While examples are left out, their part is what it was. `violation` came before.
         """
         cdef double linear = 0, quadratic = 0, gap = 0, x
         cdef int64_t v, e
@@ -675,8 +681,10 @@ cdef class Smo:
         cdef double[2] c
         with nogil:
             for g in range(2):
-                c[g] = _intercept(&self.S, &self.active[0], self.n_active, g, self.most[g],
-                                  self.least[g], <pick *>&self.picks[0, 0])
+                c[g] = (self.most[g] + self.least[g]) / 2
+                if best:
+                    c[g] = _intercept(&self.S, &self.active[0], self.n_active, g, self.most[g],
+                                      self.least[g], <pick *>&self.picks[0, 0])
             for v in range(self.S.m):
                 if self.S.lo[v] == self.S.hi[v]:
                     continue
@@ -823,37 +831,40 @@ cdef void _between(Points P, const hx_svm_rows *pack, int64_t rows, const int64_
 cdef void _between_tile(Points P, const hx_svm_rows *pack, int64_t rows, const int64_t *columns,
                         int64_t n_columns, int64_t t, hx_svm_tile *tile, float *K,
                         float *across) noexcept nogil:
-    cdef float[STEP * HX_LANES] block
-    cdef int64_t at = t * HX_LANES, m = min(HX_LANES, n_columns - at), r = 0, i, j, end
+    cdef int64_t at = t * HX_LANES, m = min(HX_LANES, n_columns - at), r = 0, end
     P.type.pack_tile(&P.c, columns + at, m, tile)
     while r < rows:
         end = min(r + STEP, rows)
-        P.type.block(&P.kernel, tile, pack, r, end, block)
-        for i in range(end - r):
-            memcpy(K + (r + i) * n_columns + at, block + i * HX_LANES, m * sizeof(float))
-        for j in range(m):
-            for i in range(end - r):
-                across[(at + j) * rows + r + i] = block[i * HX_LANES + j]
+        _tile_block(P, pack, r, end, m, tile, K + r * n_columns + at, n_columns,
+                    across + at * rows + r, rows)
         r = end
+
+
+cdef inline void _tile_block(Points P, const hx_svm_rows *pack, int64_t r, int64_t end, int64_t m,
+                             hx_svm_tile *tile, float *to, int64_t ld, float *across,
+                             int64_t across_ld) noexcept nogil:
+    """Rows r..end-1 with the first m of a tile; also their transpose, unless NULL."""
+    cdef float[STEP * HX_LANES] block
+    cdef int64_t i
+    if m == HX_LANES:
+        P.type.block(&P.kernel, tile, pack, r, end, to, ld)
+    else:
+        P.type.block(&P.kernel, tile, pack, r, end, block, HX_LANES)
+        for i in range(end - r):
+            memcpy(to + i * ld, block + i * HX_LANES, m * sizeof(float))
+    if across != NULL:
+        P.ops.transpose(to, ld, end - r, m, across, across_ld)
 
 
 cdef void _square_tile(Points P, const hx_svm_rows *pack, const int64_t *ids, int64_t ld,
                        int64_t t, hx_svm_tile *tile, float *K) noexcept nogil:
     """Columns t * 64... of the block K of rows up to these, and what mirrors them."""
-    cdef float[STEP * HX_LANES] block
-    cdef int64_t at = t * HX_LANES, m = min(HX_LANES, ld - at), r = 0, i, j, end
-    cdef float *to
+    cdef int64_t at = t * HX_LANES, m = min(HX_LANES, ld - at), r = 0, end
     P.type.pack_tile(&P.c, ids + at, m, tile)
     while r < at + m:
         end = min(r + STEP, at + m)
-        P.type.block(&P.kernel, tile, pack, r, end, block)
-        for i in range(end - r):
-            memcpy(K + (r + i) * ld + at, block + i * HX_LANES, m * sizeof(float))
-        if r < at:
-            for j in range(m):
-                to = K + (at + j) * ld + r
-                for i in range(STEP):
-                    to[i] = block[i * HX_LANES + j]
+        _tile_block(P, pack, r, end, m, tile, K + r * ld + at, ld,
+                    K + at * ld + r if r < at else NULL, ld)
         r = end
 
 
@@ -908,7 +919,7 @@ cdef void _add_tile(Points P, const spread *job, int64_t at, int64_t m, hx_svm_t
         else:
             if seen == last:
                 first, last = last, min(last + STEP, job.misses)
-                P.type.block(&P.kernel, tile, job.pack, first, last, block)
+                P.type.block(&P.kernel, tile, job.pack, first, last, block, HX_LANES)
             lines[waiting] = block + (seen - first) * HX_LANES
             if job.line[k] != NULL:
                 memcpy(job.line[k] + at, lines[waiting], m * sizeof(float))
