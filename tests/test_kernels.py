@@ -178,7 +178,7 @@ def test_points_of_solvers(name, size, exact, kind):
     if exact or (name, d) == ("chi2", 1100):  # whose exponents go beyond 16
         return
     assert not kernels.training_points(rows, given).exact
-    wide = _validate.as_rows(csr_array(100 * X) if kind == "sparse" else 100 * X)
+    wide = _validate.as_rows(csr_array(1e3 * X) if kind == "sparse" else 1e3 * X)
     if name != "linear" and n > 1:
         assert kernels.training_points(wide, given).exact
 

@@ -466,6 +466,8 @@ def test_a_limit_leaves_a_certified_state(small_sets):
         assert_allclose(model.dual_objective_[0], dual, rtol=1e-6)
         assert_allclose(model.duality_gap_[0], relative(primal, dual), rtol=1e-4)
         assert not model.converged_
+        for c in model.intercept_[0] + np.array([-0.1, -0.01, -1e-4, 1e-4, 0.01, 0.1]):
+            assert primal <= b @ f / 2 + 3 * np.maximum(0, 1 - sign * (f + c)).sum() + 1e-4
 
 
 def test_history():

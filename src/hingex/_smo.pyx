@@ -673,7 +673,8 @@ cdef class Smo:
     def certificate(self, bint best):
         """Objective p'b - 1/2 b'Kb, b'Kb, the duality gap and the intercepts that it is for.
 
-        These are the best, or else in the middle of the violation. While examples are left out, their part is what it was. `violation` came before.
+        These are the best, or else in the middle of the violation. While examples are left out,
+        their part is what it was. `violation` came before.
         """
         cdef double linear = 0, quadratic = 0, gap = 0, x
         cdef int64_t v, e
@@ -700,8 +701,9 @@ cdef class Smo:
 
 
 cdef int _by_key(const void *a, const void *b) noexcept nogil:
-    return (_before((<const pick *>b)[0], (<const pick *>a)[0])
-            - _before((<const pick *>a)[0], (<const pick *>b)[0]))
+    """Ascending."""
+    return (_before((<const pick *>a)[0], (<const pick *>b)[0])
+            - _before((<const pick *>b)[0], (<const pick *>a)[0]))
 
 
 cdef double _intercept(const state *S, const int64_t *active, int64_t count, int group, double most,
