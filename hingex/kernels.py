@@ -228,11 +228,12 @@ def training_points(rows: Any, kernel: Parameters, tol: float = 1e-3) -> Any:
     """Points for a solver, which has float32 values: from sums in single precision if that will do.
 
     Single precision has 24 bits. A kernel exp(-u) loses as many of them as the terms of its
-    exponent u have: those of the farthest row, with columns centred as far as that is free.
+    exponent u have: those of the farthest row, with columns centred as far as that is free. So it
+    is of the linear kernel too: pairs of duals that move up and down see differences only.
     """
     _refuse_negative(rows, kernel)
     make, centre = kernels("kernel_rows").Points, None
-    if not rows.is_csr and kernel.name in ("rbf", "laplacian"):
+    if not rows.is_csr and kernel.name in ("linear", "rbf", "laplacian"):
         centre = np.asarray(rows.arrays[0]).mean(axis=0, dtype=np.float64)
     made = make(rows, *kernel, False, centre)
     spread = kernel.gamma * made.largest_own if kernel.name != "linear" else 0.0

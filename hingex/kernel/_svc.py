@@ -309,7 +309,7 @@ class SVC(PairwiseClassifier):
         2 / ||w||.
     loo_error_bound_ : ndarray (problems,)
         Bound on the leave-one-out error: the share of rows with 2 alpha_i R^2 + xi_i >= 1, or that
-        are support vectors if these are fewer.
+        are support vectors if these are fewer, or if none of them is on the margin.
     n_iter_ : ndarray (problems,) of int64
         Steps.
     converged_ : bool
@@ -448,17 +448,17 @@ class SVC(PairwiseClassifier):
             lo, hi = np.where(sign > 0, 0.0, -cost[ids]), np.where(sign > 0, cost[ids], 0.0)
             start = np.zeros(len(ids))
             if last is not None:
-                start = _balanced(np.clip(last[k][ids], lo, hi))
+                start = _balanced(np.clip(last[k][ids], lo, hi), lo, hi)
             problems.append(smo.Problem(ids, sign, lo, hi, start, None,
                                         self._shared(ids, sign, pairs[k])))
         solutions = smo.solve(problems, training.points, training.source,
-                              options._replace(hard=hard), monitor)
+                              options._replace(hard=hard, rows=n), monitor)
         kinds = [np.where(s.b == 0, 0, np.where(np.abs(s.b) < cost[ids], 1, 2))
                  for s, (ids, _) in zip(solutions, examples, strict=True)]
         self._keep_duals(training, codes, classes, examples, [s.b for s in solutions], kinds)
         self.intercept_ = np.array([s.intercept[0] for s in solutions])
         self._keep_solutions(solutions)
-        self._keep_bounds(training, examples, solutions)
+        self._keep_bounds(examples, solutions, kinds)
         self._last_duals = None
         if warm:
             self._last_duals = []
@@ -483,29 +483,36 @@ class SVC(PairwiseClassifier):
         return last
 
     def _keep_bounds(
-        self, training: Training, examples: list[tuple[np.ndarray, np.ndarray]],
-        solutions: list[smo.Solution],
+        self, examples: list[tuple[np.ndarray, np.ndarray]], solutions: list[smo.Solution],
+        kinds: list[np.ndarray],
     ) -> None:
         """Set margin_width_ and loo_error_bound_."""
-        square = np.array([s.square for s in solutions])
+        square = np.maximum(0, [s.square for s in solutions])  # kernels may be indefinite
         with np.errstate(divide="ignore"):
             self.margin_width_ = 2 / np.sqrt(square)
         bounds = []
-        for (ids, sign), s in zip(examples, solutions, strict=True):
+        for (ids, sign), s, kind in zip(examples, solutions, kinds, strict=True):
             used = np.abs(s.b)
             support = np.count_nonzero(used)
             # R^2 of Joachims bounds K(x, x) - K(x, z): 1 where kernels are 0 to 1.
             radius = 1.0 if self.kernel in _EXPONENTIAL else 2 * s.largest
             doubtful = np.count_nonzero(2 * used * radius + np.maximum(0, sign * s.residual) >= 1)
+            if not (kind == 1).any():  # the intercept is free to go where a row less lets it
+                doubtful = support
             bounds.append(min(support, doubtful) / len(ids))
         self.loo_error_bound_ = np.array(bounds)
 
 
-def _balanced(start: np.ndarray) -> np.ndarray:
-    """Duals with a sum of 0, of which the side that is too much is shortened."""
-    up, down = float(start[start > 0].sum()), -float(start[start < 0].sum())
-    if up > down:
-        start[start > 0] *= down / up
-    elif down > up:
-        start[start < 0] *= up / down
+def _balanced(start: np.ndarray, lo: np.ndarray, hi: np.ndarray) -> np.ndarray:
+    """Duals with a sum of 0: what a side has too much is taken from those amid their bounds first.
+
+    Bounds that are left by a last bit would count as violated.
+    """
+    excess = float(start.sum())
+    side = np.flatnonzero(start > 0 if excess > 0 else start < 0)
+    amid = (start[side] > lo[side]) & (start[side] < hi[side])
+    side = side[np.argsort(~amid, kind="stable")]
+    size = np.abs(start[side])
+    cut = np.clip(abs(excess) - (np.cumsum(size) - size), 0.0, size)
+    start[side] -= np.copysign(cut, excess)
     return start

@@ -151,6 +151,7 @@ class Options(NamedTuple):
     threads: int
     hard: bool = False
     set: int = LARGEST  # variables of a working set at most
+    rows: int = 0  # examples there are, of which a proof has weights
     budget: int = 0  # bytes, of all problems; `cache` is what each may have for rows
 
 
@@ -234,18 +235,20 @@ class _Run:
                 for future in waiting:
                     done.append(future.result())
                     if self._tell(done, len(problems)):
-                        self._end("callback")
+                        self.end("callback")
             except KeyboardInterrupt:
-                self._end("interrupted")
+                self.end("interrupted")
             except BaseException:
-                self._end("interrupted")
+                self.end("interrupted")
                 raise
             done += [future.result() for future in waiting[len(done):]]
+        if self.stopped == "interrupted":
+            done[-1].status = "interrupted"  # also where it came after the last round
         return done
 
     def _share(self, problems: Sequence[Problem]) -> None:
         """Compute the kernels within classes that are in several problems, as far as they fit."""
-        if self.points is None:
+        if self.source is not None:
             return
         members: dict[int, np.ndarray] = {}
         times: dict[int, int] = {}
@@ -263,7 +266,8 @@ class _Run:
                 room -= size
         self.spaces.put(space)
 
-    def _end(self, why: str) -> None:
+    def end(self, why: str) -> None:
+        """Have all problems stop."""
         self.stopped = self.stopped or why
         self.stop.set()
 
@@ -311,8 +315,7 @@ class _Solve:
                 smo.start()
             out.status = self._rounds()
         except KeyboardInterrupt:
-            if not self.watched:
-                raise
+            self.common.end("interrupted")
             out.status = "interrupted"
         smo.update()  # what an interrupt left undone
         smo.restore()
@@ -427,10 +430,12 @@ class _Solve:
             return
         distance = math.sqrt(max(0.0, float(np.einsum("i,i->", b, s)))) / total
         if distance <= INSEPARABLE * max(1.0, self.smo.largest_diagonal()) ** 0.5:
+            weights = np.zeros(max(self.options.rows, len(b)))
+            weights[self.problem.ids] = np.abs(b) / total
             raise NotSeparableError(
                 "no plane in the kernel's space separates the classes, as a hard margin (C=inf) "
                 f"needs: weighted means of both classes' rows are {distance:.1e} from each other. "
-                "Use a finite C, or another kernel", np.abs(b) / total, distance)
+                "Use a finite C, or another kernel", weights, distance)
 
 
 def history_of(solutions: Sequence[Solution]) -> np.ndarray:

@@ -6,7 +6,8 @@
  * A tile is HX_LANES examples side by side: feature k of example j at panel[k * HX_LANES + j]. Rows
  * meet a tile one after another, or four at a time when dense, and every value is the sum over
  * features in the row's order, in one accumulator: it does not depend on the tile, on the other
- * rows or on threads, and k(x, z) and k(z, x) have the same bits (CSR rows: if sorted).
+ * rows or on threads, and k(x, z) and k(z, x) have the same bits (CSR rows: if sorted, and not of
+ * laplacian and chi2, which sum over the features of one of the two and then differ by rounding).
  */
 #ifndef HX_SVM_H
 #define HX_SVM_H

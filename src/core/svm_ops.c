@@ -15,6 +15,14 @@
 #define HX_STR_(a) #a
 #define HX_STR(a) HX_STR_(a)
 
+/* a b + c as sums of products have it on this machine, which the compiler fuses (but not where it
+ * takes the products of a loop first). */
+#if defined(__FMA__) || defined(__ARM_FEATURE_FMA) || defined(__FP_FAST_FMA)
+#define HX_FUSED(a, b, c) _Generic((a), float: __builtin_fmaf, default: __builtin_fma)(a, b, c)
+#else
+#define HX_FUSED(a, b, c) ((a) * (b) + (c))
+#endif
+
 #if defined(__AVX512F__)
 #define HX_BYTES 64
 #elif defined(__AVX2__)

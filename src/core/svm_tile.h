@@ -29,10 +29,14 @@ static inline V NAME(absolute_)(V x)
 #define dot_excess(x, z) ((x) * (z))
 #define absolute_excess(x, z) (absolute_term(x, z) - NAME(absolute_)(x))
 #define chi_excess(x, z) (chi_term(x, z) - (x))
-/* A row's own sum. */
-#define dot_own(x) ((x) * (x))
-#define absolute_own(x) hx_abs(x)
-#define chi_own(x) (x)
+/* The next step of a row's own sum. */
+#define dot_own(sum, x) HX_FUSED(x, x, sum)
+#define absolute_own(sum, x) ((sum) + hx_abs(x))
+#define chi_own(sum, x) ((sum) + (x))
+/* Whether a feature that the tile does not have adds nothing. */
+enum { NAME(dot_skips_) = 1, NAME(absolute_skips_) = 0, NAME(chi_skips_) = 0 };
+
+static const T NAME(nothing_)[HX_LANES] = {0};
 
 /* Four rows, or one, against a tile. */
 #define DEFINE_COMPARE(NAME_)                                                                     \
@@ -61,8 +65,8 @@ static inline V NAME(absolute_)(V x)
             V acc[ALONE] = {{0}};                                                                 \
             for (int64_t j = 0; j < len; j++) {                                                   \
                 const int64_t k = place ? place[idx[j]] : idx[j];                                 \
-                if (k < 0) continue;                                                              \
-                const V *x = (const V *)(panel + k * HX_LANES + at);                              \
+                if (NAME(NAME_##_skips_) && k < 0) continue;                                      \
+                const V *x = (const V *)((k < 0 ? NAME(nothing_) : panel + k * HX_LANES) + at);   \
                 const V z = (V){0} + w[j];                                                        \
                 _Pragma("GCC unroll 8") for (int v = 0; v < ALONE; v++)                           \
                     acc[v] += NAME_##_excess(x[v], z);                                            \
@@ -106,7 +110,7 @@ static int64_t NAME(read_)(const hx_svm_points *P, int64_t i, T *restrict val,
     return len;
 }
 
-/* In the order of kernel values, so that a row's distance from itself is 0. */
+/* In the order of kernel values and with their rounding, so that a row's distance from itself is 0. */
 static void NAME(find_own_)(const hx_svm_points *P, int kind, void *room, void *out)
 {
     T *val = (T *)room, *own = (T *)out;
@@ -116,7 +120,7 @@ static void NAME(find_own_)(const hx_svm_points *P, int kind, void *room, void *
         switch (kind) {
 #define X(name, compare, value)                                                                   \
     case HX_KERNEL_##name:                                                                        \
-        for (int64_t k = 0; k < len; k++) sum += HX_CAT(compare, _own)(val[k]);                   \
+        for (int64_t k = 0; k < len; k++) sum = HX_CAT(compare, _own)(sum, val[k]);               \
         break;
             HX_SVM_KERNELS
 #undef X
@@ -200,8 +204,8 @@ static void NAME(pack_tile_)(const hx_svm_points *P, const int64_t *ids, int64_t
 
 /* ---- values -------------------------------------------------------------------------------- */
 
-/* The sums s of a group of rows (dense), or of one row; added is what features of the row that the
- * tile does not have, and those that the row does not have, come to. */
+/* The sums s of a group of rows (dense), or of one row; added is what features that the row does
+ * not have come to. */
 static void NAME(sums_)(int kind, const hx_svm_tile *t, const hx_svm_rows *w, int64_t r, T *out)
 {
     const T *val = (const T *)w->val, *own = (const T *)t->own;
@@ -227,13 +231,8 @@ static void NAME(sums_)(int kind, const hx_svm_tile *t, const hx_svm_rows *w, in
         HX_SVM_KERNELS
 #undef X
     }
-    if (kind == HX_KERNEL_laplacian || kind == HX_KERNEL_chi2) {
-        T absent = 0;
-        if (t->place)
-            for (int64_t j = begin; j < begin + len; j++)
-                if (t->place[w->idx[j]] < 0) absent += hx_abs(val[j]);
-        for (int j = 0; j < HX_LANES; j++) out[j] += own[j] + absent;
-    }
+    if (kind == HX_KERNEL_laplacian || kind == HX_KERNEL_chi2)
+        for (int j = 0; j < HX_LANES; j++) out[j] += own[j];
 }
 
 /* Values of a row from its sums s. */

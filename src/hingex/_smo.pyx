@@ -55,13 +55,13 @@ cdef inline int _group(const state *S, int64_t v) noexcept nogil:
     return S.group[v] if S.group != NULL else 0
 
 
-cdef struct spread:         # what is added to s
+cdef struct spread:         # what is added to s: in the order of rows, whichever are there
+    const hx_svm_ops *ops
     const hx_svm_rows *pack     # rows to be computed
-    int64_t hits, misses
-    float **hit             # rows that are there
-    float **miss            # where those to be computed are to be kept, or NULL
-    const double *hit_coef
-    const double *miss_coef
+    int64_t count, misses
+    float **line            # where rows are, or are to be kept, or NULL
+    const char *ready       # whether they are there
+    const double *coef
     const int64_t *ids
     const int64_t *columns
     int64_t n_columns
@@ -136,8 +136,7 @@ cdef class Workspace:
     cdef int32_t[::1] which
     cdef int64_t[::1] list
     cdef char[::1] have
-    cdef size_t[::1] lines          # pointers
-    cdef double[::1] hit_coef, miss_coef
+    cdef size_t[::1] lines          # pointers, and as many bytes
     cdef int64_t[::1] miss_ids
 
     def __init__(self, Points points, int threads=1):
@@ -145,7 +144,8 @@ cdef class Workspace:
         self.pack = Pack()
         if points is not None:
             self.tiles = Tiles(points, threads)
-        self.block, self.f, self.hit_coef = np.empty(0, dtype=np.float32), np.empty(0), np.empty(0)
+        self.block, self.f = np.empty(0, dtype=np.float32), np.empty(0)
+        self.miss_ids = np.empty(0, dtype=np.int64)
         self._grow(64)
 
     cdef int _grow(self, int64_t ld) except -1:
@@ -165,9 +165,8 @@ cdef class Workspace:
         return 0
 
     cdef int _grow_lines(self, int64_t count) except -1:
-        if self.hit_coef.shape[0] < count:
-            self.lines = np.empty(4 * count + 8, dtype=np.uintp)
-            self.hit_coef, self.miss_coef = np.empty(count), np.empty(count)
+        if self.miss_ids.shape[0] < count:
+            self.lines = np.empty(2 * count + 8, dtype=np.uintp)
             self.miss_ids = np.empty(count, dtype=np.int64)
         return 0
 
@@ -398,7 +397,9 @@ cdef class Smo:
         cdef int64_t i, v, e, count = 0, done
         cdef hx_smo job
         cdef lazy between
-        cdef bint whole = self.q == self.S.m
+        # The linear kernel's s is exact: its block, which is centred, is not.
+        cdef bint whole = self.q == self.S.m and (
+            self.source is not None or self.points.kernel.kind != LINEAR)
         cdef Workspace w = self.space
         memset(&job, 0, sizeof(job))
         self._point(&job)
@@ -484,7 +485,12 @@ cdef class Smo:
         """s of the columns += the sum of coef times the kernel rows."""
         self.wanted_rows += count
         if self.source is not None:
-            self._from_source(rows, row_ids, coef, count, columns, n_columns, cache)
+            before = np.array(self.arrays[4])
+            try:
+                self._from_source(rows, row_ids, coef, count, columns, n_columns, cache)
+            except BaseException:       # of the source, or Ctrl-C: as if nothing had been added
+                np.asarray(self.arrays[4])[:] = before
+                raise
         elif self.points.kernel.kind == LINEAR:
             self._linear(row_ids, coef, count, columns, n_columns)
         else:
@@ -495,37 +501,29 @@ cdef class Smo:
                        int64_t count, int64_t[::1] columns, int64_t n_columns,
                        RowCache cache) except -1:
         cdef Workspace w = self.space
-        cdef int64_t k
-        cdef int64_t hits = 0, misses = 0
+        cdef int64_t k, misses = 0
         cdef spread job
         w._grow_lines(count)
         cdef float **lines = <float **>&w.lines[0]
-        cdef float **hit = lines + count
-        cdef float **miss = hit + count
-        cdef char *ready = <char *>(miss + count)
+        cdef char *ready = <char *>(lines + count)
         memset(lines, 0, count * sizeof(float *))
         memset(ready, 0, count)
         if cache is not None:
             cache.place(&rows[0], count, n_columns, lines, ready)
         for k in range(count):
-            if ready[k]:
-                hit[hits] = lines[k]
-                w.hit_coef[hits] = coef[k]
-                hits += 1
-            else:
-                miss[misses] = lines[k]
-                w.miss_coef[misses], w.miss_ids[misses] = coef[k], row_ids[k]
+            if not ready[k]:
+                w.miss_ids[misses] = row_ids[k]
                 misses += 1
         if misses:
             w.pack.take(self.points, &w.miss_ids[0], misses)
-        job.pack = &w.pack.c
-        job.hits, job.misses, job.hit, job.miss = hits, misses, hit, miss
-        job.hit_coef, job.miss_coef = &w.hit_coef[0], &w.miss_coef[0]
+        job.ops, job.pack = self.ops, &w.pack.c
+        job.count, job.misses, job.line, job.ready = count, misses, lines, ready
+        job.coef = &coef[0]
         job.ids, job.columns, job.n_columns, job.s = (&self.ids[0], &columns[0], n_columns,
                                                       self.S.s)
         with nogil:
             _add(self.points, &job, w.tiles.c, w.threads)
-        self.found_rows += hits
+        self.found_rows += count - misses
         self.values += misses * n_columns
         return 0
 
@@ -554,8 +552,13 @@ cdef class Smo:
                     w.miss_ids[missing] = row_ids[at + k]
                     missing += 1
             if missing:
-                fetched = np.ascontiguousarray(
-                    self.source(np.asarray(w.miss_ids)[:missing], which), dtype=np.float32)
+                try:
+                    fetched = np.ascontiguousarray(
+                        self.source(np.asarray(w.miss_ids)[:missing], which), dtype=np.float32)
+                except BaseException:   # rows that have a place are not there
+                    if cache is not None:
+                        cache.clear()
+                    raise
             missing = 0
             for k in range(part):
                 if ready[k]:
@@ -565,8 +568,9 @@ cdef class Smo:
                 else:
                     memcpy(lines[k], &fetched[missing, 0], n_columns * sizeof(float))
                 missing += 1
-            job.pack = NULL
-            job.hits, job.misses, job.hit, job.hit_coef = part, 0, lines, &coef[at]
+            job.ops, job.pack = self.ops, NULL
+            job.count, job.misses, job.line, job.ready = part, 0, lines, ready
+            job.coef = &coef[at]
             job.ids, job.columns, job.n_columns, job.s = (&self.ids[0], &columns[0], n_columns,
                                                           self.S.s)
             with nogil:
@@ -656,11 +660,12 @@ cdef class Smo:
 
     def restore(self):
         """Bring back all that shrinking left out, with an exact s."""
-        if not self.behind:
+        if self.n_active == self.S.n:
             return
-        for members, then in self.behind:
+        while self.behind:  # an interrupt leaves those that are still behind
+            members, then = self.behind[len(self.behind) - 1]
             self._catch_up(members, then)
-        self.behind = []
+            self.behind.pop()
         self.active = np.arange(self.S.n)
         self.n_active = self.S.n
         np.asarray(self.idle)[:] = 0
@@ -685,11 +690,16 @@ cdef class Smo:
         if len(changed) == 0 or len(members) == 0:
             return
         at = 0
+        before = np.asarray(self.arrays[4])[members]
         while at < len(changed):    # by parts, for which the packed rows take little memory
             rows = changed[at:at + 1024]
             row_ids, coef = np.asarray(self.ids)[rows], difference[rows]
             columns = members
-            self._spread(rows, row_ids, coef, rows.shape[0], columns, columns.shape[0], None)
+            try:
+                self._spread(rows, row_ids, coef, rows.shape[0], columns, columns.shape[0], None)
+            except BaseException:
+                np.asarray(self.arrays[4])[members] = before
+                raise
             at += 1024
 
     # ---- what is known ----------------------------------------------------------------------
@@ -701,7 +711,8 @@ cdef class Smo:
     def certificate(self, bint best):
         """Objective p'b - 1/2 b'Kb, b'Kb, the duality gap and the intercepts that it is for.
 
-        These are the best, or else in the middle of the violation. While examples are left out, their part is what it was. `violation` came before.
+        These are the best, or else in the middle of the violation. While examples are left out,
+        their part is what it was. `violation` came before.
         """
         cdef double linear = 0, quadratic = 0, gap = 0, x
         cdef int64_t v, e
@@ -728,8 +739,9 @@ cdef class Smo:
 
 
 cdef int _by_key(const void *a, const void *b) noexcept nogil:
-    return (_before((<const pick *>b)[0], (<const pick *>a)[0])
-            - _before((<const pick *>a)[0], (<const pick *>b)[0]))
+    """Ascending."""
+    return (_before((<const pick *>a)[0], (<const pick *>b)[0])
+            - _before((<const pick *>b)[0], (<const pick *>a)[0]))
 
 
 cdef double _intercept(const state *S, const int64_t *active, int64_t count, int group, double most,
@@ -1016,40 +1028,54 @@ cdef void _add(Points P, const spread *job, hx_svm_tile *tiles, int threads) noe
 cdef void _add_unit(Points P, const spread *job, int64_t unit, hx_svm_tile *tile) noexcept nogil:
     """s += the sum of coef times kernel rows, for a unit of columns."""
     cdef double[UNIT * HX_LANES] sums
+    cdef int64_t begin = unit * UNIT * HX_LANES, end = min(begin + UNIT * HX_LANES, job.n_columns)
+    cdef int64_t at, r, last, j
+    cdef (const float *)[STEP] lines
+    memset(sums, 0, sizeof(sums))
+    if job.misses:
+        at = begin
+        while at < end:
+            _add_tile(P, job, at, min(HX_LANES, end - at), tile, sums + (at - begin))
+            at += HX_LANES
+    else:
+        r = 0
+        while r < job.count:
+            last = min(r + STEP, job.count)
+            for j in range(last - r):
+                lines[j] = job.line[r + j] + begin
+            job.ops.add_f32(lines, job.coef + r, last - r, end - begin, sums)
+            r = last
+    for j in range(begin, end):
+        job.s[job.columns[j]] += sums[j - begin]
+
+
+cdef void _add_tile(Points P, const spread *job, int64_t at, int64_t m, hx_svm_tile *tile,
+                    double *sums) noexcept nogil:
+    """sums += the sum of coef times kernel rows, for the m columns from `at` on."""
     cdef float[STEP * HX_LANES] block
     cdef (const float *)[STEP] lines
     cdef int64_t[HX_LANES] which
-    cdef int64_t begin = unit * UNIT * HX_LANES, end = min(begin + UNIT * HX_LANES, job.n_columns)
-    cdef int64_t at, m, r, last, j, k
-    cdef const hx_svm_ops *ops = hx_svm_get()
-    memset(sums, 0, sizeof(sums))
-    r = 0
-    while r < job.hits:
-        last = min(r + STEP, job.hits)
-        for j in range(last - r):
-            lines[j] = job.hit[r + j] + begin
-        ops.add_f32(lines, job.hit_coef + r, last - r, end - begin, sums)
-        r = last
-    at = begin if job.misses else end
-    while at < end:
-        m = min(HX_LANES, end - at)
-        for j in range(m):
-            which[j] = job.ids[job.columns[at + j]]
-        for j in range(STEP):
-            lines[j] = block + j * HX_LANES
-        P.type.pack_tile(&P.c, which, m, tile)
-        r = 0
-        while r < job.misses:
-            last = min(r + STEP, job.misses)
-            P.type.block(&P.kernel, tile, job.pack, r, last, block, HX_LANES)
-            for k in range(r, last):
-                if job.miss[k] != NULL:
-                    memcpy(job.miss[k] + at, block + (k - r) * HX_LANES, m * sizeof(float))
-            ops.add_f32(lines, job.miss_coef + r, last - r, HX_LANES, sums + (at - begin))
-            r = last
-        at += m
-    for j in range(begin, end):
-        job.s[job.columns[j]] += sums[j - begin]
+    cdef int64_t k, j, waiting = 0, seen = 0, first = 0, last = 0   # of misses: in block
+    cdef const hx_svm_ops *ops = job.ops
+    for j in range(m):
+        which[j] = job.ids[job.columns[at + j]]
+    P.type.pack_tile(&P.c, which, m, tile)
+    for k in range(job.count):
+        if waiting == STEP or (waiting > 0 and not job.ready[k] and seen == last):
+            ops.add_f32(lines, job.coef + k - waiting, waiting, m, sums)
+            waiting = 0
+        if job.ready[k]:
+            lines[waiting] = job.line[k] + at
+        else:
+            if seen == last:
+                first, last = last, min(last + STEP, job.misses)
+                P.type.block(&P.kernel, tile, job.pack, first, last, block, HX_LANES)
+            lines[waiting] = block + (seen - first) * HX_LANES
+            if job.line[k] != NULL:
+                memcpy(job.line[k] + at, lines[waiting], m * sizeof(float))
+            seen += 1
+        waiting += 1
+    ops.add_f32(lines, job.coef + job.count - waiting, waiting, m, sums)
 
 
 cdef void _through_weights(const hx_rows *X, const int64_t *rows, const double *coef, int64_t count,
