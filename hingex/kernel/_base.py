@@ -47,6 +47,8 @@ class KernelModel(Estimator):
     n_jobs: int | None
     verbose: bool
     callback: Callable[[Any], Any] | None
+    dual_coef_: Any
+    intercept_: Any
 
     # ---- fit --------------------------------------------------------------------------------
 
@@ -215,8 +217,8 @@ class KernelModel(Estimator):
 
     def _single_scores(self, X: Any) -> np.ndarray:
         """Scores of models with one output."""
-        starts = np.array([0, len(self.support_)]) if hasattr(self, "support_") else None
         self._check_fitted()
+        starts = np.array([0, len(self.support_)])
         n, block = self._scorer(X, 1, starts, np.zeros((1, 1), dtype=np.int64), 1)
         return block(0, n)[:, 0]
 

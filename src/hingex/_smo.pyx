@@ -844,7 +844,7 @@ cdef void _square(Points P, const hx_svm_rows *pack, const int64_t *ids, int64_t
 
 
 def square_block(Workspace w not None, const int64_t[::1] ids):
-    """Kernel of examples with each other: float32, rows and columns filled up to a multiple of 8."""
+    """Kernel of examples with each other: float32, filled up to a multiple of 8 each way."""
     cdef int64_t n = ids.shape[0], ld = (n + 7) // 8 * 8
     check_ids(ids, w.points.n)
     which = np.full(ld, ids[0])
