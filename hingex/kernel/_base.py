@@ -18,6 +18,7 @@ from ..solvers import smo
 from ..stop import Monitor
 
 SCORES_AT_ONCE = 1 << 22  # pairs of classes times rows, when labels are predicted
+FEW = 16  # rows up to which support vectors, not they, make up tiles
 ROWS_AT_ONCE = 256  # that a user's kernel is asked for
 KINDS = (*kernel_functions.NAMES, "precomputed")
 
@@ -196,17 +197,47 @@ class KernelModel(Estimator):
             return rows.n, block
 
         given = kernel_functions.Parameters(kind, *self._kernel_numbers())
-        vectors = check.as_rows(self.support_vectors_, owner=owner, min_rows=0)
-        points = kernel_functions.exact_points(vectors, given)
+        points = self._vector_points(given)
         theirs = kernel_functions.exact_points(rows, given)
         ids = np.arange(len(support))
 
         def computed(a: int, b: int) -> np.ndarray:
             out = np.tile(intercept, (b - a, 1))
-            points.decide(ids, theirs, a, b, coef, starts, outputs, out, threads)
+            if b - a > FEW:
+                points.decide(ids, theirs, a, b, coef, starts, outputs, out, threads)
+                return out
+            # Of a tile with few rows most would be empty: the vectors are the tiles then.
+            values = np.empty((b - a, len(ids)))
+            theirs.values(np.arange(a, b), points, ids, values, threads)
+            for c in range(len(starts) - 1):
+                part = slice(starts[c], starts[c + 1])
+                np.add.at(out, (slice(None), outputs[c]),
+                          np.einsum("ij,kj->ik", values[:, part], coef[:, part]))
             return out
 
         return rows.n, computed
+
+    def _vector_points(self, kernel: kernel_functions.Parameters) -> Any:
+        """The support vectors, checked; kept for the next call, and read-only while they are."""
+        vectors = self.support_vectors_
+        arrays = ([vectors.data, vectors.indices, vectors.indptr] if check.is_sparse(vectors)
+                  else [vectors])
+        kept = self.__dict__.get("_vectors")
+        if kept is not None and kept[1] == kernel and len(kept[0]) == len(arrays) and all(
+                a is b and not a.flags.writeable for a, b in zip(kept[0], arrays, strict=True)):
+            return kept[2]
+        rows = check.as_rows(vectors, owner=type(self).__name__, min_rows=0)
+        points = kernel_functions.exact_points(rows, kernel)
+        if all(isinstance(a, np.ndarray) and any(a is b for b in rows.arrays) for a in arrays):
+            for a in arrays:
+                a.flags.writeable = False
+            self._vectors = arrays, kernel, points
+        return points
+
+    def __getstate__(self) -> dict[str, Any]:
+        state = super().__getstate__()
+        state.pop("_vectors", None)
+        return state
 
     def _kernel_numbers(self) -> tuple[int, float, float]:
         """degree, gamma and coef0 of a fitted model's kernel, 0 where it has none."""
