@@ -220,7 +220,7 @@ class _Run:
         self.begin, self.deadline, self.monitor = begin, deadline, monitor
         self.stopped = ""  # why all are to stop
         self.stop = threading.Event()
-        self.blocks: dict[int, np.ndarray] = {}  # kernels within classes
+        self.shared: dict[int, tuple[np.ndarray, Any]] = {}  # kernels within classes, and tiles
         self.spaces: SimpleQueue[Any] = SimpleQueue()
         for _ in range(abreast):
             self.spaces.put(kernels("smo").Workspace(points, threads))
@@ -259,9 +259,10 @@ class _Run:
                     members[c], times[c] = ids, times.get(c, 0) + 1
         space, room = self.spaces.get(), self.options.budget / 2
         for c, ids in members.items():
-            size = 4 * (len(ids) + 8) ** 2
+            size = 4 * (len(ids) + 8) ** 2 + 8 * len(ids) * self.points.width
             if times[c] > 1 and size <= room:
-                self.blocks[c] = kernels("smo").square_block(space, ids)
+                kernel = kernels("smo")
+                self.shared[c] = kernel.square_block(space, ids), kernel.class_tiles(space, ids)
                 room -= size
         self.spaces.put(space)
 
@@ -298,8 +299,9 @@ class _Solve:
         parts, self.whole = None, len(problem.p) <= min(WHOLE, self.options.set)
         if problem.classes is not None:
             count, first, second = problem.classes
-            if first in run.blocks and second in run.blocks:
-                parts, self.whole = (count, run.blocks[first], run.blocks[second]), True
+            if first in run.shared and second in run.shared:
+                (A, a), (B, b) = run.shared[first], run.shared[second]
+                parts, self.whole = (count, A, B, a, b), True
         self.smo = kernels("smo").Smo(
             space, problem.ids, problem.p, problem.lo, problem.hi, self.out.b, self.s,
             problem.group, run.source, 0 if self.whole else self.options.cache, parts,

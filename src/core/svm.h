@@ -61,7 +61,7 @@ typedef struct {
  *     min 1/2 b'Kb - f0'b,   lo <= b <= hi,   f = f0 - Kb
  *
  * Positions that are no variables have b = lo = hi = 0 and finite values in K. */
-typedef struct {
+typedef struct hx_smo {
     const float *K[2][2];   /* of the rows of a part, the columns of a part, rows `stride` apart */
     int64_t stride[2][2], begin[2], end[2];
     int apart;
@@ -69,8 +69,15 @@ typedef struct {
     const double *lo, *hi, *diag;
     double *up, *down;      /* room, as are: */
     double *room;           /* 7 for each position */
-    float *few;             /* the square of half as many as positions */
+    float *few;             /* the square of most + 16 */
     int32_t *which;         /* one for each */
+    int64_t most;           /* positions that are worked on together */
+    /* Where K is not there yet. block: of count[0] positions of the first part and count[1] of the
+     * second, into K of few. ready: rows of `count` positions. NULL: all of K is there. */
+    void (*block)(const struct hx_smo *s, const int32_t *which, const int64_t count[2],
+                  const struct hx_smo *few, float *K);
+    void (*ready)(const struct hx_smo *s, const int32_t *which, int64_t count);
+    void *context;
     double eps;             /* stop when no pair violates by more */
     int64_t steps;          /* or after as many */
     double violation;       /* the last one found */

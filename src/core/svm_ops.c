@@ -232,38 +232,37 @@ static int64_t smo_steps(hx_smo *s, int64_t steps)
     return done;
 }
 
-/* Positions that may still move, as shrinking has it: those that are not kept at a bound by an f
- * outside of what violates. Whether there are some, and few enough to be worth it. */
-static int smo_movable(const hx_smo *s, int32_t *which, int64_t count[2])
+/* Positions that violate most: those that may grow with an f in the uppermost share `width` of the
+ * range of violation, and those that may fall in the lowest; up to `limit` of each in a part. A width
+ * of 1 leaves out only what shrinking would. */
+static int64_t smo_choose(const hx_smo *s, const look seen[2], double width, int64_t limit,
+                          int32_t *which, int64_t count[2])
 {
-    look seen[2];
     int64_t total = 0;
-    for (int g = 0; g < 2; g++) seen[g] = smo_look(s, g, 0, NULL, NULL);
     for (int g = 0; g < 2; g++) {
         double most = seen[g].most, least = seen[g].least;
         if (!s->apart) {
             most = most > seen[1 - g].most ? most : seen[1 - g].most;
             least = least < seen[1 - g].least ? least : seen[1 - g].least;
         }
-        count[g] = 0;
+        const double from = most - width * (most - least), to = least + width * (most - least);
+        int64_t up = 0, down = 0;
         for (int64_t t = s->begin[g]; t < s->end[g]; t++) {
-            const double f = s->f[t], b = s->b[t];
-            if (s->lo[t] == s->hi[t] || (b == s->hi[t] && f > most) || (b == s->lo[t] && f < least))
-                continue;
+            const double f = s->f[t];
+            if (f >= from && s->b[t] < s->hi[t] && up < limit) up++;
+            else if (f <= to && s->b[t] > s->lo[t] && down < limit) down++;
+            else continue;
             which[total++] = (int32_t)t;
-            count[g]++;
         }
+        count[g] = up + down;
     }
-    return total > 0 && total + 16 <= s->end[1] / 2;
+    return total;
 }
 
-/* A quarter of all positions, to begin with: whether none has moved yet, and it is worth it. */
-static int smo_sample(const hx_smo *s, int32_t *which, int64_t count[2])
+/* A quarter of all positions, to begin with. */
+static int64_t smo_sample(const hx_smo *s, int32_t *which, int64_t count[2])
 {
     int64_t total = 0;
-    if (s->end[1] < 256) return 0;
-    for (int64_t t = 0; t < s->end[1]; t++)
-        if (s->b[t] != 0) return 0;
     for (int g = 0; g < 2; g++) {
         count[g] = 0;
         for (int64_t t = s->begin[g]; t < s->end[g]; t += 4)
@@ -272,12 +271,25 @@ static int smo_sample(const hx_smo *s, int32_t *which, int64_t count[2])
                 count[g]++;
             }
     }
-    return total > 0;
+    return total;
 }
 
-/* Steps on some positions, copied together, to a tenth of the violation; then f of all gets the rows
- * of those that moved. */
-static int64_t smo_on_few(hx_smo *s, const int32_t *which, const int64_t count[2], int64_t steps)
+static void smo_block(const hx_smo *s, const int32_t *which, const int64_t count[2],
+                      const hx_smo *few, float *K)
+{
+    for (int g = 0; g < 2; g++)
+        for (int64_t a = 0; a < count[g]; a++)
+            for (int h = 0; h < 2; h++) {
+                const float *row = smo_row(s, which[g * count[0] + a], h);
+                const int32_t *columns = which + h * count[0];
+                float *to = K + (few->begin[g] + a) * few->end[1] + few->begin[h];
+                for (int64_t c = 0; c < count[h]; c++) to[c] = row[columns[c]];
+            }
+}
+
+/* Steps on some positions, copied together; then f of all gets the rows of those that moved. */
+static int64_t smo_on_few(hx_smo *s, int32_t *which, const int64_t count[2], double eps,
+                          int64_t steps)
 {
     hx_smo few = *s;
     const int64_t split = (count[0] + 7) / 8 * 8, ld = split + (count[1] + 7) / 8 * 8;
@@ -291,12 +303,11 @@ static int64_t smo_on_few(hx_smo *s, const int32_t *which, const int64_t count[2
     few.up = arrays[5], few.down = arrays[6];
     few.begin[0] = 0, few.end[0] = few.begin[1] = split, few.end[1] = ld;
     memset(s->few, 0, (size_t)(ld * ld) * sizeof(float));
-    for (int g = 0; g < 2; g++)
+    for (int g = 0; g < 2; g++) {
         for (int h = 0; h < 2; h++) {
             few.K[g][h] = s->few + few.begin[g] * ld + few.begin[h];
             few.stride[g][h] = ld;
         }
-    for (int g = 0; g < 2; g++)
         for (int64_t a = 0; a < count[g]; a++) {
             const int32_t t = which[g * count[0] + a];
             const int64_t at = few.begin[g] + a;
@@ -305,51 +316,100 @@ static int64_t smo_on_few(hx_smo *s, const int32_t *which, const int64_t count[2
             lo[at] = s->lo[t];
             hi[at] = s->hi[t];
             diag[at] = s->diag[t];
-            for (int h = 0; h < 2; h++) {
-                const float *row = smo_row(s, t, h);
-                float *to = s->few + at * ld + few.begin[h];
-                const int32_t *columns = which + h * count[0];
-                for (int64_t c = 0; c < count[h]; c++) to[c] = row[columns[c]];
-            }
         }
-    few.eps = s->eps > 0.1 * s->violation ? s->eps : 0.1 * s->violation;
-    const int64_t done = smo_steps(&few, steps);
-    for (int h = 0; h < 2; h++) {
-        const float *rows[64];
-        double change[64];
-        int n = 0;
-        for (int g = 0; g < 2; g++)
-            for (int64_t a = 0; a < count[g]; a++) {
-                const int32_t t = which[g * count[0] + a];
-                const double moved = few.b[few.begin[g] + a] - s->b[t];
-                if (moved != 0) {
-                    rows[n] = smo_row(s, t, h) + s->begin[h];
-                    change[n++] = -moved;
-                }
-                if (n == 64 || a + 1 == count[g]) {
-                    add_f32(rows, change, n, s->end[h] - s->begin[h], s->f + s->begin[h]);
-                    n = 0;
-                }
-            }
     }
+    (s->block ? s->block : smo_block)(s, which, count, &few, s->few);
+    few.eps = eps;
+    const int64_t done = smo_steps(&few, steps);
+    int64_t moved = 0;
+    double *change = arrays[5];     /* not needed any more */
     for (int g = 0; g < 2; g++)
-        for (int64_t a = 0; a < count[g]; a++)
-            s->b[which[g * count[0] + a]] = few.b[few.begin[g] + a];
+        for (int64_t a = 0; a < count[g]; a++) {
+            const int32_t t = which[g * count[0] + a];
+            const double b = few.b[few.begin[g] + a];
+            if (b == s->b[t]) continue;
+            change[moved] = s->b[t] - b;
+            which[moved++] = t;
+            s->b[t] = b;
+        }
+    if (s->ready) s->ready(s, which, moved);
+    for (int h = 0; h < 2; h++)
+        for (int64_t r = 0; r < moved; r += 64) {
+            const float *rows[64];
+            const int64_t n = moved - r < 64 ? moved - r : 64;
+            for (int64_t k = 0; k < n; k++) rows[k] = smo_row(s, which[r + k], h) + s->begin[h];
+            add_f32(rows, change + r, n, s->end[h] - s->begin[h], s->f + s->begin[h]);
+        }
     return done;
 }
 
-static int64_t smo(hx_smo *s)
+static void smo_all_looks(hx_smo *s, look seen[2])
+{
+    for (int g = 0; g < 2; g++) {
+        for (int64_t t = s->begin[g]; t < s->end[g]; t++) smo_ends(s, t);
+        seen[g] = smo_look(s, g, 0, NULL, NULL);
+    }
+    const double first = seen[0].most - seen[0].least, second = seen[1].most - seen[1].least;
+    s->violation = first > second ? first : second;
+    if (!s->apart)
+        s->violation = (seen[0].most > seen[1].most ? seen[0].most : seen[1].most)
+            - (seen[0].least < seen[1].least ? seen[0].least : seen[1].least);
+}
+
+/* A tenth of the violation, or what is wanted. */
+static double smo_next(const hx_smo *s)
+{
+    return s->eps > 0.1 * s->violation ? s->eps : 0.1 * s->violation;
+}
+
+/* With all of K: some steps on all positions in turn with many on those that may still move, once
+ * these are few. */
+static int64_t smo_dense(hx_smo *s, int cold)
 {
     const int64_t burst = s->end[1] / 16 + 16;
     int64_t done = 0, count[2];
-    s->violation = 1;
-    if (smo_sample(s, s->which, count)) done += smo_on_few(s, s->which, count, s->steps);
+    look seen[2];
+    if (cold && smo_sample(s, s->which, count) <= s->most) {
+        s->violation = 1;
+        done += smo_on_few(s, s->which, count, smo_next(s), s->steps);
+    }
     for (;;) {
         const int64_t left = s->steps - done, now = smo_steps(s, left < burst ? left : burst);
         done += now;
         if (!(s->violation > s->eps) || done >= s->steps || now == 0) return done;
-        if (smo_movable(s, s->which, count)) done += smo_on_few(s, s->which, count, s->steps - done);
+        smo_all_looks(s, seen);
+        const int64_t movable = smo_choose(s, seen, 1, s->end[1], s->which, count);
+        if (movable <= s->most && movable + 16 <= s->end[1] / 2)
+            done += smo_on_few(s, s->which, count, smo_next(s), s->steps - done);
     }
+}
+
+/* With rows of K as they are needed: rounds on those that violate most. */
+static int64_t smo_by_rows(hx_smo *s, int cold)
+{
+    int64_t done = 0, count[2];
+    look seen[2];
+    for (;; cold = 0) {
+        smo_all_looks(s, seen);
+        if (!(s->violation > s->eps) || done >= s->steps) return done;
+        if (!(cold && smo_sample(s, s->which, count) <= s->most)) {
+            double width = 1;
+            while (smo_choose(s, seen, width, s->most, s->which, count) > s->most && width > 1e-9)
+                width *= 0.7;
+            if (count[0] + count[1] > s->most)      /* many with the same f */
+                smo_choose(s, seen, width, s->most / 4, s->which, count);
+        }
+        const int64_t now = smo_on_few(s, s->which, count, smo_next(s), s->steps - done);
+        if (now == 0) return done;
+        done += now;
+    }
+}
+
+static int64_t smo(hx_smo *s)
+{
+    int cold = s->end[1] >= 256;
+    for (int64_t t = 0; t < s->end[1] && cold; t++) cold = s->b[t] == 0;
+    return s->block ? smo_by_rows(s, cold) : smo_dense(s, cold);
 }
 
 /* ---- transposition ------------------------------------------------------------------------ */

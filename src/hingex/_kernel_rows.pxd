@@ -36,7 +36,7 @@ cdef extern from "svm.h" nogil:
         int32_t *place
         int32_t *touched
         int64_t count
-    ctypedef struct hx_smo:
+    struct hx_smo:
         const float *K[2][2]
         int64_t stride[2][2]
         int64_t begin[2]
@@ -52,6 +52,11 @@ cdef extern from "svm.h" nogil:
         double *room
         float *few
         int32_t *which
+        int64_t most
+        void (*block)(const hx_smo *s, const int32_t *which, const int64_t *count,
+                      const hx_smo *few, float *K) noexcept nogil
+        void (*ready)(const hx_smo *s, const int32_t *which, int64_t count) noexcept nogil
+        void *context
         double eps
         int64_t steps
         double violation

@@ -106,6 +106,10 @@ cdef class Points:
         return self.rows.c.n
 
     @property
+    def width(self):
+        return self.rows.c.d
+
+    @property
     def terms(self):
         """Features that a kernel value goes through, on average."""
         if self.c.groups:

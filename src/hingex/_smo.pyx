@@ -22,7 +22,8 @@ from libc.string cimport memcpy, memset
 import numpy as np
 
 from ._kernel_rows cimport (
-    HX_LANES, STEP, Pack, Points, Tiles, hx_smo, hx_svm_ops, hx_svm_get, hx_svm_rows, hx_svm_tile,
+    HX_LANES, STEP, Pack, Points, Tiles, hx_smo, hx_svm_get, hx_svm_kernel, hx_svm_ops,
+    hx_svm_points, hx_svm_rows, hx_svm_tile, hx_svm_type,
 )
 from ._kernel_cache cimport RowCache
 from ._types cimport hx_axpy, hx_dot, hx_row, hx_rows, index, real
@@ -55,6 +56,7 @@ cdef inline int _group(const state *S, int64_t v) noexcept nogil:
 
 
 cdef struct spread:         # what is added to s: in the order of rows, whichever are there
+    const hx_svm_ops *ops
     const hx_svm_rows *pack     # rows to be computed
     int64_t count, misses
     float **line            # where rows are, or are to be kept, or NULL
@@ -108,6 +110,11 @@ cdef void _first(pick *list, int64_t count, int64_t wanted) noexcept nogil:
             return
 
 
+cdef inline int64_t _together(int64_t ld) noexcept nogil:
+    """Positions of a block that are worked on together."""
+    return ld if ld <= 512 else max(512, ld // 2)
+
+
 cdef class Workspace:
     """Memory for rounds on working sets, which problems that come one after another share.
 
@@ -127,6 +134,8 @@ cdef class Workspace:
     cdef double[::1] room
     cdef float[::1] few
     cdef int32_t[::1] which
+    cdef int64_t[::1] list
+    cdef char[::1] have
     cdef size_t[::1] lines          # pointers, and as many bytes
     cdef int64_t[::1] miss_ids
 
@@ -148,8 +157,9 @@ cdef class Workspace:
             self.f, self.lo, self.hi = np.empty(ld), np.empty(ld), np.empty(ld)
             self.b, self.diag, self.delta = np.empty(ld), np.empty(ld), np.empty(ld)
             self.up, self.down = np.empty(ld), np.empty(ld)
+            self.list, self.have = np.empty(2 * ld, dtype=np.int64), np.empty(ld, dtype=np.int8)
             self.room, self.which = np.empty(7 * ld), np.empty(ld, dtype=np.int32)
-            self.few = np.empty((ld // 2) * (ld // 2), dtype=np.float32)
+            self.few = np.empty((_together(ld) + 16) ** 2, dtype=np.float32)
         if self.block.shape[0] < ld * ld:
             self.block = np.empty(ld * ld, dtype=np.float32)
         return 0
@@ -184,8 +194,9 @@ cdef class Smo:
     cache : size_t
         Bytes for rows of the kernel; 0 keeps none.
     parts : tuple, optional
-        (count, A, B): the blocks, as `square_block` has them, of the first `count` examples and of
-        the others, which as a working set of all variables take only what is between them.
+        (count, A, B, tiles of A, tiles of B): the blocks, as `square_block` has them, of the first
+        `count` examples and of the others, and `class_tiles` of both. Such a problem is one working
+        set, of which rows between the two classes are computed when they are needed.
     """
 
     cdef Workspace space
@@ -362,14 +373,12 @@ cdef class Smo:
             np.asarray(w.block)[:self.ld * self.ld].reshape(self.ld, self.ld)[...] = self.source(
                 chosen, chosen)
         elif self.in_parts:
-            w.pack.take(self.points, ids, first)
-            with nogil:
-                _between(self.points, &w.pack.c, first, ids + first, second, w.tiles.c,
-                         &w.block[0], &w.block[0] + first * second, w.threads)
+            # Rows between the classes come when they are needed.
+            w.pack.make_room(self.points, ids, self.ld)
+            w.have[:self.ld] = 0
             for i in range(self.ld):
                 w.diag[i] = (self.own_blocks[0][i * first + i] if i < first else
                              self.own_blocks[1][(i - first) * second + i - first])
-            self.values += first * second
             return 0
         else:
             w.pack.take(self.points, ids, self.ld)
@@ -387,15 +396,20 @@ cdef class Smo:
         """
         cdef int64_t i, v, e, count = 0, done
         cdef hx_smo job
+        cdef lazy between
         # The linear kernel's s is exact: its block, which is centred, is not.
         cdef bint whole = self.q == self.S.m and (
             self.source is not None or self.points.kernel.kind != LINEAR)
         cdef Workspace w = self.space
+        memset(&job, 0, sizeof(job))
         self._point(&job)
+        if self.in_parts:
+            self._be_lazy(&job, &between)
         with nogil:
             job.f, job.b, job.lo, job.hi = &w.f[0], &w.b[0], &w.lo[0], &w.hi[0]
             job.diag, job.up, job.down = &w.diag[0], &w.up[0], &w.down[0]
             job.room, job.few, job.which = &w.room[0], &w.few[0], &w.which[0]
+            job.most = _together(self.ld)
             job.eps, job.steps, job.violation = eps, steps, 0
             done = self.ops.smo(&job)
             for i in range(self.ld):
@@ -413,6 +427,8 @@ cdef class Smo:
                     self.S.s[e] = self.S.p[v] - w.f[i]
         self.steps += done
         self.rounds += 1
+        if self.in_parts:
+            self.values += between.values
         self.n_changed = 0 if whole else count
         return done, job.violation
 
@@ -432,6 +448,28 @@ cdef class Smo:
             job.K[0][1], job.stride[0][1] = &w.block[0], self.ld - self.split
             job.K[1][0] = &w.block[0] + self.split * (self.ld - self.split)
             job.stride[1][0] = self.split
+
+    cdef void _be_lazy(self, hx_smo *job, lazy *between):
+        """Have rows between the two classes computed when they are needed."""
+        cdef Workspace w = self.space
+        cdef const char *tiles
+        cdef int g
+        between.type, between.ops = self.points.type, self.points.ops
+        between.points, between.kernel = &self.points.c, &self.points.kernel
+        between.pack, between.tile = &w.pack.c, &w.tiles.c[0]
+        between.ids, between.list = &w.examples[0], &w.list[0]
+        between.count[0], between.count[1] = self.parts[0], self.S.n - self.parts[0]
+        between.each = _tile_bytes(self.points)
+        for g in range(2):
+            packed = self.parts[3 + g]
+            tiles = NULL
+            if packed is not None:
+                tiles = <const char *><size_t>packed.ctypes.data
+            between.tiles[g] = tiles
+        between.across[0] = <float *>job.K[0][1]
+        between.across[1] = <float *>job.K[1][0]
+        between.have, between.values = &w.have[0], 0
+        job.context, job.block, job.ready = between, _few_block, _ready
 
     def update(self):
         """Add what the changed variables add to the s of all active examples."""
@@ -478,7 +516,7 @@ cdef class Smo:
                 misses += 1
         if misses:
             w.pack.take(self.points, &w.miss_ids[0], misses)
-        job.pack = &w.pack.c
+        job.ops, job.pack = self.ops, &w.pack.c
         job.count, job.misses, job.line, job.ready = count, misses, lines, ready
         job.coef = &coef[0]
         job.ids, job.columns, job.n_columns, job.s = (&self.ids[0], &columns[0], n_columns,
@@ -530,7 +568,7 @@ cdef class Smo:
                 else:
                     memcpy(lines[k], &fetched[missing, 0], n_columns * sizeof(float))
                 missing += 1
-            job.pack = NULL
+            job.ops, job.pack = self.ops, NULL
             job.count, job.misses, job.line, job.ready = part, 0, lines, ready
             job.coef = &coef[at]
             job.ids, job.columns, job.n_columns, job.s = (&self.ids[0], &columns[0], n_columns,
@@ -820,42 +858,152 @@ def square_block(Workspace w not None, const int64_t[::1] ids):
     return out
 
 
-cdef void _between(Points P, const hx_svm_rows *pack, int64_t rows, const int64_t *columns,
-                   int64_t n_columns, hx_svm_tile *tiles, float *K, float *across,
-                   int threads) noexcept nogil:
-    """Kernel of packed rows with other examples, and its transpose."""
-    cdef int64_t t
-    for t in prange((n_columns + HX_LANES - 1) // HX_LANES, num_threads=threads,
-                    schedule="dynamic"):
-        _between_tile(P, pack, rows, columns, n_columns, t, tiles + threadid(), K, across)
+def class_tiles(Workspace w not None, const int64_t[::1] ids):
+    """Examples packed as tiles, one after another, or None where tiles are of different sizes."""
+    cdef int64_t n = ids.shape[0], t, tiles = (n + HX_LANES - 1) // HX_LANES
+    cdef size_t each = _tile_bytes(w.points)
+    cdef hx_svm_tile tile
+    cdef char *at
+    if w.points.c.mapped:
+        return None
+    check_ids(ids, w.points.n)
+    out = np.empty(tiles * each + 64, dtype=np.uint8)
+    out = out[-out.ctypes.data % 64:][:tiles * each]
+    at = <char *><size_t>out.ctypes.data
+    with nogil:
+        tile = w.tiles.c[0]
+        for t in range(tiles):
+            tile.panel = at + t * each
+            tile.own = at + t * each + (each - _own_bytes(w.points))
+            w.points.type.pack_tile(&w.points.c, &ids[t * HX_LANES],
+                                    min(HX_LANES, n - t * HX_LANES), &tile)
+    return out
 
 
-cdef void _between_tile(Points P, const hx_svm_rows *pack, int64_t rows, const int64_t *columns,
-                        int64_t n_columns, int64_t t, hx_svm_tile *tile, float *K,
-                        float *across) noexcept nogil:
-    cdef int64_t at = t * HX_LANES, m = min(HX_LANES, n_columns - at), r = 0, end
-    P.type.pack_tile(&P.c, columns + at, m, tile)
-    while r < rows:
-        end = min(r + STEP, rows)
-        _tile_block(P, pack, r, end, m, tile, K + r * n_columns + at, n_columns,
-                    across + at * rows + r, rows)
-        r = end
+cdef inline size_t _own_bytes(Points P) noexcept nogil:
+    return HX_LANES * P.type.size
 
 
-cdef inline void _tile_block(Points P, const hx_svm_rows *pack, int64_t r, int64_t end, int64_t m,
-                             hx_svm_tile *tile, float *to, int64_t ld, float *across,
-                             int64_t across_ld) noexcept nogil:
+cdef inline size_t _tile_bytes(Points P) noexcept nogil:
+    return P.rows.c.d * HX_LANES * P.type.size + _own_bytes(P)
+
+
+cdef struct lazy:               # rows between two classes, computed when they are asked for
+    const hx_svm_type *type
+    const hx_svm_ops *ops
+    const hx_svm_points *points
+    const hx_svm_kernel *kernel
+    hx_svm_rows *pack           # with room for all
+    hx_svm_tile *tile
+    const int64_t *ids          # of positions
+    int64_t *list               # room for ids
+    int64_t count[2]            # positions that are examples
+    const char *tiles[2]        # see class_tiles, or NULL
+    size_t each
+    float *across[2]            # rows of a part, columns of the other one
+    char *have
+    int64_t values
+
+
+cdef void _ready(const hx_smo *s, const int32_t *which, int64_t count) noexcept nogil:
+    """Compute the rows of these positions that are not there."""
+    cdef lazy *L = <lazy *>s.context
+    cdef int64_t g, k = 0, t, r, i, last, missing, at, m
+    cdef int64_t stride
+    cdef float[STEP * HX_LANES] block
+    cdef int32_t *rows
+    cdef hx_svm_tile tile
+    for g in range(2):
+        stride = s.stride[g][1 - g]
+        missing = 0
+        rows = <int32_t *>(L.list + s.end[1])
+        while k < count and which[k] < s.end[g]:
+            if not L.have[which[k]]:
+                L.have[which[k]] = 1
+                L.list[missing] = L.ids[which[k]]
+                rows[missing] = which[k]
+                missing += 1
+            k += 1
+        if missing == 0:
+            continue
+        L.type.pack_rows(L.points, L.list, missing, L.pack)
+        L.values += missing * L.count[1 - g]
+        at = 0
+        t = 0
+        while at < L.count[1 - g]:
+            m = min(HX_LANES, L.count[1 - g] - at)
+            tile = L.tile[0]
+            if L.tiles[1 - g] != NULL:
+                tile.panel = <void *>(L.tiles[1 - g] + t * L.each)
+                tile.own = <void *>(L.tiles[1 - g] + (t + 1) * L.each
+                                    - HX_LANES * L.type.size)
+            else:
+                L.type.pack_tile(L.points, L.ids + s.begin[1 - g] + at, m, L.tile)
+                tile = L.tile[0]
+            r = 0
+            while r < missing:
+                last = min(r + STEP, missing)
+                L.type.block(L.kernel, &tile, L.pack, r, last, block, HX_LANES)
+                for i in range(r, last):
+                    memcpy(L.across[g] + (rows[i] - s.begin[g]) * stride + at,
+                           block + (i - r) * HX_LANES, m * sizeof(float))
+                r = last
+            at += m
+            t += 1
+
+
+cdef void _few_block(const hx_smo *s, const int32_t *which, const int64_t *count,
+                     const hx_smo *few, float *K) noexcept nogil:
+    """Kernel of some positions: within the classes it is there, between them it is computed."""
+    cdef lazy *L = <lazy *>s.context
+    cdef int64_t g, a, c, at, m, r, end, ld = few.end[1], split = few.begin[1]
+    cdef const int32_t *part
+    cdef const float *row
+    cdef float *to
+    for g in range(2):
+        part = which + g * count[0]
+        for a in range(count[g]):
+            row = s.K[g][g] + (part[a] - s.begin[g]) * s.stride[g][g] - s.begin[g]
+            to = K + (few.begin[g] + a) * ld + few.begin[g]
+            for c in range(count[g]):
+                to[c] = row[part[c]]
+    if count[0] == 0 or count[1] == 0:
+        return
+    for a in range(count[0]):
+        L.list[a] = L.ids[which[a]]
+    L.type.pack_rows(L.points, L.list, count[0], L.pack)
+    for a in range(count[1]):
+        L.list[a] = L.ids[which[count[0] + a]]
+    L.values += count[0] * count[1]
+    at = 0
+    while at < count[1]:
+        m = min(HX_LANES, count[1] - at)
+        L.type.pack_tile(L.points, L.list + at, m, L.tile)
+        r = 0
+        while r < count[0]:
+            end = min(r + STEP, count[0])
+            _tile_block(L.type, L.ops, L.kernel, L.pack, r, end, m, L.tile,
+                        K + r * ld + split + at, ld, NULL, 0)
+            r = end
+        at += m
+    L.ops.transpose(K + split, ld, split, ld - split, K + split * ld, ld)
+
+
+cdef inline void _tile_block(const hx_svm_type *type, const hx_svm_ops *ops,
+                             const hx_svm_kernel *kernel, const hx_svm_rows *pack, int64_t r,
+                             int64_t end, int64_t m, hx_svm_tile *tile, float *to, int64_t ld,
+                             float *across, int64_t across_ld) noexcept nogil:
     """Rows r..end-1 with the first m of a tile; also their transpose, unless NULL."""
     cdef float[STEP * HX_LANES] block
     cdef int64_t i
     if m == HX_LANES:
-        P.type.block(&P.kernel, tile, pack, r, end, to, ld)
+        type.block(kernel, tile, pack, r, end, to, ld)
     else:
-        P.type.block(&P.kernel, tile, pack, r, end, block, HX_LANES)
+        type.block(kernel, tile, pack, r, end, block, HX_LANES)
         for i in range(end - r):
             memcpy(to + i * ld, block + i * HX_LANES, m * sizeof(float))
     if across != NULL:
-        P.ops.transpose(to, ld, end - r, m, across, across_ld)
+        ops.transpose(to, ld, end - r, m, across, across_ld)
 
 
 cdef void _square_tile(Points P, const hx_svm_rows *pack, const int64_t *ids, int64_t ld,
@@ -865,7 +1013,7 @@ cdef void _square_tile(Points P, const hx_svm_rows *pack, const int64_t *ids, in
     P.type.pack_tile(&P.c, ids + at, m, tile)
     while r < at + m:
         end = min(r + STEP, at + m)
-        _tile_block(P, pack, r, end, m, tile, K + r * ld + at, ld,
+        _tile_block(P.type, P.ops, &P.kernel, pack, r, end, m, tile, K + r * ld + at, ld,
                     K + at * ld + r if r < at else NULL, ld)
         r = end
 
@@ -895,7 +1043,7 @@ cdef void _add_unit(Points P, const spread *job, int64_t unit, hx_svm_tile *tile
             last = min(r + STEP, job.count)
             for j in range(last - r):
                 lines[j] = job.line[r + j] + begin
-            hx_svm_get().add_f32(lines, job.coef + r, last - r, end - begin, sums)
+            job.ops.add_f32(lines, job.coef + r, last - r, end - begin, sums)
             r = last
     for j in range(begin, end):
         job.s[job.columns[j]] += sums[j - begin]
@@ -908,7 +1056,7 @@ cdef void _add_tile(Points P, const spread *job, int64_t at, int64_t m, hx_svm_t
     cdef (const float *)[STEP] lines
     cdef int64_t[HX_LANES] which
     cdef int64_t k, j, waiting = 0, seen = 0, first = 0, last = 0   # of misses: in block
-    cdef const hx_svm_ops *ops = hx_svm_get()
+    cdef const hx_svm_ops *ops = job.ops
     for j in range(m):
         which[j] = job.ids[job.columns[at + j]]
     P.type.pack_tile(&P.c, which, m, tile)
