@@ -243,6 +243,28 @@ def training_points(rows: Any, kernel: Parameters, tol: float = 1e-3) -> Any:
     return make(rows, *kernel, True, centre)
 
 
+def largest_diagonal(points: Any, kernel: Parameters) -> float:
+    """A bound of the kernel of any of the points with itself."""
+    x = points.largest_own
+    if kernel.name == "linear":
+        return x
+    if kernel.name == "poly":
+        return (kernel.gamma * x + abs(kernel.coef0)) ** kernel.degree
+    return 1.0
+
+
+def rounding(points: Any, kernel: Parameters) -> float:
+    """Errors of the values that a solver gets from its points, relative to the largest of them."""
+    last_bit = 2.0**-24
+    if kernel.name == "linear":
+        return 0.0  # gradients come from weights, in double precision
+    if points.exact:
+        return last_bit
+    if kernel.name == "poly":
+        return last_bit * (1 + kernel.degree)
+    return last_bit * (1 + kernel.gamma * points.largest_own)
+
+
 def _refuse_negative(rows: Any, kernel: Parameters) -> None:
     values = rows.arrays[0]
     if kernel.name == "chi2" and values.size and float(values.min()) < 0:

@@ -798,18 +798,13 @@ def test_large_gamma_and_scales():
                   np.full(100, 10.0), 1e-4)
 
 
-INEXACT = pytest.mark.xfail(strict=True, reason="the gap is that of the kernel's values in single "
-                            "precision, whose rounding counts for more here than tol")
-
-
-@pytest.mark.parametrize("C", [1e-6, pytest.param(1e6, marks=INEXACT)])
+@pytest.mark.parametrize("C", [1e-6, 1e6])
 def test_extreme_costs(C):
     X, y = blobs(100, spread=2.0)
     model = SVC(C, gamma=0.5, tol=1e-4).fit(X, y)
     check_svc(model, kernel_of("rbf", X, X, gamma=0.5), y, np.full(100, C), 1e-4, noise=1e-5)
 
 
-@INEXACT
 def test_large_values_of_kernels():
     X, y = blobs(classes=4)
     options = {"gamma": 0.3, "coef0": 0.7}
@@ -817,8 +812,6 @@ def test_large_values_of_kernels():
     check_svc(model, kernel_of("poly", X, X, **options), y, np.full(len(y), 0.7), 1e-3)
 
 
-@pytest.mark.xfail(strict=True, reason="at an optimum of w = 0 the relative gap is rounding by "
-                   "rounding, and the fit warns of that")
 def test_nu_svc_of_classes_that_do_not_come_apart():
     X, y = blobs(30)
     assert NuSVC(nu=0.3, kernel="linear").fit(X, y).converged_

@@ -98,6 +98,12 @@ def test_classifiers_are_scikit_learns(name, kernel, classes):
         assert_allclose(ours.coef_, theirs.coef_, atol=1e-3)
 
 
+def of_rows(model, n):
+    duals = np.zeros(n)
+    duals[model.support_] = model.dual_coef_[0]
+    return duals
+
+
 @pytest.mark.parametrize("name", ["SVR", "NuSVR", "OneClassSVM"])
 @pytest.mark.parametrize("kernel", ["linear", "rbf", "poly"])
 def test_others_are_scikit_learns(name, kernel):
@@ -107,10 +113,11 @@ def test_others_are_scikit_learns(name, kernel):
     weights = np.random.default_rng(0).uniform(0.5, 2, len(y))
     for given in (None, weights):
         ours, theirs = both(name, X, y, given, kernel=kernel, gamma=0.05, coef0=0.2)
-        assert_array_equal(ours.support_, theirs.support_)
-        assert_array_equal(ours.n_support_, theirs.n_support_)
-        assert ours.dual_coef_.shape == theirs.dual_coef_.shape
-        assert_allclose(ours.dual_coef_, theirs.dual_coef_, atol=5e-3)
+        # Rows with duals of next to nothing need not be the same.
+        assert_allclose(of_rows(ours, len(y)), of_rows(theirs, len(y)), atol=5e-3)
+        for model in (ours, theirs):
+            assert model.dual_coef_.shape == (1, len(model.support_))
+            assert_array_equal(model.n_support_, [len(model.support_)])
         assert_allclose(ours.intercept_, theirs.intercept_, atol=2e-3)
         Z = blobs(60, seed=1)[0] + 5
         assert_allclose(outputs(ours, Z), outputs(theirs, Z), atol=5e-3)

@@ -18,7 +18,6 @@ from ..solvers import smo
 from ..stop import Monitor
 
 SCORES_AT_ONCE = 1 << 22  # pairs of classes times rows, when labels are predicted
-FEW = 16  # rows up to which support vectors, not they, make up tiles
 ROWS_AT_ONCE = 256  # that a user's kernel is asked for
 KINDS = (*kernel_functions.NAMES, "precomputed")
 
@@ -31,6 +30,19 @@ class Training(NamedTuple):
     points: Any
     source: Callable[[Any, Any], Any] | None
     kernel: kernel_functions.Parameters | None
+
+    def solve(
+        self, problems: list[smo.Problem], options: smo.Options, monitor: Monitor
+    ) -> list[smo.Solution]:
+        """`smo.solve` over these rows."""
+        given = self.kernel
+        if given is None:
+            return smo.solve(problems, None, self.source, options, monitor)
+        return smo.solve(
+            problems, self.points, None, options, monitor,
+            kernel_functions.rounding(self.points, given),
+            lambda: kernel_functions.exact_points(self.rows, given),
+        )
 
 
 class KernelModel(Estimator):
@@ -106,6 +118,8 @@ class KernelModel(Estimator):
             self.support_vectors_ = np.empty((0, 0))
         else:
             self.support_vectors_ = training.table[support]
+        if training.kernel is not None:
+            self._vector_points(training.kernel)
 
     def _keep_solutions(self, solutions: Sequence[smo.Solution]) -> None:
         """Set what tells how far the solver came."""
@@ -203,25 +217,17 @@ class KernelModel(Estimator):
 
         def computed(a: int, b: int) -> np.ndarray:
             out = np.tile(intercept, (b - a, 1))
-            if b - a > FEW:
-                points.decide(ids, theirs, a, b, coef, starts, outputs, out, threads)
-                return out
-            # Of a tile with few rows most would be empty: the vectors are the tiles then.
-            values = np.empty((b - a, len(ids)))
-            theirs.values(np.arange(a, b), points, ids, values, threads)
-            for c in range(len(starts) - 1):
-                part = slice(starts[c], starts[c + 1])
-                np.add.at(out, (slice(None), outputs[c]),
-                          np.einsum("ij,kj->ik", values[:, part], coef[:, part]))
+            points.decide(ids, theirs, a, b, coef, starts, outputs, out, threads)
             return out
 
         return rows.n, computed
 
     def _vector_points(self, kernel: kernel_functions.Parameters) -> Any:
         """The support vectors, checked; kept for the next call, and read-only while they are."""
-        vectors = self.support_vectors_
-        arrays = ([vectors.data, vectors.indices, vectors.indptr] if check.is_sparse(vectors)
-                  else [vectors])
+        vectors: Any = self.support_vectors_
+        arrays = [vectors]
+        if check.is_sparse(vectors):
+            arrays = [vectors.data, vectors.indices, vectors.indptr]
         kept = self.__dict__.get("_vectors")
         if kept is not None and kept[1] == kernel and len(kept[0]) == len(arrays) and all(
                 a is b and not a.flags.writeable for a, b in zip(kept[0], arrays, strict=True)):

@@ -135,7 +135,7 @@ cache_hit_rate_, gamma_, n_features_in_, shape_fit_, feature_names_in_
                 np.where(sign > 0, mine, 0.0), start, (sign < 0).astype(np.uint8),
                 self._shared(ids, sign, pair),
             ))
-        solutions = smo.solve(problems, training.points, training.source, options, monitor)
+        solutions = training.solve(problems, options, monitor)
         duals, kinds, intercepts = [], [], []
         for solution, (ids, _) in zip(solutions, examples, strict=True):
             # f is -w.phi(x): at margins -rho - b for y = 1, rho - b for y = -1.
@@ -262,7 +262,7 @@ n_features_in_, shape_fit_, feature_names_in_
         most, none = cost[ids], np.zeros(len(ids))
         start = filled(most, nu * float(most.sum()))
         problem = smo.Problem(ids, none, none, most, start)
-        solution, = smo.solve([problem], training.points, training.source, options, monitor)
+        solution, = training.solve([problem], options, monitor)
         nonzero = np.flatnonzero(solution.b)
         self.dual_coef_ = solution.b[None, nonzero]
         self.n_support_ = np.array([len(nonzero)], dtype=np.int32)
@@ -302,8 +302,8 @@ n_features_in_, shape_fit_, feature_names_in_
         return self.decision_function(X) + self.offset_
 
     def predict(self, X: Any) -> np.ndarray:
-        """1 for rows inside, -1 for rows outside; errors as `decision_function`."""
-        return np.where(self.decision_function(X) >= 0, 1, -1)
+        """1 for rows with a positive score, -1 for others; errors as `decision_function`."""
+        return np.where(self.decision_function(X) > 0, 1, -1)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

@@ -10,6 +10,7 @@ from typing import Any, Self
 import numpy as np
 
 from .. import _validate as check
+from .. import kernels as kernel_functions
 from .._estimator import Classifier
 from ..solvers import smo
 from ._base import SCORES_AT_ONCE, KernelModel, Training
@@ -309,7 +310,8 @@ class SVC(PairwiseClassifier):
         2 / ||w||.
     loo_error_bound_ : ndarray (problems,)
         Bound on the leave-one-out error: the share of rows with 2 alpha_i R^2 + xi_i >= 1, or that
-        are support vectors if these are fewer, or if none of them is on the margin.
+        are support vectors if these are fewer, if none of them is on the margin, or with a kernel
+        of the user's.
     n_iter_ : ndarray (problems,) of int64
         Steps.
     converged_ : bool
@@ -407,7 +409,8 @@ class SVC(PairwiseClassifier):
         y : array-like, shape (n,)
             Labels: at least two distinct strings, integers, booleans or integral floats.
         sample_weight : float or array-like, shape (n,), optional
-            Non-negative; a weight of 0 is as good as leaving the row out.
+            Non-negative; a weight of 0 is as good as leaving the row out, save that the variance
+            in gamma="scale" is that of all rows.
 
         Returns
         -------
@@ -451,14 +454,13 @@ class SVC(PairwiseClassifier):
                 start = _balanced(np.clip(last[k][ids], lo, hi), lo, hi)
             problems.append(smo.Problem(ids, sign, lo, hi, start, None,
                                         self._shared(ids, sign, pairs[k])))
-        solutions = smo.solve(problems, training.points, training.source,
-                              options._replace(hard=hard, rows=n), monitor)
+        solutions = training.solve(problems, options._replace(hard=hard, rows=n), monitor)
         kinds = [np.where(s.b == 0, 0, np.where(np.abs(s.b) < cost[ids], 1, 2))
                  for s, (ids, _) in zip(solutions, examples, strict=True)]
         self._keep_duals(training, codes, classes, examples, [s.b for s in solutions], kinds)
         self.intercept_ = np.array([s.intercept[0] for s in solutions])
         self._keep_solutions(solutions)
-        self._keep_bounds(examples, solutions, kinds)
+        self._keep_bounds(training, examples, solutions, kinds)
         self._last_duals = None
         if warm:
             self._last_duals = []
@@ -483,24 +485,36 @@ class SVC(PairwiseClassifier):
         return last
 
     def _keep_bounds(
-        self, examples: list[tuple[np.ndarray, np.ndarray]], solutions: list[smo.Solution],
-        kinds: list[np.ndarray],
+        self, training: Training, examples: list[tuple[np.ndarray, np.ndarray]],
+        solutions: list[smo.Solution], kinds: list[np.ndarray],
     ) -> None:
         """Set margin_width_ and loo_error_bound_."""
         square = np.maximum(0, [s.square for s in solutions])  # kernels may be indefinite
         with np.errstate(divide="ignore"):
             self.margin_width_ = 2 / np.sqrt(square)
-        bounds = []
+        bounds, radius = [], self._radius(training)
         for (ids, sign), s, kind in zip(examples, solutions, kinds, strict=True):
             used = np.abs(s.b)
             support = np.count_nonzero(used)
-            # R^2 of Joachims bounds K(x, x) - K(x, z): 1 where kernels are 0 to 1.
-            radius = 1.0 if self.kernel in _EXPONENTIAL else 2 * s.largest
-            doubtful = np.count_nonzero(2 * used * radius + np.maximum(0, sign * s.residual) >= 1)
-            if not (kind == 1).any():  # the intercept is free to go where a row less lets it
-                doubtful = support
+            doubtful = support
+            # Without one on the margin the intercept is free to go where a row less lets it.
+            if (kind == 1).any() and math.isfinite(radius):
+                doubtful = np.count_nonzero(2 * used * radius
+                                            + np.maximum(0, sign * s.residual) >= 1)
             bounds.append(min(support, doubtful) / len(ids))
         self.loo_error_bound_ = np.array(bounds)
+
+
+    def _radius(self, training: Training) -> float:
+        """Joachims' R^2, a bound of K(x, x) - K(x, z); inf where it would take too long."""
+        if self.kernel in _EXPONENTIAL:
+            return 1.0
+        if training.source is None:
+            assert training.kernel is not None
+            return 2 * kernel_functions.largest_diagonal(training.points, training.kernel)
+        if self.kernel == "precomputed":
+            return 2 * float(np.diagonal(training.rows.arrays[0]).max())
+        return math.inf
 
 
 def _balanced(start: np.ndarray, lo: np.ndarray, hi: np.ndarray) -> np.ndarray:

@@ -180,7 +180,7 @@ n_features_in_, shape_fit_, feature_names_in_
             ids, np.concatenate([y - epsilon, y + epsilon]), np.concatenate([none, -cost]),
             np.concatenate([cost, none]), np.zeros(2 * len(ids)),
         )
-        solution, = smo.solve([problem], training.points, training.source, options, monitor)
+        solution, = training.solve([problem], options, monitor)
         self._finish(training, ids, solution, solution.intercept[0], options)
         return self
 
@@ -278,7 +278,7 @@ n_features_in_, shape_fit_, feature_names_in_
             np.concatenate([cost, none]), np.concatenate([start, -start]),
             np.repeat(np.array([0, 1], dtype=np.uint8), len(ids)),
         )
-        solution, = smo.solve([problem], training.points, training.source, options, monitor)
+        solution, = training.solve([problem], options, monitor)
         above, below = solution.intercept
         self.epsilon_ = (above - below) / 2
         self._finish(training, ids, solution, (above + below) / 2, options)

@@ -22,6 +22,8 @@ and those that violate most. Its block of K is computed, and solved by SMO with 
 of pairs to a tenth of the violation that there was; then the gradients of all examples get the
 kernel rows of the variables that changed. Kernel values are single precision; the sums that they
 come from are so where that is enough (`kernels.training_points`), gradients and duals are double.
+Where the rounding of kernel values may count in the certificate, gradients are found anew from
+double precision at the end, and rounds go on from there until it holds: iterative refinement.
 
 Rows that are cheap are computed anew every time: a value of 100 features takes less time than to
 read it from memory. Others are kept in a cache. A problem that fits into one working set takes one
@@ -63,6 +65,7 @@ GROUPS = 6  # of examples that were left out, with a copy of the duals each
 STEPS = 1_000_000  # in a working set
 DEAR = 128.0  # multiply-adds of a kernel value from which on rows are worth keeping
 TIGHTER = 0.1  # violation to reach at least, when the gap was too large at the last one
+DOUBT = 0.2  # share of tol that the rounding of kernel values may come to, or they are refined
 LEAST = 1e-13  # violation, relative to p, that rounding leaves
 INSEPARABLE = 1e-7  # distance of the classes' hulls, relative to the rows, that counts as none
 
@@ -165,6 +168,8 @@ def solve(
     source: Callable[[Any, Any], Any] | None,
     options: Options,
     monitor: Monitor,
+    rounding: float = 2.0**-24,
+    exact: Callable[[], Any] = lambda: None,
 ) -> list[Solution]:
     """Solve problems over the same examples.
 
@@ -180,6 +185,10 @@ def solve(
         max_iter is for each problem; max_time for all.
     monitor : Monitor
         Sees the rounds of a single problem, or the ends of several.
+    rounding : float
+        Errors of kernel values, relative to the largest; 0 if gradients do not have them.
+    exact : callable
+        Returns the points in double precision (None for a source), where these are needed.
 
     Returns
     -------
@@ -195,7 +204,8 @@ def solve(
     run = _Run(points, source, options._replace(
         cache=options.cache // abreast if keep else 0, budget=options.cache,
         set=max(256, min(LARGEST, math.isqrt(max(options.cache, 4 << 20) // 4)))),
-               begin, deadline, monitor, options.threads if abreast == 1 else 1, abreast)
+               begin, deadline, monitor, options.threads if abreast == 1 else 1, abreast,
+               rounding, exact)
     try:
         if len(problems) == 1:
             return [run.one(problems[0], watched=True)]
@@ -214,12 +224,15 @@ class _Run:
 
     def __init__(
         self, points: Any, source: Any, options: Options, begin: float, deadline: float | None,
-        monitor: Monitor, threads: int, abreast: int,
+        monitor: Monitor, threads: int, abreast: int, rounding: float,
+        exact: Callable[[], Any],
     ) -> None:
         self.points, self.source, self.options = points, source, options
         self.begin, self.deadline, self.monitor = begin, deadline, monitor
+        self.rounding, self._exact = rounding, exact
         self.stopped = ""  # why all are to stop
         self.stop = threading.Event()
+        self.lock, self._kept = threading.Lock(), None
         self.shared: dict[int, tuple[np.ndarray, Any]] = {}  # kernels within classes, and tiles
         self.spaces: SimpleQueue[Any] = SimpleQueue()
         for _ in range(abreast):
@@ -266,6 +279,13 @@ class _Run:
                 room -= size
         self.spaces.put(space)
 
+    def exact_points(self) -> Any:
+        """The points in double precision."""
+        with self.lock:
+            if self._kept is None:
+                self._kept = self._exact()
+            return self._kept
+
     def end(self, why: str) -> None:
         """Have all problems stop."""
         self.stopped = self.stopped or why
@@ -307,6 +327,7 @@ class _Solve:
             problem.group, run.source, 0 if self.whole else self.options.cache, parts,
         )
         self.most = len(problem.p)
+        self.refined = -1  # steps at which s was found in double precision
 
     def run(self) -> Solution:
         out, smo = self.out, self.smo
@@ -319,6 +340,10 @@ class _Solve:
             out.status = "interrupted"
         smo.update()  # what an interrupt left undone
         smo.restore()
+        smo.violation()
+        self._certify()
+        if self._doubtful():
+            self._refine()
         out.violation = max(0.0, smo.violation())
         self._certify()
         out.residual, out.largest = self._residual(), smo.largest_diagonal()
@@ -333,7 +358,7 @@ class _Solve:
         floor = LEAST * max(1.0, float(np.abs(self.problem.p).max()))
         q = self.most if self.whole else min(FIRST, options.set)
         largest = max(q, min(LARGEST, options.set))
-        stuck = 0
+        stuck, before = 0, math.inf
         while True:
             violation = smo.violation()
             if violation <= aim and smo.n_active < len(self.problem.ids):
@@ -342,9 +367,17 @@ class _Solve:
             if violation <= aim:
                 self.out.violation = max(0.0, violation)
                 self._certify()
-                if self.out.relative_gap <= tol:
-                    self._tell(violation)
-                    return "converged"
+                if self.out.relative_gap <= tol or self.out.gap <= self._noise():
+                    if not self._doubtful():
+                        self._tell(violation)
+                        return "converged"
+                    self._refine()
+                    violation = smo.violation()
+                    stuck = stuck + 1 if violation > 0.5 * before else 0
+                    before = violation
+                    if stuck > 3:
+                        return "stalled"
+                    continue
                 if self.options.hard:
                     self._refuse_inseparable()
                 if aim <= floor or stuck > 3:
@@ -372,6 +405,31 @@ class _Solve:
                 return "stalled"
             if kept >= int(KEEP * q):
                 q = min(2 * q, largest)
+
+    def _doubtful(self) -> bool:
+        """Whether the rounding of kernel values may count in the certificate.
+
+        Errors of s are about `rounding` times the length of b, and errors of the gap as much for
+        each example times the bounds, at random.
+        """
+        run, out, problem = self.common, self.out, self.problem
+        if run.rounding == 0 or self.refined == self.smo.steps:
+            return False
+        if self.options.hard:
+            return True
+        error = run.rounding * self.smo.largest_diagonal() * math.sqrt(_square(out.b))
+        room = math.sqrt(_square(problem.hi - problem.lo))
+        least = DOUBT * self.options.tol
+        return error > least or error * room > least * max(abs(out.dual), abs(out.dual + out.gap))
+
+    def _refine(self) -> None:
+        self.smo.refine(self.common.exact_points())
+        self.refined = self.smo.steps
+
+    def _noise(self) -> float:
+        """A gap that is rounding in double precision, as where the best weights are 0."""
+        total = float(np.abs(self.out.b).sum())
+        return 1e-14 * total * total * self.smo.largest_diagonal()
 
     def _stopped(self) -> str:
         if self.common.stop.is_set():
@@ -436,6 +494,10 @@ class _Solve:
                 "no plane in the kernel's space separates the classes, as a hard margin (C=inf) "
                 f"needs: weighted means of both classes' rows are {distance:.1e} from each other. "
                 "Use a finite C, or another kernel", weights, distance)
+
+
+def _square(x: np.ndarray) -> float:
+    return float(np.einsum("i,i->", x, x))
 
 
 def history_of(solutions: Sequence[Solution]) -> np.ndarray:

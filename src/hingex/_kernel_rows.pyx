@@ -28,6 +28,9 @@ KINDS = {"linear": HX_KERNEL_linear, "poly": HX_KERNEL_poly, "rbf": HX_KERNEL_rb
 cdef enum:
     MAPPED = 1024   # features from which on a tile of CSR rows has only those that occur in it
 
+cdef enum:
+    FEW = 16        # rows up to which support vectors, not they, make up tiles
+
 cdef double DENSE = 0.4     # share of nonzeros from which on CSR rows are packed as dense ones
 
 
@@ -168,6 +171,9 @@ cdef class Points:
             raise ValueError("classes do not match")
         if count == 0 or rows == 0 or coef.shape[0] == 0:
             return
+        if rows <= FEW:
+            self._decide_few(ids, other, begin, end, coef, start, output, out, threads)
+            return
         cdef Pack pack = Pack()
         cdef Tiles tiles = Tiles(other, threads, self.c.groups)
         cdef decision job
@@ -182,6 +188,32 @@ cdef class Points:
         job.out = &out[0, 0]
         with nogil:
             _decide_all(self, &job, tiles.c, &sums[0, 0], threads)
+
+    def _decide_few(self, const int64_t[::1] ids, Points other, int64_t begin, int64_t end,
+                    const double[:, ::1] coef, const int64_t[::1] start,
+                    const int64_t[:, ::1] output, double[:, ::1] out, int threads):
+        """As `decide`, bit for bit. Most of a tile of few rows is empty: ids are the tiles here."""
+        cdef int64_t count = ids.shape[0], rows = end - begin, c, k, r, last, j
+        cdef (const double *)[STEP] lines
+        values = np.empty((rows, count))
+        other.values(np.arange(begin, end), self, ids, values, threads)
+        turned = np.zeros((count, FEW))
+        turned[:, :rows] = values.T
+        cdef double[:, ::1] sums = np.zeros((out.shape[1], FEW))
+        cdef const double[:, ::1] view = turned
+        with nogil:
+            for c in range(start.shape[0] - 1):
+                r = start[c]
+                while r < start[c + 1]:
+                    last = min(r + STEP, start[c + 1])
+                    for j in range(last - r):
+                        lines[j] = &view[r + j, 0]
+                    for k in range(coef.shape[0]):
+                        self.ops.add_f64(lines, &coef[k, r], last - r, FEW,
+                                         &sums[output[c, k], 0])
+                    r = last
+        out_view = np.asarray(out)
+        out_view += np.asarray(sums)[:, :rows].T
 
     cdef int _check(self, Points other) except -1:
         if self.type != other.type or self.rows.c.d != other.rows.c.d or (

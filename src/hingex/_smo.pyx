@@ -702,6 +702,40 @@ cdef class Smo:
                 raise
             at += 1024
 
+    def refine(self, Points exact):
+        """Find s of all examples anew, in double precision; `exact` are the points in it, or None.
+
+        What the rounds add from then on is again in single precision, but there is less of it.
+        """
+        cdef int64_t[::1] row_ids
+        cdef double[::1] coef
+        cdef double[::1] sums = np.zeros(self.S.n)
+        cdef Pack pack = Pack()
+        cdef Tiles tiles = None
+        cdef int64_t e
+        if self.n_active < self.S.n or self.n_changed:
+            raise ValueError("examples are left out, or behind")
+        b = self._of_examples(np.asarray(self.arrays[3]))
+        nonzero, every = np.flatnonzero(b), np.asarray(self.ids)
+        at, step = 0, FETCH if exact is None else 1024
+        if exact is not None:
+            tiles = Tiles(exact, self.space.threads)
+        while at < len(nonzero):
+            part = nonzero[at:at + step]
+            row_ids, coef = every[part], b[part]
+            if exact is None:
+                values = np.asarray(self.source(np.asarray(row_ids), every), dtype=np.float64)
+                found = np.asarray(sums)
+                found += np.einsum("i,ij->j", np.asarray(coef), values)
+            else:
+                pack.take(exact, &row_ids[0], row_ids.shape[0])
+                with nogil:
+                    _refine(exact, &pack.c, row_ids.shape[0], &coef[0], &self.ids[0], self.S.n,
+                            tiles.c, &sums[0], self.space.threads)
+            at += step
+        for e in range(self.S.n):
+            self.S.s[e] = sums[e]
+
     # ---- what is known ----------------------------------------------------------------------
 
     def largest_diagonal(self):
@@ -1076,6 +1110,36 @@ cdef void _add_tile(Points P, const spread *job, int64_t at, int64_t m, hx_svm_t
             seen += 1
         waiting += 1
     ops.add_f32(lines, job.coef + job.count - waiting, waiting, m, sums)
+
+
+cdef void _refine(Points P, const hx_svm_rows *pack, int64_t rows, const double *coef,
+                  const int64_t *ids, int64_t n, hx_svm_tile *tiles, double *s,
+                  int threads) noexcept nogil:
+    """s += the sum of coef times kernel rows, in double precision."""
+    cdef int64_t t
+    for t in prange((n + HX_LANES - 1) // HX_LANES, num_threads=threads, schedule="dynamic"):
+        _refine_tile(P, pack, rows, coef, ids + t * HX_LANES, min(HX_LANES, n - t * HX_LANES),
+                     tiles + threadid(), s + t * HX_LANES)
+
+
+cdef void _refine_tile(Points P, const hx_svm_rows *pack, int64_t rows, const double *coef,
+                       const int64_t *ids, int64_t m, hx_svm_tile *tile,
+                       double *s) noexcept nogil:
+    cdef double[STEP * HX_LANES] block
+    cdef double[HX_LANES] sums
+    cdef (const double *)[STEP] lines
+    cdef int64_t r = 0, j, end
+    for j in range(STEP):
+        lines[j] = block + j * HX_LANES
+    memset(sums, 0, sizeof(sums))
+    P.type.pack_tile(&P.c, ids, m, tile)
+    while r < rows:
+        end = min(r + STEP, rows)
+        P.type.values(&P.kernel, tile, pack, r, end, block, HX_LANES)
+        P.ops.add_f64(lines, coef + r, end - r, HX_LANES, sums)
+        r = end
+    for j in range(m):
+        s[j] += sums[j]
 
 
 cdef void _through_weights(const hx_rows *X, const int64_t *rows, const double *coef, int64_t count,
