@@ -66,6 +66,7 @@ STEPS = 1_000_000  # in a working set
 DEAR = 128.0  # multiply-adds of a kernel value from which on rows are worth keeping
 TIGHTER = 0.1  # violation to reach at least, when the gap was too large at the last one
 DOUBT = 0.2  # share of tol that the rounding of kernel values may come to, or they are refined
+NOISE = 1e-4  # of the floor: rounding in double precision
 LEAST = 1e-13  # violation, relative to p, that rounding leaves
 INSEPARABLE = 1e-7  # distance of the classes' hulls, relative to the rows, that counts as none
 
@@ -118,6 +119,9 @@ class Solution:
         Share of the kernel rows that were in the cache.
     square : float
         b'Kb, the squared norm of the weights.
+    floor : float
+        1e-10 times the sum of |b_i b_j| times the largest kernel value: where the best weights are
+        0, as of classes that do not come apart with a nu, objectives are less, by cancellation.
     residual : ndarray (m,)
         f less its group's intercept.
     largest : float
@@ -134,13 +138,16 @@ class Solution:
     history: list[State] = field(default_factory=list)
     hit_rate: float = 0.0
     square: float = 0.0
+    floor: float = 0.0
     residual: np.ndarray = field(default_factory=lambda: np.zeros(0))
     largest: float = 0.0
 
     @property
     def relative_gap(self) -> float:
-        """The gap relative to the larger objective."""
-        return _relative(self.dual, self.gap)
+        """The gap relative to the larger objective, or to what cancels in it if that is nothing."""
+        if self.gap <= 0:
+            return 0.0
+        return self.gap / max(abs(self.dual), abs(self.dual + self.gap), self.floor, 1e-300)
 
 
 class Options(NamedTuple):
@@ -367,7 +374,7 @@ class _Solve:
             if violation <= aim:
                 self.out.violation = max(0.0, violation)
                 self._certify()
-                if self.out.relative_gap <= tol or self.out.gap <= self._noise():
+                if self.out.relative_gap <= tol or self.out.gap <= NOISE * self.out.floor:
                     if not self._doubtful():
                         self._tell(violation)
                         return "converged"
@@ -426,11 +433,6 @@ class _Solve:
         self.smo.refine(self.common.exact_points())
         self.refined = self.smo.steps
 
-    def _noise(self) -> float:
-        """A gap that is rounding in double precision, as where the best weights are 0."""
-        total = float(np.abs(self.out.b).sum())
-        return 1e-14 * total * total * self.smo.largest_diagonal()
-
     def _stopped(self) -> str:
         if self.common.stop.is_set():
             return self.common.stopped
@@ -458,6 +460,7 @@ class _Solve:
         out = self.out
         out.dual, out.square, out.gap, *c = self.smo.certificate(True)
         out.intercept = tuple(c[:1 if self.problem.group is None else 2])
+        out.floor = 1e-10 * float(np.abs(out.b).sum()) ** 2 * self.smo.largest_diagonal()
         if self.options.hard:
             self._certify_hard()
 
