@@ -57,3 +57,17 @@ def equal_rows(a: Indicator, b: Indicator) -> np.ndarray:
     rows = np.repeat(np.flatnonzero(same), counts[same])
     same[rows[mine != other]] = False
     return same
+
+
+def deal_folds(
+    codes: np.ndarray, used: np.ndarray, n_classes: int, cv: int, seed: int
+) -> np.ndarray:
+    """Fold of every row, -1 for rows without weight; each class is dealt out evenly."""
+    folds = np.full(len(codes), -1)
+    rng = np.random.default_rng(seed)
+    dealt = 0
+    for k in range(n_classes):
+        mine = np.flatnonzero((codes == k) & used)
+        folds[rng.permutation(mine)] = (dealt + np.arange(len(mine))) % cv
+        dealt += len(mine)
+    return folds

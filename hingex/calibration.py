@@ -16,6 +16,7 @@ import numpy as np
 
 from . import _validate as check
 from ._estimator import Classifier, unfitted
+from ._targets import deal_folds
 from .linear import LinearSVC
 from .linear._classifier import normalized
 from .linear._folds import read_folds
@@ -256,7 +257,7 @@ class CalibratedClassifier(Classifier):
         check.check_feature_names(self, X, reset=True)
         used = np.ones(rows.n, bool) if weights is None else weights > 0
         if isinstance(cv, int):
-            folds = _folds(codes, used, classes, cv, seed)
+            folds = deal_folds(codes, used, len(classes), cv, seed)
             splits = [(np.flatnonzero((folds != k) & used), np.flatnonzero(folds == k))
                       for k in range(cv)]
         else:
@@ -341,17 +342,3 @@ class CalibratedClassifier(Classifier):
 
 def _weighted(weights: np.ndarray | None, which: Any) -> dict[str, Any]:
     return {} if weights is None else {"sample_weight": weights[which]}
-
-
-def _folds(
-    codes: np.ndarray, used: np.ndarray, classes: np.ndarray, cv: int, seed: int
-) -> np.ndarray:
-    """Fold of every row, -1 for rows without weight; each class is dealt out evenly."""
-    folds = np.full(len(codes), -1)
-    rng = np.random.default_rng(seed)
-    dealt = 0
-    for k in range(len(classes)):
-        mine = np.flatnonzero((codes == k) & used)
-        folds[rng.permutation(mine)] = (dealt + np.arange(len(mine))) % cv
-        dealt += len(mine)
-    return folds

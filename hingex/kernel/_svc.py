@@ -4,15 +4,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, Self
 
 import numpy as np
 
 from .. import _validate as check
 from .. import kernels as kernel_functions
-from .._estimator import Classifier
+from .._estimator import Classifier, unfitted
+from .._targets import deal_folds
 from ..solvers import smo
+from . import _probability
 from ._base import SCORES_AT_ONCE, KernelModel, Training
 
 _EXPONENTIAL = ("rbf", "laplacian", "chi2")  # kernels with values of 0..1, and 1 on the diagonal
@@ -172,21 +174,23 @@ class PairwiseClassifier(KernelModel, Classifier):
         ValueError, TypeError
             As `decision_function`.
         """
+        codes = [found for _, found in self._predicted(X)]
+        return self.classes_[np.concatenate(codes)]
+
+    def _predicted(self, X: Any) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Scores of the problems and predicted classes, some rows at a time."""
         ties = self._shape()[1]
         n, block = self._scores(X)
         K = len(self.classes_)
-        codes = np.empty(n, dtype=np.int64)
         for a, b in _parts(n, K * K):
             scores = block(a, b)
             if K == 2:
-                codes[a:b] = scores[:, 0] > 0
+                yield scores, (scores[:, 0] > 0).astype(np.int64)
             elif self.multi_class == "ovr":
-                codes[a:b] = scores.argmax(axis=1)
-            elif ties:
-                codes[a:b] = _votes_and_sums(scores, K).argmax(axis=1)
+                yield scores, scores.argmax(axis=1)
             else:
-                codes[a:b] = _votes(scores > 0, K).argmax(axis=1)
-        return self.classes_[codes]
+                votes = _votes_and_sums(scores, K) if ties else _votes(scores > 0, K)
+                yield scores, votes.argmax(axis=1)
 
     def _weights(self) -> Any:
         K = len(self.classes_)
@@ -275,9 +279,12 @@ class SVC(PairwiseClassifier):
         Threads; None means the CPUs available to this process, -1 all. Results do not depend on
         it.
     random_state : int, Generator, RandomState or None, default None
-        Not used: the solver makes no random choices.
+        How rows are dealt out to folds, class by class, with `probability`. None means 0. The
+        solver makes no random choices.
     warm_start : bool, default False
         Start from the duals of the last fit, which must have had the same rows and classes.
+    probability : bool, default False
+        Fit five more models, each without a fifth of the rows, for `predict_proba`.
     verbose : bool, default False
         Show a progress bar with rounds, gap and time left.
     callback : callable or None, default None
@@ -324,6 +331,10 @@ class SVC(PairwiseClassifier):
         Share of the kernel rows asked for that were there.
     gamma_ : float
         The number that gamma stands for; 0 where it is not used.
+    probability_slopes_ : ndarray (problems, 2)
+        With `probability`: of the sigmoids, for scores up to 0 and above.
+    probability_temperature_ : float
+        In its place with multi_class="ovr" and more than two classes: the factor of the scores.
     n_features_in_, shape_fit_, feature_names_in_
         Of X.
 
@@ -376,6 +387,7 @@ class SVC(PairwiseClassifier):
         n_jobs: int | None = None,
         random_state: Any = None,
         warm_start: bool = False,
+        probability: bool = False,
         verbose: bool = False,
         callback: Callable[[Any], Any] | None = None,
     ) -> None:
@@ -396,6 +408,7 @@ class SVC(PairwiseClassifier):
         self.n_jobs = n_jobs
         self.random_state = random_state
         self.warm_start = warm_start
+        self.probability = probability
         self.verbose = verbose
         self.callback = callback
 
@@ -430,7 +443,8 @@ class SVC(PairwiseClassifier):
         options = self._solver_options()
         check.choice("multi_class", self.multi_class, ("ovo", "ovr"))
         self._shape()
-        check.random_seed(self.random_state)
+        seed = check.random_seed(self.random_state)
+        probability = check.boolean("probability", self.probability)
         warm = check.boolean("warm_start", self.warm_start)
         monitor = self._monitor(options)
         training = self._training(X, options.tol)
@@ -468,8 +482,96 @@ class SVC(PairwiseClassifier):
                 duals = np.zeros(n)
                 duals[ids] = s.b
                 self._last_duals.append(duals)
+        if probability:
+            given = check.sample_weights(sample_weight, n)
+            self._fit_probability(training, codes, np.ones(n) if given is None else given, seed)
         self._conclude(solutions, options)
         return self
+
+    def _fit_probability(
+        self, training: Training, codes: np.ndarray, weights: np.ndarray, seed: int
+    ) -> None:
+        """Set what makes probabilities of scores, from scores of rows that were held out."""
+        K, folds = len(self.classes_), _probability.FOLDS
+        used = weights > 0
+        counts = np.bincount(codes[used], minlength=K)
+        if counts.min() < 2:
+            rare = check._show(self.classes_[counts.argmin()])
+            raise ValueError("probability=True needs 2 rows (of positive weight) of each class, as "
+                             f"models are fitted without a fifth of them; class {rare} has 1")
+        fold = deal_folds(codes, used, K, folds, seed)
+        table = training.rows.arrays[0] if training.table is None else training.table
+        base: Any = unfitted(self).set_params(probability=False, warm_start=False, verbose=False,
+                                         callback=None)
+        held: list[np.ndarray] = []
+        scores: list[np.ndarray] = []
+        for k in range(folds):
+            train, test = np.flatnonzero((fold != k) & used), np.flatnonzero(fold == k)
+            if len(test) == 0:
+                continue
+            X, Z = table[train], table[test]
+            if training.table is None:
+                X, Z = X[:, train], Z[:, train]
+            model = base.fit(X, self.classes_[codes[train]], sample_weight=weights[train])
+            scores += [found for found, _ in model._predicted(Z)]
+            held.append(test)
+        rows, found = np.concatenate(held), np.concatenate(scores)
+        of, w = codes[rows], weights[rows]
+        if K > 2 and self.multi_class == "ovr":
+            self.probability_temperature_ = _probability.fit_temperature(found, of, w)
+            return
+        self.probability_slopes_ = np.array([
+            _probability.fit_slopes(found[pair, o], of[pair] == first, w[pair])
+            for o, (first, second) in enumerate(self._problems(K))
+            for pair in [(of == first) | (of == second)]
+        ])
+
+    @property
+    def predict_proba(self) -> Callable[[Any], np.ndarray]:
+        """Probabilities of the classes, in the order of `classes_`: ``predict_proba(X)``, (n, K).
+
+        Only with ``probability=True``. Of two classes 1 / (1 + exp(-a f)) of the score f, with a
+        slope a for either sign; of more, what fits these probabilities of all pairs best, as
+        LIBSVM couples them; with multi_class="ovr", exp(t s_k) of the scores over the sum of all.
+        Slopes and t are those of most likelihood for scores of rows that five models were not
+        trained on. The class of the highest probability is the one that `predict` returns, always:
+        where it would be another one, the two classes' probabilities are exchanged. Raises as
+        `predict`.
+        """
+        if not self.probability:
+            raise AttributeError("predict_proba is only available with probability=True, set "
+                                 "before fit")
+        return self._predict_proba
+
+    @property
+    def predict_log_proba(self) -> Callable[[Any], np.ndarray]:
+        """Logarithms of the probabilities, as `predict_proba`."""
+        if not self.probability:
+            raise AttributeError("predict_log_proba is only available with probability=True, set "
+                                 "before fit")
+        return lambda X: np.log(self._predict_proba(X))
+
+    def _predict_proba(self, X: Any) -> np.ndarray:
+        self._check_fitted()
+        K = len(self.classes_)
+        owner, soft = type(self).__name__, K > 2 and self.multi_class == "ovr"
+        name = "probability_temperature_" if soft else "probability_slopes_"
+        if not hasattr(self, name):
+            raise ValueError(f"this {owner} was fitted without probability=True: call fit again")
+        if soft:
+            t = check.real(name, self.probability_temperature_)
+        else:
+            slopes = check.finite_table(name, self.probability_slopes_,
+                                        (len(self._problems(K)), 2), owner)
+        parts = []
+        for scores, codes in self._predicted(X):
+            if soft:
+                p = _probability.softmax(scores, t)
+            else:
+                p = _probability.sigmoids(scores, slopes)
+                p = np.hstack([1 - p, p]) if K == 2 else _probability.coupled(p, K)
+            parts.append(_probability.with_first(p, codes))
+        return np.concatenate(parts)
 
     def _warm_duals(self, n: int, classes: np.ndarray, problems: int) -> list[np.ndarray] | None:
         """Signed duals of the last fit, or None when there was none."""

@@ -1,0 +1,108 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Probabilities from scores, which rank the classes as the scores do."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+FOLDS = 5
+_REACH = 40.0  # logarithms of slopes are looked for so far from that of the scores' spread
+
+
+def fit_slopes(f: np.ndarray, positive: np.ndarray, w: np.ndarray) -> np.ndarray:
+    """(a, b) of P(y = +1) = 1 / (1 + exp(-a f)) for f <= 0, with b in the place of a above 0.
+
+    By maximum likelihood, with Platt's targets in the place of 0 and 1. The probability is 1/2 at 0
+    and rises with f; a slope for each side lets errors be as frequent on one as they are there.
+    """
+    up, down = float(w[positive].sum()), float(w[~positive].sum())
+    target = np.where(positive, (up + 1) / (up + 2), 1 / (down + 2))
+    slopes = []
+    for side in (f <= 0, f > 0):
+        g, t, v = f[side], target[side], w[side]
+
+        def loss(slope: float, g: np.ndarray = g, t: np.ndarray = t, v: np.ndarray = v) -> float:
+            z = slope * g
+            return float(np.sum(v * (np.logaddexp(0, z) - t * z)))
+
+        slopes.append(_best(loss, g))
+    return np.array(slopes)
+
+
+def sigmoids(scores: np.ndarray, slopes: np.ndarray) -> np.ndarray:
+    """Probabilities of being positive, for scores (n, P) and slopes (P, 2)."""
+    z = scores * np.where(scores > 0, slopes[:, 1], slopes[:, 0])
+    small = np.exp(-np.abs(z))
+    return np.where(z > 0, 1.0, small) / (1 + small)
+
+
+def coupled(pairs: np.ndarray, K: int) -> np.ndarray:
+    """Probabilities (n, K) that fit those of the first class of each pair (i, j), i < j.
+
+    The p of least sum over i and j of (r_ji p_i - r_ij p_j)^2, of sum 1: one linear system a row.
+    (Wu, Lin, Weng, "Probability estimates for multi-class classification by pairwise coupling",
+    JMLR 5, 2004, the second approach.)
+    """
+    i, j = np.triu_indices(K, 1)
+    r = np.zeros((len(pairs), K, K))
+    r[:, i, j] = np.clip(pairs, 1e-7, 1 - 1e-7)
+    r[:, j, i] = 1 - r[:, i, j]
+    system = np.zeros((len(r), K + 1, K + 1))
+    system[:, :K, :K] = -r * r.transpose(0, 2, 1)
+    each = np.arange(K)
+    system[:, each, each] = (r**2).sum(axis=1)
+    system[:, :K, K] = system[:, K, :K] = 1
+    right = np.zeros((len(r), K + 1, 1))
+    right[:, K] = 1
+    p = np.clip(np.linalg.solve(system, right)[:, :K, 0], 0, None)
+    return p / p.sum(axis=1, keepdims=True)
+
+
+def fit_temperature(scores: np.ndarray, codes: np.ndarray, w: np.ndarray) -> float:
+    """The t of P(k) = exp(t s_k) / sum_j exp(t s_j), by maximum likelihood.
+
+    Targets are (n + 1) / (n + K) for the true class and 1 / (n + K) for others; n is all weight.
+    """
+    n, K = float(w.sum()), scores.shape[1]
+    target = np.full(scores.shape, 1 / (n + K))
+    target[np.arange(len(codes)), codes] = (n + 1) / (n + K)
+
+    def loss(t: float) -> float:
+        z = t * scores
+        top = z.max(axis=1)
+        normalizer = top + np.log(np.exp(z - top[:, None]).sum(axis=1))
+        return float(np.sum(w * (normalizer - (target * z).sum(axis=1))))
+
+    return _best(loss, scores)
+
+
+def softmax(scores: np.ndarray, t: float) -> np.ndarray:
+    """exp(t s_k) over the sum of all."""
+    p = np.exp(t * (scores - scores.max(axis=1, keepdims=True)))
+    return p / p.sum(axis=1, keepdims=True)
+
+
+def with_first(p: np.ndarray, codes: np.ndarray) -> np.ndarray:
+    """p where class `codes` is the first of the highest, if need be in exchange with that one."""
+    first = p.argmax(axis=1)
+    other = np.flatnonzero(first != codes)
+    p[other, first[other]], p[other, codes[other]] = (
+        p[other, codes[other]], p[other, first[other]])
+    tied = np.flatnonzero(p.argmax(axis=1) != codes)
+    p[tied, codes[tied]] = np.nextafter(p[tied].max(axis=1), 2.0)
+    return p
+
+
+def _best(loss: Callable[[float], float], scores: np.ndarray) -> float:
+    """The positive slope of least loss, which is convex in it."""
+    from scipy.optimize import minimize_scalar
+
+    spread = float(np.abs(scores).mean()) if scores.size else 0.0
+    if spread == 0:
+        return 1.0
+    start = -np.log(spread)
+    found = minimize_scalar(lambda x: loss(float(np.exp(start + x))), method="bounded",
+                            bounds=(-_REACH / 2, _REACH / 2), options={"xatol": 1e-10})
+    return float(np.exp(start + found.x))
