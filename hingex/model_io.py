@@ -40,7 +40,8 @@ _PREAMBLE = 32
 
 _BATCH = ("LinearSVC", "LinearSVCCV", "LinearClassifier")  # LIBLINEAR's files can hold these
 _LINEAR = (*_BATCH, "PegasosClassifier", "PassiveAggressiveClassifier", "AROWClassifier")
-_CLASSES = (*_LINEAR, "TextVectorizer", "TextClassifier")
+_KERNEL = ("SVC", "NuSVC", "SVR", "NuSVR", "OneClassSVM")
+_CLASSES = (*_LINEAR, *_KERNEL, "TextVectorizer", "TextClassifier")
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*_", re.ASCII)
 _SCALARS = ("|b1", "|i1", "<i2", "<i4", "<i8", "|u1", "<u2", "<u4", "<u8", "<f2", "<f4", "<f8")
 _STRING = re.compile(r"(?:<U|\|S)[1-9][0-9]{0,7}", re.ASCII)
@@ -61,7 +62,7 @@ def save(model: Any, path: str | os.PathLike[str]) -> None:
 
     Parameters
     ----------
-    model : a linear model of hingex, TextVectorizer or TextClassifier
+    model : a linear model or kernel machine of hingex, TextVectorizer or TextClassifier
         Fitted.
     path : str or path-like
         An existing file is replaced at once and keeps its permissions: whatever happens, `path`
@@ -155,7 +156,7 @@ def load(path: str | os.PathLike[str]) -> Any:
 
     Returns
     -------
-    a linear model of hingex, TextVectorizer or TextClassifier
+    a linear model or kernel machine of hingex, TextVectorizer or TextClassifier
         Predicts (or transforms) bit for bit as the saved model did. See `load_liblinear` for
         LIBLINEAR's.
 
@@ -295,6 +296,10 @@ def _class(name: str) -> Any:
         from . import linear
 
         return getattr(linear, name)
+    if name in _KERNEL:
+        from . import kernel
+
+        return getattr(kernel, name)
     from . import text
 
     return getattr(text, name)
@@ -303,6 +308,8 @@ def _class(name: str) -> Any:
 def _check(name: str) -> Callable[[dict[str, Any], dict[str, np.ndarray]], None]:
     if name == "TextClassifier":
         return _check_text_classifier
+    if name in _KERNEL:
+        return lambda fitted, arrays: None  # `_restored` and `_fitted_to_store` do it
     return _check_linear if name in _LINEAR else _check_text
 
 

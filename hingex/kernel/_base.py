@@ -5,7 +5,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from os import PathLike
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 
@@ -19,6 +20,7 @@ from ..stop import Monitor
 
 SCORES_AT_ONCE = 1 << 22  # pairs of classes times rows, when labels are predicted
 ROWS_AT_ONCE = 256  # that a user's kernel is asked for
+_SPARSE = tuple(f"support_vectors__{part}_" for part in ("values", "indices", "indptr"))
 KINDS = (*kernel_functions.NAMES, "precomputed")
 
 
@@ -60,8 +62,12 @@ class KernelModel(Estimator):
     n_jobs: int | None
     verbose: bool
     callback: Callable[[Any], Any] | None
+    support_: Any
+    support_vectors_: Any
     dual_coef_: Any
     intercept_: Any
+    n_features_in_: int
+    shape_fit_: tuple[int, int]
 
     # ---- fit --------------------------------------------------------------------------------
 
@@ -173,15 +179,10 @@ class KernelModel(Estimator):
                              f"({count}, {self.n_features_in_}); got {self.support_vectors_.shape}")
         return coef
 
-    def _scorer(
-        self, X: Any, sets: int, starts: np.ndarray, outputs: np.ndarray, width: int
-    ) -> tuple[int, Callable[[int, int], np.ndarray]]:
-        """How many rows X has, and the function that gives scores (b - a, width) of rows a..b-1.
-
-        starts (classes + 1,): where classes begin among the support vectors; outputs (classes,
-        sets): the output that coefficient row r of a class adds to.
-        """
+    def _scorer(self, X: Any) -> tuple[int, Callable[[int, int], np.ndarray]]:
+        """How many rows X has, and the function that gives scores (b - a, width) of rows a..b-1."""
         self._check_fitted()
+        sets, starts, outputs, width = self._layout()
         coef, kind = self._check_model(sets, width, starts), self._kind()
         owner, threads = type(self).__name__, n_threads(self.n_jobs)
         intercept = np.asarray(self.intercept_, dtype=np.float64)
@@ -245,6 +246,79 @@ class KernelModel(Estimator):
         state.pop("_vectors", None)
         return state
 
+    # ---- files ------------------------------------------------------------------------------
+
+    def save(self, path: str | PathLike[str]) -> None:
+        """Write the model to `path`, atomically; see docs/model_format.md.
+
+        Parameters
+        ----------
+        path : str or path-like
+            To be read by `hingex.load`.
+
+        Raises
+        ------
+        TypeError
+            If the kernel is a function, which files cannot hold.
+        NotFittedError, ValueError, OSError
+            As `hingex.model_io.save`.
+        """
+        from .. import model_io
+
+        model_io.save(self, path)
+
+    def _fitted_to_store(self) -> dict[str, Any]:
+        """Fitted attributes for a file: sparse support vectors as their three arrays."""
+        if callable(self.kernel):
+            raise TypeError(f"the kernel of this {type(self).__name__} is a function, which model "
+                            "files cannot hold; pickle can, if it is importable")
+        self._check_arrays()
+        stored = dict(vars(self))
+        vectors: Any = self.support_vectors_
+        if check.is_sparse(vectors):
+            del stored["support_vectors_"]
+            stored |= dict(zip(_SPARSE, (vectors.data, vectors.indices, vectors.indptr),
+                               strict=True))
+        return stored
+
+    @classmethod
+    def _restored(cls, params: dict[str, Any], fitted: dict[str, Any]) -> Self:
+        """A model from what a file has; ValueError if it does not fit together."""
+        model = cls(**params)
+        parts = [fitted.pop(name, None) for name in _SPARSE]
+        if all(part is not None for part in parts) and "support_vectors_" not in fitted:
+            from scipy.sparse import csr_array
+
+            values, indices, indptr = parts
+            shape = (len(indptr) - 1, fitted.get("n_features_in_"))
+            fitted["support_vectors_"] = csr_array((values, indices, indptr), shape=shape)
+        elif any(part is not None for part in parts):
+            raise ValueError("support_vectors_ is incomplete")
+        vars(model).update(fitted)
+        model._check_arrays()
+        return model
+
+    def _check_arrays(self) -> None:
+        """Raise ValueError unless the fitted attributes that predictions need fit together."""
+        for name in ("support_", "support_vectors_", "n_support_", "dual_coef_", "intercept_",
+                     "n_features_in_", "shape_fit_", "gamma_"):
+            if name not in vars(self):
+                raise ValueError(f"{name} is missing")
+        shape, d = self.shape_fit_, self.n_features_in_
+        if type(shape) is not tuple or len(shape) != 2 or not all(
+                type(n) is int and n > 0 for n in (*shape, d)) or shape[1] != d:
+            raise ValueError(f"shape_fit_ is {shape!r} and n_features_in_ {d!r}: they do not fit")
+        sets, starts, _, width = self._layout()
+        self._check_model(sets, width, starts)
+        kind = self._kind()
+        if kind != "precomputed":
+            given = kernel_functions.Parameters(kind, *self._kernel_numbers())
+            self._vector_points(given)
+
+    def _layout(self) -> tuple[int, np.ndarray, np.ndarray, int]:
+        """Rows of dual_coef_, where classes begin, outputs by class and row, how many."""
+        return (1, np.array([0, len(self.support_)]), np.zeros((1, 1), dtype=np.int64), 1)
+
     def _kernel_numbers(self) -> tuple[int, float, float]:
         """degree, gamma and coef0 of a fitted model's kernel, 0 where it has none."""
         used = kernel_functions.USES[self.kernel]
@@ -254,9 +328,7 @@ class KernelModel(Estimator):
 
     def _single_scores(self, X: Any) -> np.ndarray:
         """Scores of models with one output."""
-        self._check_fitted()
-        starts = np.array([0, len(self.support_)])
-        n, block = self._scorer(X, 1, starts, np.zeros((1, 1), dtype=np.int64), 1)
+        n, block = self._scorer(X)
         return block(0, n)[:, 0]
 
     @property

@@ -105,17 +105,18 @@ class PairwiseClassifier(KernelModel, Classifier):
         self.n_support_ = np.bincount(codes[support], minlength=K).astype(np.int32)
         self._keep_kernel(training, support)
 
-    def _scores(self, X: Any) -> tuple[int, Callable[[int, int], np.ndarray]]:
-        """See `_scorer`: scores by problem."""
-        self._check_fitted()
-        K = len(self.classes_)
+    def _layout(self) -> tuple[int, np.ndarray, np.ndarray, int]:
+        classes = np.asarray(self.classes_)
+        if classes.ndim != 1 or len(classes) < 2 or not (classes[1:] > classes[:-1]).all():
+            raise ValueError("classes_ must be at least 2 distinct labels in ascending order")
+        K = len(classes)
         outputs = self._outputs(K)
         counts = np.asarray(self.n_support_)
         if counts.shape != (K,) or counts.dtype.kind not in "iu" or (counts < 0).any():
             raise ValueError(f"n_support_ of this {type(self).__name__} must be {K} counts; got "
                              f"{self.n_support_!r}")
         starts = np.concatenate([[0], np.cumsum(counts, dtype=np.int64)])
-        return self._scorer(X, outputs.shape[1], starts, outputs, len(self._problems(K)))
+        return outputs.shape[1], starts, outputs, len(self._problems(K))
 
     def decision_function(self, X: Any) -> np.ndarray:
         """Scores of the classes, or of the pairs of classes.
@@ -144,7 +145,7 @@ class PairwiseClassifier(KernelModel, Classifier):
         -----
         O(n n_SV d), in double precision and threads.
         """
-        n, block = self._scores(X)
+        n, block = self._scorer(X)
         K, shape = len(self.classes_), self._shape()[0]
         if K == 2:
             return block(0, n)[:, 0]
@@ -180,7 +181,7 @@ class PairwiseClassifier(KernelModel, Classifier):
     def _predicted(self, X: Any) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Scores of the problems and predicted classes, some rows at a time."""
         ties = self._shape()[1]
-        n, block = self._scores(X)
+        n, block = self._scorer(X)
         K = len(self.classes_)
         for a, b in _parts(n, K * K):
             scores = block(a, b)
