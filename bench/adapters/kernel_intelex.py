@@ -3,6 +3,7 @@
 
 from importlib import metadata
 
+import scipy.sparse as sp
 from sklearnex.svm import SVC
 
 NAME = "intelex"
@@ -32,4 +33,5 @@ def predict(model, rows):
 
 
 def duals(model):
-    return model.support_, model.dual_coef_, model.classes_
+    coef = model.dual_coef_  # CSR when X is
+    return model.support_, coef.toarray() if sp.issparse(coef) else coef, model.classes_

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """scikit-learn's SVC: LIBSVM, with a variant of its own for dense data; one thread."""
 
+import scipy.sparse as sp
 import sklearn
 from sklearn.svm import SVC
 
@@ -28,4 +29,5 @@ def predict(model, rows):
 
 
 def duals(model):
-    return model.support_, model.dual_coef_, model.classes_
+    coef = model.dual_coef_  # CSR when X is
+    return model.support_, coef.toarray() if sp.issparse(coef) else coef, model.classes_
