@@ -8,6 +8,7 @@ from pathlib import Path
 from . import (
     blocks,
     data,
+    kernel,
     linear,
     losses,
     micro,
@@ -87,6 +88,20 @@ def main():
                    help=" ".join(text.PARTS))
     p.add_argument("--repeats", type=int, default=5)
     p.add_argument("--out", type=Path, default=OUT)
+    p = area.add_parser("kernel", help="kernel SVMs: hingex beside other libraries")
+    p.add_argument("--only", type=_names(kernel.SETS), default=kernel.SETS, metavar="SET,...",
+                   help=" ".join(kernel.SETS))
+    p.add_argument("--parameters", type=_names(kernel.PARAMETERS), default=kernel.PARAMETERS,
+                   metavar="NAME,...", help=" ".join(kernel.PARAMETERS))
+    p.add_argument("--peers", type=_names(kernel.ADAPTERS), default=kernel.ADAPTERS,
+                   metavar="NAME,...", help=" ".join(kernel.ADAPTERS))
+    p.add_argument("--repeat", type=int, default=3,
+                   help=f"fits; fewer once they have taken {kernel.LONG:g} s")
+    p.add_argument("--budget", type=float, default=120.0,
+                   help="seconds after which a fit is killed")
+    p.add_argument("--quick", action="store_true", help="small sets, tuned, one fit")
+    p.add_argument("--out", type=Path, default=OUT)
+    p.add_argument("--report", type=Path, help="run nothing: the tables of these records")
     args = parser.parse_args()
 
     if data.folder() is None:
@@ -97,6 +112,9 @@ def main():
             tall.run(args.sets, args.loss, args.costs, args.budget, args.libraries, args.out)
         else:
             print(tall.table([json.loads(line) for line in args.out.read_text().splitlines()]))
+        return
+    if args.area == "kernel":
+        kernel.report(args)
         return
     if args.area == "blocks":
         blocks.run(args.copies, args.out)
@@ -147,6 +165,19 @@ def _common(p):
     p.add_argument("--repeats", type=int, default=5)
     p.add_argument("--out", type=Path, default=OUT,
                    help="records are appended to this file, as JSON lines")
+
+
+def _names(known):
+    """Type of an argument with some of the known names, parted by commas."""
+
+    def parse(text):
+        names = text.split(",")
+        for name in names:
+            if name not in known:
+                raise argparse.ArgumentTypeError(f"{name!r} is none of {', '.join(known)}")
+        return names
+
+    return parse
 
 
 def _chosen(args, record):

@@ -240,3 +240,77 @@ def test_blocks_runs(bench, monkeypatch, tmp_path):
     assert {r["key"] for r in records} == set(blocks.RUNS.values())
     gaps = [r["gap"] for r in records if r["key"].startswith("svc")]
     assert all(gap <= 1e-3 for gap in gaps)
+
+
+def test_kernel_certificates(bench):
+    """The dual objective, gap and violation of LIBSVM's coefficients, as hingex has them itself."""
+    kernel = bench("kernel")
+    hingex = importlib.import_module("hingex")
+    rng = np.random.default_rng(0)
+    y = rng.integers(0, 3, 90)
+    X = rng.normal(size=(90, 4)) + y[:, None] * [1.0, -1.0, 0.5, 0.0]
+    for classes in (2, 3):
+        rows = y < classes
+        model = hingex.SVC(C=2.0, gamma=0.3).fit(X[rows], y[rows])
+        given = X[rows], y[rows], model.support_
+        found = kernel.certify(*given, model.dual_coef_, model.classes_, 2.0, 0.3)
+        assert found["dual"] == pytest.approx(model.dual_objective_.sum(), rel=1e-6)
+        assert found["gap"] == pytest.approx(model.duality_gap_.max(), rel=1e-2, abs=1e-7)
+        assert found["violation"] == pytest.approx(model.kkt_violation_.max(), rel=1e-2, abs=1e-6)
+        sparse = kernel.certify(sp.csr_matrix(X[rows]), *given[1:], -model.dual_coef_,
+                                model.classes_, 2.0, 0.3)  # fmt: skip
+        assert sparse == pytest.approx(found)
+        with pytest.raises(ValueError, match="infeasible"):
+            kernel.certify(*given, 3 * model.dual_coef_, model.classes_, 2.0, 0.3)
+    # Another order of the classes: LIBSVM has that of their first rows.
+    order = [2, 0, 1]
+    full = np.zeros((90, 3, 3))  # row, its class, the other one
+    for at, row in enumerate(model.support_):
+        others = [k for k in range(3) if k != y[row]]
+        full[row, y[row], others] = model.dual_coef_[:, at]
+    coef = np.array([full[row, y[row], [k for k in order if k != y[row]]]
+                     for row in model.support_]).T  # fmt: skip
+    assert kernel.certify(*given, coef, order, 2.0, 0.3) == pytest.approx(found)
+    assert kernel.scale(sp.csr_matrix(X)) == pytest.approx(1 / (4 * X.var()))
+
+
+def test_kernel_targets(bench):
+    kernel = bench("kernel")
+
+    def record(adapter, threads, fit, **more):
+        return {"area": "kernel", "run": "1", "set": "a9a", "parameters": "tuned", "n": 5000,
+                "d": 9, "K": 2, "adapter": adapter, "library": adapter, "threads": threads,
+                "fit": fit, "predict": fit / 10, "dual": 100.0, "gap": 1e-4, "claimed_gap": None,
+                "support_vectors": 50, "memory": 1e6, "model_bytes": 1000, "budget": 60.0,
+                **more}  # fmt: skip
+
+    records = [
+        record("hingex", 1, 1.0), record("hingex", 2, 0.5), record("sklearn", 1, 12.0),
+        record("intelex", 1, 1.5), record("intelex", 2, 0.5, dual=99.0),
+    ]  # fmt: skip
+    met = [row[3] for row in kernel.targets(records)]
+    assert met == [True, True, True, False, False, False, True, True, False]
+    lines = kernel.table(records).splitlines()
+    assert "| 12.00x | 24.00x | - | 1.50x | 1.00x | 12.00x | 1.50x | DIFFERS |" in lines[2]
+    killed = {k: v for k, v in records[2].items() if k != "fit"} | {"killed": "why"}
+    (problem,) = kernel.problems([*records[:2], killed]).values()
+    assert kernel.ratio(problem, ("sklearn", 1), 1) == (60.0, False)
+    assert kernel.ratio(problem, ("sklearn", 1), 1, "predict") is None
+    assert all(row[3] is None for row in kernel.targets([]))
+    large = record("hingex", 1, 1.0, memory=3e8, claimed_gap=1e-5)
+    assert [row[3] for row in kernel.targets([large])][-2:] == [False, False]
+
+
+def test_kernel_runs(tmp_path):
+    out, env = tmp_path / "records.jsonl", dict(os.environ)
+    env.pop("PYTHONSAFEPATH", None)
+    text = subprocess.run(
+        [sys.executable, "-m", "bench", "kernel", "--only", "svmguide1", "--parameters", "default",
+         "--peers", "hingex,sklearn", "--repeat", "1", "--out", str(out)],
+        cwd=ROOT, env=env, check=True, capture_output=True, text=True,
+    ).stdout  # fmt: skip
+    assert "| hingex, 1 |" in text
+    assert "DIFFERS" not in text
+    records = [json.loads(line) for line in out.read_text().splitlines()]
+    assert ("hingex", 1) in {(r["adapter"], r["threads"]) for r in records}
+    assert all(r["violation"] <= 1.1e-3 for r in records)

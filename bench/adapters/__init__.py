@@ -16,6 +16,16 @@ Each has
     weights(model)        (coef (K, d), intercept (K,), relative gap or None); not timed
 
 A library without a regularized intercept gets X with a column of ones from `prepare`.
+
+Those called kernel_* are for kernel SVMs, with an RBF kernel and an intercept without penalty:
+
+    NAME, version(), prepare(X, y)      as above; X is float64, dense or CSR
+    fit(data, *, C, gamma, tol, cache, threads)      timed; cache in MB
+    queries(X)            what `predict` gets; not timed
+    predict(model, queries)      class codes; timed
+    duals(model)          (rows of the support vectors, LIBSVM's coefficients (K - 1, n_SV), order
+                          of the classes in them); not timed
+    claims(model)         where there is one: the relative duality gap that the library tells
 """
 
 import numpy as np
