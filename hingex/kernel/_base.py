@@ -140,22 +140,30 @@ class KernelModel(Estimator):
 
     def _conclude(self, solutions: Sequence[smo.Solution], options: smo.Options) -> None:
         """Raise or warn when a fit did not reach its end."""
-        statuses = [s.status for s in solutions]
+        left = [s for s in solutions if s.status != "converged"]
+        self._conclude_statuses(
+            [s.status for s in solutions], max((s.relative_gap for s in left), default=0.0),
+            max((s.violation for s in left), default=0.0), options,
+        )
+
+    def _conclude_statuses(
+        self, statuses: list[str], gap: float, violation: float, options: smo.Options
+    ) -> None:
         if "interrupted" in statuses:
             raise KeyboardInterrupt
-        left = [s for s in solutions if s.status != "converged"]
+        left = [status for status in statuses if status != "converged"]
         if left:
-            gap, violation = max(s.relative_gap for s in left), max(s.violation for s in left)
             why = {
                 "max_iter": f"after max_iter={self.max_iter} iterations",
                 "max_time": f"after max_time={self.max_time:g} seconds" if self.max_time else "",
                 "callback": "as the callback asked for it",
                 "stalled": "where rounding lets it come no further",
-            }[left[0].status]
-            of = f" in {len(left)} of {len(solutions)} problems" if len(solutions) > 1 else ""
-            warn(f"{type(self).__name__} stopped {why}{of}, at a relative duality gap of {gap:.2e} "
-                 f"and a violation of {violation:.2e}; tol={options.tol:g}. Scale the features, or "
-                 "raise tol, max_iter or max_time.", "ConvergenceWarning")
+            }[left[0]]
+            of = f" in {len(left)} of {len(statuses)} problems" if len(statuses) > 1 else ""
+            pairs = "" if math.isnan(violation) else f" and a violation of {violation:.2e}"
+            warn(f"{type(self).__name__} stopped {why}{of}, at a relative duality gap of {gap:.2e}"
+                 f"{pairs}; tol={options.tol:g}. Scale the features, or raise tol, max_iter or "
+                 "max_time.", "ConvergenceWarning")
 
     # ---- scores -----------------------------------------------------------------------------
 

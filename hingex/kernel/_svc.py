@@ -110,6 +110,12 @@ class PairwiseClassifier(KernelModel, Classifier):
         if classes.ndim != 1 or len(classes) < 2 or not (classes[1:] > classes[:-1]).all():
             raise ValueError("classes_ must be at least 2 distinct labels in ascending order")
         K = len(classes)
+        if "landmarks_" in vars(self):
+            P, r = len(self._problems(K)), len(np.atleast_1d(self.support_))
+            if not np.array_equal(self.n_support_, [r]):
+                raise ValueError(f"n_support_ of this {type(self).__name__} must be [{r}], its "
+                                 f"landmarks; got {self.n_support_!r}")
+            return P, np.array([0, r]), np.arange(P)[None, :], P
         outputs = self._outputs(K)
         counts = np.asarray(self.n_support_)
         if counts.shape != (K,) or counts.dtype.kind not in "iu" or (counts < 0).any():
@@ -194,6 +200,8 @@ class PairwiseClassifier(KernelModel, Classifier):
                 yield scores, votes.argmax(axis=1)
 
     def _weights(self) -> Any:
+        if "landmarks_" in vars(self):
+            return super()._weights()
         K = len(self.classes_)
         outputs, starts = self._outputs(K), np.concatenate([[0], np.cumsum(self.n_support_)])
         out = np.zeros((len(self._problems(K)), self.n_features_in_))
@@ -280,12 +288,20 @@ class SVC(PairwiseClassifier):
         Threads; None means the CPUs available to this process, -1 all. Results do not depend on
         it.
     random_state : int, Generator, RandomState or None, default None
-        How rows are dealt out to folds, class by class, with `probability`. None means 0. The
-        solver makes no random choices.
+        How rows are dealt out to folds, class by class, with `probability`, and which rows are
+        landmarks. None means 0. The solver makes no random choices.
     warm_start : bool, default False
         Start from the duals of the last fit, which must have had the same rows and classes.
     probability : bool, default False
         Fit five more models, each without a fifth of the rows, for `predict_proba`.
+    approximation : {"nystroem"} or None, default None
+        For large n: a kernel of low rank, through `n_components` rows as landmarks, and the linear
+        solvers on it; certificates are of the problem with that kernel. See the notes.
+    n_components : int, default 500
+        Landmarks, with `approximation`; no more than rows are taken.
+    landmarks : {"pivoted", "uniform"}, default "pivoted"
+        Rows drawn as far as the others before them leave their kernel to be approximated (randomly
+        pivoted Cholesky decomposition), or all alike.
     verbose : bool, default False
         Show a progress bar with rounds, gap and time left.
     callback : callable or None, default None
@@ -336,6 +352,12 @@ class SVC(PairwiseClassifier):
         With `probability`: of the sigmoids, for scores up to 0 and above.
     probability_temperature_ : float
         In its place with multi_class="ovr" and more than two classes: the factor of the scores.
+    landmarks_ : ndarray (r,)
+        With `approximation`: row numbers, the same as `support_` then is. `support_vectors_` are
+        these rows, `dual_coef_` (problems, r) their coefficients, `n_support_` (1,) is r, and there
+        are no attributes of duals and margins.
+    approximation_error_ : float
+        Trace of the kernel's matrix less its approximation, relative to the trace of the former.
     n_features_in_, shape_fit_, feature_names_in_
         Of X.
 
@@ -350,8 +372,9 @@ class SVC(PairwiseClassifier):
     values are float32, from sums in single precision where that is enough; gradients, duals and
     all predictions are double. Time: two to ten times n n_SV kernel values. Memory: some 100 bytes
     for each row, up to 40 MB for a working set, and the cache. Ctrl-C ends a fit after a round and
-    leaves the model as far as it came. With "sigmoid", or a kernel of the user's, that is not
-    positive semidefinite the result is a stationary point.
+    leaves the model as far as it came. With `approximation` memory is 12 n r bytes for r landmarks,
+    and the time n r kernel values, O(n r^2), and linear fits. With "sigmoid", or a kernel of the
+    user's, that is not positive semidefinite the result is a stationary point.
 
     References
     ----------
@@ -389,6 +412,9 @@ class SVC(PairwiseClassifier):
         random_state: Any = None,
         warm_start: bool = False,
         probability: bool = False,
+        approximation: str | None = None,
+        n_components: int = 500,
+        landmarks: str = "pivoted",
         verbose: bool = False,
         callback: Callable[[Any], Any] | None = None,
     ) -> None:
@@ -410,6 +436,9 @@ class SVC(PairwiseClassifier):
         self.random_state = random_state
         self.warm_start = warm_start
         self.probability = probability
+        self.approximation = approximation
+        self.n_components = n_components
+        self.landmarks = landmarks
         self.verbose = verbose
         self.callback = callback
 
@@ -447,6 +476,7 @@ class SVC(PairwiseClassifier):
         seed = check.random_seed(self.random_state)
         probability = check.boolean("probability", self.probability)
         warm = check.boolean("warm_start", self.warm_start)
+        rank = self._rank(C, warm)
         monitor = self._monitor(options)
         training = self._training(X, options.tol)
         n = training.rows.n
@@ -459,6 +489,13 @@ class SVC(PairwiseClassifier):
         if hard:
             cost = np.full(n, math.inf)
         examples = self._examples(codes, used, len(classes))
+        if self.approximation is not None:
+            self._fit_low_rank(training, examples, classes, cost, rank, seed, options, monitor)
+            if probability:
+                self._fit_probability(training, codes, cost / C, seed)
+            return self
+        for name in ("landmarks_", "approximation_error_"):
+            vars(self).pop(name, None)
         last = self._warm_duals(n, classes, len(examples)) if warm else None
         problems = []
         pairs = self._problems(len(classes))
@@ -476,7 +513,7 @@ class SVC(PairwiseClassifier):
         self.intercept_ = np.array([s.intercept[0] for s in solutions])
         self._keep_solutions(solutions)
         self._keep_bounds(training, examples, solutions, kinds)
-        self._last_duals = None
+        self._last_duals: list[np.ndarray] | None = None
         if warm:
             self._last_duals = []
             for s, (ids, _) in zip(solutions, examples, strict=True):
@@ -488,6 +525,56 @@ class SVC(PairwiseClassifier):
             self._fit_probability(training, codes, np.ones(n) if given is None else given, seed)
         self._conclude(solutions, options)
         return self
+
+    def _rank(self, C: float, warm: bool) -> int:
+        """Parameters of the approximation, checked; landmarks to take at most."""
+        rank = check.integer("n_components", self.n_components)
+        check.choice("landmarks", self.landmarks, ("pivoted", "uniform"))
+        if self.approximation is None:
+            return rank
+        check.choice("approximation", self.approximation, ("nystroem",))
+        if math.isinf(C) or warm:
+            raise ValueError("approximation='nystroem' is for a finite C and warm_start=False; got "
+                             f"C={C!r}, warm_start={warm!r}")
+        return rank
+
+    def _fit_low_rank(
+        self, training: Training, examples: list[tuple[np.ndarray, np.ndarray]],
+        classes: np.ndarray, cost: np.ndarray, rank: int, seed: int, options: smo.Options,
+        monitor: Any,
+    ) -> None:
+        """Fit with a kernel of low rank."""
+        from . import _nystroem
+
+        n = training.rows.n
+        candidates = np.flatnonzero(cost > 0)
+        if self.landmarks == "uniform" and rank < len(candidates):
+            candidates = np.random.default_rng(seed).choice(candidates, rank, replace=False)
+        block = _nystroem.blocks(training, options.threads)
+        factor = _nystroem.factor(block, n, min(rank, len(candidates)), candidates, seed)
+        if len(factor.landmarks) == 0:
+            raise ValueError("the kernel of all rows with themselves is 0: there is nothing to "
+                             "learn from")
+        most = 1000 if math.isinf(options.max_iter) else int(options.max_iter)
+        solved = _nystroem.solve(
+            np.ascontiguousarray(factor.Z, dtype=np.float32), examples, cost,
+            {"tol": options.tol, "max_iter": most, "max_time": options.max_time,
+             "threads": options.threads, "seed": seed}, monitor,
+        )  # fmt: skip
+        for name in ("support_kind_", "margin_width_", "loo_error_bound_", "kkt_violation_",
+                     "cache_hit_rate_", "probability_slopes_", "probability_temperature_"):
+            vars(self).pop(name, None)
+        self.classes_ = classes
+        self.landmarks_, self.approximation_error_ = factor.landmarks, factor.error
+        self.dual_coef_ = np.ascontiguousarray(solved.weights @ factor.A.T)
+        self.intercept_, self.dual_objective_ = solved.intercept, solved.dual
+        self.duality_gap_, self.n_iter_ = solved.gap, solved.n_iter
+        self.converged_, self.fit_status_ = solved.converged, int(not solved.converged)
+        self.history_ = smo.history_of([])
+        self.n_support_ = np.array([len(factor.landmarks)], dtype=np.int32)
+        self._keep_kernel(training, factor.landmarks)
+        self._last_duals = None
+        self._conclude_statuses(solved.statuses, float(solved.gap.max()), math.nan, options)
 
     def _fit_probability(
         self, training: Training, codes: np.ndarray, weights: np.ndarray, seed: int

@@ -1,0 +1,157 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Low-rank kernels for large n: K ~ Z Z', and linear solvers on Z.
+
+Landmarks L are rows of X; K is approximated by K_nL K_LL^-1 K_Ln (Williams & Seeger 2001). The
+incomplete Cholesky decomposition gives Z = K_nL A, A the inverse transpose of its triangle, so
+that K ~ Z Z', a column for each landmark; a score w . z(x) is k(x, L) A w. Pivots are drawn with
+probability as far as their own kernel is not yet approximated, in blocks, of which those stay that
+would have been drawn one by one (Epperly, Tropp & Webber, "Embrace rejection: kernel matrix
+approximation by accelerated randomly pivoted Cholesky", 2024). The largest would be outliers.
+
+O(n r^2) and n r kernel values; memory 12 n r bytes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from .. import _validate as check
+from .. import kernels as kernel_functions
+from ..solvers import solve_linear
+
+if TYPE_CHECKING:
+    from ._base import Training
+
+BLOCK = 64  # rows that are drawn at a time
+LEAST = 1e-10  # share of the largest diagonal entry that ends the decomposition
+AT_ONCE = 64  # rows, for the diagonal
+
+
+class Factor(NamedTuple):
+    """K ~ Z Z' with Z = K[:, landmarks] A."""
+
+    landmarks: np.ndarray
+    Z: np.ndarray
+    A: np.ndarray
+    error: float  # trace of K - Z Z', relative to that of K
+
+
+def blocks(training: Training, threads: int) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
+    """The kernel of some rows with others, in double precision."""
+    if training.kernel is None:
+        assert training.source is not None
+        source = training.source
+        return lambda i, j: np.asarray(source(i, j), dtype=np.float64)
+    points = kernel_functions.exact_points(training.rows, training.kernel)
+
+    def block(i: np.ndarray, j: np.ndarray) -> np.ndarray:
+        out = np.empty((len(i), len(j)))
+        points.values(i, points, j, out, threads)
+        return out
+
+    return block
+
+
+def factor(
+    block: Callable[[np.ndarray, np.ndarray], np.ndarray], n: int, rank: int,
+    candidates: np.ndarray, seed: int,
+) -> Factor:
+    """Incomplete Cholesky decomposition with pivots among `candidates`, up to `rank` of them."""
+    from scipy.linalg import solve_triangular
+
+    every = np.arange(n)
+    own = np.concatenate([np.diagonal(block(part, part))
+                          for part in np.array_split(every, -(-n // AT_ONCE))])
+    left, least = own.copy(), LEAST * float(own.max())
+    allowed = np.zeros(n, dtype=bool)
+    allowed[candidates] = True
+    rng = np.random.default_rng(seed)
+    pivots: list[int] = []
+    Z = np.zeros((n, rank), order="F")
+    while len(pivots) < rank:
+        open_to = np.where(allowed & (left > least), left, 0.0)
+        total = float(open_to.sum())
+        if total <= 0:
+            break
+        drawn = np.searchsorted(np.cumsum(open_to), total * rng.random(BLOCK), side="right")
+        drawn = np.minimum(drawn, n - 1)
+        _, first = np.unique(drawn, return_index=True)
+        trial = drawn[np.sort(first)]
+        trial = trial[open_to[trial] > 0]
+        luck = rng.random(len(trial))
+        done = len(pivots)
+        # Cholesky's decomposition of what is left of their kernel; those stay that would have been
+        # drawn after the others before them.
+        G = block(trial, trial) - Z[trial, :done] @ Z[trial, :done].T
+        d = np.diagonal(G).copy()
+        chosen: list[int] = []
+        columns = np.zeros((len(trial), len(trial)))
+        for p in range(len(trial)):
+            k = len(chosen)
+            if done + k == rank:
+                break
+            if d[p] <= least or luck[p] * open_to[trial[p]] >= d[p]:
+                continue
+            columns[:, k] = (G[:, p] - columns[:, :k] @ columns[p, :k]) / np.sqrt(d[p])
+            d -= columns[:, k] ** 2
+            chosen.append(p)
+        if not chosen:
+            allowed[trial[d <= least]] = False  # what rounding left of them
+            continue
+        new = trial[chosen]
+        L = columns[chosen, :len(chosen)]
+        rest = block(new, every) - Z[new, :done] @ Z[:, :done].T
+        Z[:, done:done + len(new)] = solve_triangular(L, rest, lower=True).T
+        pivots += new.tolist()
+        left -= (Z[:, done:len(pivots)] ** 2).sum(axis=1)
+        allowed[new] = False
+        np.maximum(left, 0.0, out=left)
+    landmarks, Z = np.array(pivots, dtype=np.int64), Z[:, :len(pivots)]
+    L = Z[landmarks]
+    A = solve_triangular(np.tril(L), np.eye(len(pivots)), lower=True).T
+    error = float(left.sum() / own.sum()) if own.sum() > 0 else 0.0
+    return Factor(landmarks, Z, A, error)
+
+
+class Solved(NamedTuple):
+    """Binary linear problems on Z, in their order."""
+
+    weights: np.ndarray  # (problems, rank)
+    intercept: np.ndarray
+    dual: np.ndarray
+    gap: np.ndarray
+    n_iter: np.ndarray
+    converged: bool
+    statuses: list[str]
+
+
+def solve(
+    Z: np.ndarray, examples: list[tuple[np.ndarray, np.ndarray]], cost: np.ndarray,
+    options: dict[str, Any], monitor: Any,
+) -> Solved:
+    """Hinge losses and an intercept that is not penalised, for rows and signs of each problem."""
+    fits: list[Any] = []
+    for ids, sign in examples:
+        rows = check.as_rows(Z if len(ids) == len(Z) and (np.diff(ids) > 0).all() else Z[ids])
+        fit, _, _ = solve_linear(
+            rows, (sign > 0).astype(np.int32), 2, loss="hinge", C=float(cost.max()),
+            cost=np.ascontiguousarray(cost[ids]), intercept="unregularized", scaling=1.0,
+            monitor=monitor, start=None, classes=np.array([-1, 1]), **options,
+        )  # fmt: skip
+        fits.append(fit)
+        if fit.status in ("interrupted", "callback"):
+            break
+    fits += [None] * (len(examples) - len(fits))
+
+    def each(get: Callable[[Any], Any], none: Any) -> np.ndarray:
+        return np.array([none if fit is None else get(fit) for fit in fits])
+
+    return Solved(
+        each(lambda f: f.coef[0], np.zeros(Z.shape[1])), each(lambda f: f.intercept[0], 0.0),
+        each(lambda f: f.dual_objective[0], 0.0), each(lambda f: f.gap[0], np.inf),
+        each(lambda f: f.n_iter, 0), all(f is not None and f.converged for f in fits),
+        ["callback" if f is None else f.status for f in fits],
+    )
