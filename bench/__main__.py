@@ -97,7 +97,7 @@ def main():
                    metavar="NAME,...", help=" ".join(kernel.ADAPTERS))
     p.add_argument("--repeat", type=int, default=3,
                    help=f"fits; fewer once they have taken {kernel.LONG:g} s")
-    p.add_argument("--budget", type=float, default=120.0,
+    p.add_argument("--budget", type=float, default=300.0,
                    help="seconds after which a fit is killed")
     p.add_argument("--clock", choices=("wall", "cpu"), default="wall",
                    help="of the ratios for one thread; cpu on a busy machine")
