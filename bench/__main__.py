@@ -93,12 +93,14 @@ def main():
                    help=" ".join(kernel.SETS))
     p.add_argument("--parameters", type=_names(kernel.PARAMETERS), default=kernel.PARAMETERS,
                    metavar="NAME,...", help=" ".join(kernel.PARAMETERS))
-    p.add_argument("--peers", type=_names(kernel.ADAPTERS), default=kernel.ADAPTERS,
+    p.add_argument("--peers", type=_names(kernel.ADAPTERS), default=kernel.PEERS,
                    metavar="NAME,...", help=" ".join(kernel.ADAPTERS))
     p.add_argument("--repeat", type=int, default=3,
                    help=f"fits; fewer once they have taken {kernel.LONG:g} s")
-    p.add_argument("--budget", type=float, default=120.0,
+    p.add_argument("--budget", type=float, default=300.0,
                    help="seconds after which a fit is killed")
+    p.add_argument("--clock", choices=("wall", "cpu"), default="wall",
+                   help="of the ratios for one thread; cpu on a busy machine")
     p.add_argument("--quick", action="store_true", help="small sets, tuned, one fit")
     p.add_argument("--out", type=Path, default=OUT)
     p.add_argument("--report", type=Path, help="run nothing: the tables of these records")
