@@ -455,11 +455,15 @@ def finite_table(name: str, value: Any, shape: tuple[int, ...], owner: str) -> n
     if is_sparse(value):
         value = value.toarray()
     array: Any = np.asarray(value)
-    if array.dtype.kind not in "fiu" or array.shape != shape or not np.isfinite(array).all():
+    numbers: Any = array
+    if array.dtype.kind in "fiu":
+        with np.errstate(over="ignore"):  # of long doubles
+            numbers = np.ascontiguousarray(array, dtype=np.float64)
+    if numbers.dtype != np.float64 or array.shape != shape or not np.isfinite(numbers).all():
         raise ValueError(f"{name} of this {owner} must be finite numbers of shape {shape}; got "
                          f"shape {array.shape}, dtype {array.dtype}: it does not fit the rest of "
                          "the model, which was changed or damaged")
-    return np.ascontiguousarray(array, dtype=np.float64)
+    return numbers
 
 
 def squared_norms(rows: Any, largest_cost: float) -> tuple[np.ndarray, float]:

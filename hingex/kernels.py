@@ -181,7 +181,7 @@ def read_kernel(
     used = USES[name]
     return Parameters(
         name,
-        check.integer("degree", degree, minimum=0) if "degree" in used else 0,
+        read_degree(degree) if "degree" in used else 0,
         read_gamma(gamma, rows) if "gamma" in used else 0.0,
         read_coef0(coef0) if "coef0" in used else 0.0,
     )
@@ -195,6 +195,14 @@ def read_gamma(gamma: Any, rows: Any) -> float:
         spread = variance(rows)
         return 1.0 / (rows.d * spread) if spread > 0 else 1.0
     return check.real("gamma", gamma, positive=False)
+
+
+def read_degree(degree: Any) -> int:
+    """degree as an int that C has."""
+    number = check.integer("degree", degree, minimum=0)
+    if number >= 2**31:
+        raise ValueError(f"degree must be less than 2**31; got {number}")
+    return number
 
 
 def read_coef0(coef0: Any) -> float:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Model files: hingex's own format, and LIBLINEAR's text format.
+"""Model files: hingex's own format, and the text formats of LIBLINEAR and LIBSVM.
 
 A hingex model file is a fixed preamble, a JSON header and raw arrays, all of it covered by
 checksums; docs/model_format.md describes every byte. There is no pickle in it: reading a file
@@ -14,12 +14,16 @@ import os
 import re
 import stat
 import zlib
+from array import array
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, BinaryIO, NoReturn
 
 import numpy as np
 
+from . import _validate as check
+from . import kernels as kernel_functions
 from ._core import kernels
 from .losses.margin import MarginLoss, by_name
 from .stop import HISTORY_DTYPE
@@ -27,7 +31,10 @@ from .stop import HISTORY_DTYPE
 if TYPE_CHECKING:
     from .linear import LinearClassifier, LinearSVC
 
-__all__ = ["ModelFormatError", "describe", "load", "load_liblinear", "save", "save_liblinear"]
+__all__ = [
+    "ModelFormatError", "describe", "load", "load_liblinear", "load_libsvm", "save",
+    "save_liblinear", "save_libsvm",
+]
 
 # The byte above 127 and the line ends reveal transfers that were not binary.
 MAGIC = b"\x89HNX\r\n\x1a\n"
@@ -147,7 +154,7 @@ def storable_params(model: Any) -> tuple[dict[str, Any], list[str]]:
 
 
 def load(path: str | os.PathLike[str]) -> Any:
-    """Read a model that `save` or LIBLINEAR wrote.
+    """Read a model that `save`, LIBLINEAR or LIBSVM wrote.
 
     Parameters
     ----------
@@ -157,8 +164,8 @@ def load(path: str | os.PathLike[str]) -> Any:
     Returns
     -------
     a linear model or kernel machine of hingex, TextVectorizer or TextClassifier
-        Predicts (or transforms) bit for bit as the saved model did. See `load_liblinear` for
-        LIBLINEAR's.
+        Predicts (or transforms) bit for bit as the saved model did. See `load_liblinear` and
+        `load_libsvm` for the others'.
 
     Raises
     ------
@@ -169,9 +176,10 @@ def load(path: str | os.PathLike[str]) -> Any:
         If it cannot be opened or read.
     """
     with _reading(path) as (file, name, size):
-        if _is_binary(file, name, size):
+        kind = _format(file, name)
+        if kind == "hingex":
             return _load_binary(file, name, size)
-        return _Liblinear(file, name, size).model()
+        return (_Libsvm if kind == "libsvm" else _Liblinear)(file, name, size).model()
 
 
 def describe(path: str | os.PathLike[str]) -> dict[str, Any]:
@@ -184,9 +192,10 @@ def describe(path: str | os.PathLike[str]) -> dict[str, Any]:
     Returns
     -------
     dict
-        format : "hingex" or "liblinear"; bytes : int, size of the file; for hingex also
+        format : "hingex", "liblinear" or "libsvm"; bytes : int, size of the file; for hingex also
         format_version : int, hingex : str, the version that wrote it, and omitted : list of str,
-        what could not be stored; for LIBLINEAR solver_type : str.
+        what could not be stored; for LIBLINEAR solver_type : str; for LIBSVM svm_type and
+        kernel_type : str.
 
     Raises
     ------
@@ -194,9 +203,14 @@ def describe(path: str | os.PathLike[str]) -> dict[str, Any]:
         As `load`; only the header is read.
     """
     with _reading(path) as (file, name, size):
-        if not _is_binary(file, name, size):
+        kind = _format(file, name)
+        if kind == "libsvm":
+            svm = _Libsvm(file, name, size)
+            return {"format": kind, "bytes": size, "svm_type": svm.svm_type,
+                    "kernel_type": svm.kernel_type}  # fmt: skip
+        if kind == "liblinear":
             text = _Liblinear(file, name, size)
-            return {"format": "liblinear", "bytes": size, "solver_type": text.solver}
+            return {"format": kind, "bytes": size, "solver_type": text.solver}
         header, _ = _read_header(file, name, size)
         return {
             "format": "hingex",
@@ -272,11 +286,11 @@ def _fail(name: str, what: str) -> NoReturn:
     raise ModelFormatError(f"{name}: {what}")
 
 
-def _is_binary(file: BinaryIO, name: str, size: int) -> bool:
+def _format(file: BinaryIO, name: str) -> str:
     start = file.read(len(MAGIC))
     file.seek(0)
     if start == MAGIC:
-        return True
+        return "hingex"
     if not start:
         _fail(name, "empty file, not a model")
     if start[:4] == MAGIC[:4]:
@@ -284,8 +298,10 @@ def _is_binary(file: BinaryIO, name: str, size: int) -> bool:
     word = file.read(16).split(maxsplit=1)[:1]
     file.seek(0)
     if word and word[0].decode("latin-1") in _Liblinear.KEYS:
-        return False
-    _fail(name, "neither a hingex nor a LIBLINEAR model file")
+        return "liblinear"
+    if word and word[0].decode("latin-1") in _Libsvm.KEYS:
+        return "libsvm"
+    _fail(name, "neither a hingex nor a LIBLINEAR or LIBSVM model file")
 
 
 # ------------------------------------------------------------------------------- hingex format
@@ -828,13 +844,7 @@ def save_liblinear(model: LinearSVC, path: str | os.PathLike[str]) -> None:
     arrays = {k: v for k, v in vars(model).items()
               if _NAME.fullmatch(k) and isinstance(v, np.ndarray)}
     _check_linear({"n_features_in_": model.n_features_in_}, arrays)
-    classes = model.classes_
-    if classes.dtype.kind not in "biuf":
-        raise ValueError(f"LIBLINEAR's labels are integers; classes_ are {classes[:3].tolist()}...:"
-                         " use save, or train on labels encoded as integers")
-    labels = [int(label) for label in classes]
-    if labels != classes.tolist() or max(map(abs, labels)) >= 2**31:
-        raise ValueError("LIBLINEAR's labels are integers of 32 bits; classes_ hold others")
+    labels = _int_labels(model.classes_, "LIBLINEAR")
     if len(labels) == 2:
         labels.reverse()
     rows, last = model.coef_.T, model.intercept_
@@ -851,6 +861,17 @@ def save_liblinear(model: LinearSVC, path: str | os.PathLike[str]) -> None:
             _write_rows(file, rows[start:start + 4096])
         if bias:
             _write_rows(file, last[None, :])
+
+
+def _int_labels(classes: np.ndarray, whose: str) -> list[int]:
+    """Labels as the C ints of text formats."""
+    if classes.dtype.kind not in "biuf":
+        raise ValueError(f"{whose}'s labels are integers; classes_ are {classes[:3].tolist()}...:"
+                         " use save, or train on labels encoded as integers")
+    labels = [int(label) for label in classes]
+    if labels != classes.tolist() or max(map(abs, labels)) >= 2**31:
+        raise ValueError(f"{whose}'s labels are integers of 32 bits; classes_ hold others")
+    return labels
 
 
 def _write_rows(file: BinaryIO, rows: np.ndarray) -> None:
@@ -887,14 +908,38 @@ def load_liblinear(path: str | os.PathLike[str]) -> LinearSVC | LinearClassifier
         return _Liblinear(file, name, size).model()
 
 
-class _Liblinear:
+class _Text:
+    """Lines of a text format."""
+
+    def __init__(self, file: BinaryIO, name: str, size: int) -> None:
+        self.file, self.name, self.size = file, name, size
+        self.line = 0
+
+    def _readline(self) -> bytes:
+        self.line += 1
+        return self.file.readline()
+
+    def _numbers(self, words: list[bytes], kind: type) -> list[Any]:
+        try:
+            if any(b"_" in word for word in words):  # which Python would read over
+                raise ValueError
+            return [kind(word) for word in words]
+        except ValueError:
+            text = b" ".join(words).decode("latin-1")
+            name = "integers" if kind is int else "numbers"
+            self._fail(f"{text[:60]!r}: expected {name}")
+
+    def _fail(self, what: str) -> NoReturn:
+        _fail(self.name, f"line {self.line}: {what}")
+
+
+class _Liblinear(_Text):
     """Reader of the text format; the header is read and checked at once."""
 
     KEYS = ("solver_type", "nr_class", "label", "nr_feature", "bias", "w")
 
     def __init__(self, file: BinaryIO, name: str, size: int) -> None:
-        self.file, self.name, self.size = file, name, size
-        self.line = 0
+        super().__init__(file, name, size)
         found: dict[str, list[bytes]] = {}
         where = {}
         while "w" not in found:
@@ -1006,19 +1051,389 @@ class _Liblinear:
     def _other_kind(self, words: list[bytes]) -> bool:
         return len(words) != 2 or words[1].decode("latin-1") not in _MACHINES
 
-    def _readline(self) -> bytes:
-        self.line += 1
-        return self.file.readline()
 
-    def _numbers(self, words: list[bytes], kind: type) -> list[Any]:
+# ------------------------------------------------------------------------------- LIBSVM format
+
+_SVM_TYPES = {"SVC": "c_svc", "NuSVC": "nu_svc", "OneClassSVM": "one_class",
+              "SVR": "epsilon_svr", "NuSVR": "nu_svr"}  # fmt: skip
+_SVM_KERNELS = {"linear": "linear", "poly": "polynomial", "rbf": "rbf", "sigmoid": "sigmoid",
+                "precomputed": "precomputed"}  # fmt: skip
+_INT = 2**31 - 1
+
+
+def save_libsvm(model: Any, path: str | os.PathLike[str]) -> None:
+    """Write a kernel machine as LIBSVM's text model, atomically.
+
+    Support vectors, coefficients, intercepts, labels and the kernel's parameters are kept exactly,
+    with 17 significant digits each; the certificate, other parameters, feature names, which rows
+    of `fit` the support vectors are (except with "precomputed"), how many features there are
+    after the last one that is not zero, and what makes probabilities have no place in that format.
+    For two classes LIBSVM's positive scores mean the first label written, which is therefore
+    ``classes_[1]``.
+
+    Parameters
+    ----------
+    model : SVC, NuSVC, SVR, NuSVR or OneClassSVM
+        Fitted; classifiers on integral labels (LIBSVM's labels are C ints).
+    path : str or path-like
+
+    Raises
+    ------
+    NotFittedError
+        If the model is not fitted.
+    TypeError
+        If it is not a kernel machine of hingex.
+    ValueError
+        If LIBSVM has no such kernel or is not told of such a combination of problems
+        (``multi_class="ovr"`` with more than two classes), if labels are strings or do not fit an
+        int, or attributes contradict each other or are not finite.
+    OSError
+        If the file cannot be written.
+    """
+    name = type(model).__name__
+    if name not in _SVM_TYPES or type(model) is not _class(name):
+        raise TypeError(f"LIBSVM's files hold {', '.join(_SVM_TYPES)}; got {name}")
+    model._check_fitted()
+    kind = model.kernel
+    if callable(kind) or kind not in _SVM_KERNELS:
+        what = "that is a function" if callable(kind) else repr(kind)
+        raise ValueError(f"LIBSVM has no kernel {what}: use save, or one of "
+                         f"{', '.join(_SVM_KERNELS)}")
+    model._check_arrays()
+    # As they were checked, which may not be as they were given.
+    sets, _, _, outputs = model._layout()
+    coef, intercept = model._check_model(sets, outputs)
+    total = coef.shape[1]
+    order = np.arange(total)
+    lines = [f"svm_type {_SVM_TYPES[name]}", f"kernel_type {_SVM_KERNELS[kind]}"]
+    if kind != "precomputed":
+        used, numbers = kernel_functions.USES[kind], model._kernel_numbers()
+        lines += [f"{key} {value:.17g}" if key != "degree" else f"{key} {value}"
+                  for key, value in zip(("degree", "gamma", "coef0"), numbers, strict=True)
+                  if key in used]
+    tail = []
+    if name in ("SVC", "NuSVC"):
+        labels = _int_labels(np.asarray(model.classes_), "LIBSVM")
+        if len(labels) > 2 and model.multi_class == "ovr":
+            raise ValueError('LIBSVM has a problem for each pair of classes; multi_class is "ovr": '
+                             "use save")
+        if hasattr(model, "landmarks_"):
+            raise ValueError("LIBSVM's models have no kernels of low rank: use save")
+        counts = [int(count) for count in model.n_support_]
+        if len(labels) == 2:
+            order = np.roll(order, counts[1])
+            labels.reverse()
+            counts.reverse()
+        tail = [f"label {_words(labels, 'd')}", f"nr_sv {_words(counts, 'd')}"]
+        lines.append(f"nr_class {len(labels)}")
+    else:
+        lines.append("nr_class 2")  # as LIBSVM has it
+    lines += [f"total_sv {total}", f"rho {_words((-intercept).tolist(), '.17g')}", *tail, "SV"]
+    with replacing(path) as file:
+        file.write(("\n".join(lines) + "\n").encode())
+        for at, pairs in zip(order.tolist(), _sparse_rows(model, kind, order), strict=True):
+            file.write(f"{_words(coef[:, at].tolist(), '.17g')} {pairs}\n".encode())
+
+
+def _words(values: list[Any], form: str) -> str:
+    return " ".join(format(value, form) for value in values)
+
+
+def _sparse_rows(model: Any, kind: str, order: np.ndarray) -> Iterator[str]:
+    """``index:value`` pairs of the support vectors; of a kernel matrix, the row number at 0."""
+    if kind == "precomputed":
+        yield from (f"0:{row + 1} " for row in np.asarray(model.support_)[order].tolist())
+        return
+    rows = check.as_rows(model.support_vectors_, owner=type(model).__name__, min_rows=0)
+    values, indices, indptr = rows.arrays
+    for row in order.tolist():
+        if indices is None:
+            found = values[row]
+            columns = np.flatnonzero(found)
+            found = found[columns]
+        else:
+            part = slice(int(indptr[row]), int(indptr[row + 1]))
+            columns, found = indices[part], values[part]
+            columns, found = columns[found != 0], found[found != 0]
+            at = np.argsort(columns)
+            columns, found = columns[at], found[at]
+        yield "".join(f"{k + 1}:{v:.17g} " for k, v in zip(columns.tolist(), found.tolist(),
+                                                           strict=True))
+
+
+def load_libsvm(path: str | os.PathLike[str], n_features: int | None = None) -> Any:
+    """Read a text model that LIBSVM (or `save_libsvm`) wrote.
+
+    Parameters
+    ----------
+    path : str or path-like
+    n_features : int, optional
+        Features of the rows to predict; by default as many as the largest index in the file, as
+        it does not tell. With kernel "precomputed", rows of the training data.
+
+    Returns
+    -------
+    SVC, NuSVC, SVR, NuSVR or OneClassSVM
+        With what predictions need: `classes_` (ascending), `support_vectors_` (CSR), `n_support_`,
+        `dual_coef_`, `intercept_`, `gamma_`, `offset_` and `n_features_in_`; kernel, degree, gamma
+        and coef0 as the file tells them, other parameters at defaults. Except with kernel
+        "precomputed", `support_` counts the support vectors, as the file does not tell which rows
+        they were. What a text model does not hold is not set: `n_iter_`, `converged_`, objectives,
+        gap, history. LIBSVM's probabilities are left out. Predictions are LIBSVM's except for
+        scores that tie or cancel to the last bits.
+
+    Raises
+    ------
+    ModelFormatError
+        If the text is malformed; the message has the number of the line.
+    OSError
+        If it cannot be opened or read.
+    """
+    if n_features is not None:
+        n_features = check.integer("n_features", n_features)
+    with _reading(path) as (file, name, size):
+        return _Libsvm(file, name, size).model(n_features)
+
+
+class _Libsvm(_Text):
+    """Reader of the text format; the header is read and checked at once."""
+
+    KEYS = ("svm_type", "kernel_type", "degree", "gamma", "coef0", "nr_class", "total_sv", "rho",
+            "label", "probA", "probB", "prob_density_marks", "nr_sv", "SV")  # fmt: skip
+
+    def __init__(self, file: BinaryIO, name: str, size: int) -> None:
+        super().__init__(file, name, size)
+        self.found: dict[str, list[bytes]] = {}
+        self.where: dict[str, int] = {}
+        while "SV" not in self.found:
+            raw = self._readline()
+            if not raw:
+                self._fail("the file ends inside the header, before the line 'SV'")
+            words = raw.split()
+            if not words:
+                continue
+            key = words[0].decode("latin-1")
+            if key not in self.KEYS:
+                self._fail(f"unknown entry {key[:40]!r}; expected one of {', '.join(self.KEYS)}")
+            if key in self.found:
+                self._fail(f"{key!r} occurs twice")
+            self.found[key], self.where[key] = words[1:], self.line
+        self.end = self.line
+        if self.found["SV"]:
+            self._fail("the line 'SV' must hold nothing else; support vectors follow on their own "
+                       "lines")
+        self.svm_type = self._word("svm_type", tuple(_SVM_TYPES.values()))
+        self.kernel_type = self._word("kernel_type", tuple(_SVM_KERNELS.values()))
+        self.owner = next(k for k, v in _SVM_TYPES.items() if v == self.svm_type)
+        self.kernel = next(k for k, v in _SVM_KERNELS.items() if v == self.kernel_type)
+        self._read_kernel()
+        self._read_sizes()
+        self.line = self.end
+
+    def _words_of(self, key: str) -> list[bytes]:
+        if key not in self.found:
+            self.line = self.end
+            self._fail(f"the header has no line {key!r}")
+        self.line = self.where[key]
+        return self.found[key]
+
+    def _word(self, key: str, known: tuple[str, ...]) -> str:
+        words = [word.decode("latin-1") for word in self._words_of(key)]
+        if len(words) != 1 or words[0] not in known:
+            self._fail(f"{key} {' '.join(words)[:40]!r}: these can be read: {', '.join(known)}")
+        return words[0]
+
+    def _list(self, key: str, kind: type, count: int) -> list[Any]:
+        words = self._words_of(key)
+        if len(words) != count:
+            self._fail(f"{key!r} has {len(words)} numbers; {count} are due")
+        numbers = self._numbers(words, kind)
+        if not all(map(math.isfinite if kind is float else _is_int, numbers)):
+            self._fail(f"{key!r} has a number that is "
+                       f"{'not finite' if kind is float else 'beyond 32 bits'}")
+        return numbers
+
+    def _count(self, key: str, least: int) -> int:
+        count = self._list(key, int, 1)[0]
+        if count < least:
+            self._fail(f"{key} {count}: it must be at least {least}")
+        return int(count)
+
+    def _read_kernel(self) -> None:
+        """Parameters: those that the kernel uses must be there."""
+        used = kernel_functions.USES.get(self.kernel, ())
+        self.params: dict[str, Any] = {"kernel": self.kernel}
+        for key, kind in (("degree", int), ("gamma", float), ("coef0", float)):
+            if key in self.found or key in used:
+                number = self._list(key, kind, 1)[0]
+                if key != "coef0" and number < 0:
+                    self._fail(f"{key} {number} is negative")
+                if key in used:
+                    self.params[key] = number
+
+    def _read_sizes(self) -> None:
+        """Counts, labels and rho."""
+        classifier = self.owner in ("SVC", "NuSVC")
+        K = self._count("nr_class", 1)
+        self.total = self._count("total_sv", 0)
+        self.sets, pairs = 1, 1
+        self.labels: list[int] = []
+        if classifier:
+            # Before anything is made of K: a label each is in the file.
+            self.labels = self._list("label", int, K)
+            if len(set(self.labels)) != K:
+                self._fail("a label occurs twice")
+            if K < 2:
+                self._fail("a model of one class; there must be at least 2")
+            self.counts = self._list("nr_sv", int, K)
+            if min(self.counts) < 0 or sum(self.counts) != self.total:
+                self._fail(f"nr_sv must be counts that add up to total_sv, {self.total}")
+            self.sets, pairs = K - 1, K * (K - 1) // 2
+        else:
+            if K != 2:
+                self.line = self.where["nr_class"]
+                self._fail(f"nr_class {K}: it is 2 in models of type {self.svm_type}")
+            for key in ("label", "nr_sv"):
+                if key in self.found:
+                    self.line = self.where[key]
+                    self._fail(f"{key!r} has no place in a model of type {self.svm_type}")
+        self.rho = self._list("rho", float, pairs)
+        for key in ("probA", "probB"):
+            if key in self.found:
+                self._list(key, float, pairs)
+        if "prob_density_marks" in self.found:
+            self._list("prob_density_marks", float, len(self.found["prob_density_marks"]))
+
+    def model(self, n_features: int | None = None) -> Any:
+        coef, (values, indices, indptr) = self._vectors(n_features)
+        model = _class(self.owner)(**self.params)
+        precomputed = self.kernel == "precomputed"
+        largest = max(indices, default=0) + (not precomputed)
+        d = n_features or max(1, largest)
+        intercept = -np.array(self.rho)
+        counts, order = [self.total], np.arange(self.total)
+        if self.labels:
+            coef, intercept, counts, order = self._ascending(coef, intercept)
+            model.classes_ = np.sort(self.labels)
+        model.dual_coef_ = coef
+        model.intercept_ = intercept
+        model.n_support_ = np.array(counts, dtype=np.int32)
+        model.n_features_in_ = d
+        model.gamma_ = float(self.params.get("gamma", 0.0))
+        if precomputed:
+            model.support_ = np.array(indices, dtype=np.int32)[order] - np.int32(1)
+            model.support_vectors_ = np.empty((0, 0))
+            model.shape_fit_ = (d, d)
+        else:
+            from scipy.sparse import csr_array
+
+            model.support_ = np.arange(self.total, dtype=np.int32)
+            vectors = csr_array((np.array(values), np.array(indices, dtype=np.int32),
+                                 np.array(indptr)), shape=(self.total, d))  # fmt: skip
+            if self.labels and not np.array_equal(order, model.support_):
+                vectors = vectors[order]
+            model.support_vectors_ = vectors
+            model.shape_fit_ = (max(1, self.total), d)
+        if self.owner == "OneClassSVM":
+            model.offset_ = -float(intercept[0])
         try:
-            if any(b"_" in word for word in words):  # which Python would read over
-                raise ValueError
-            return [kind(word) for word in words]
-        except ValueError:
-            text = b" ".join(words).decode("latin-1")
-            name = "integers" if kind is int else "numbers"
-            self._fail(f"{text[:60]!r}: expected {name}")
+            model._check_arrays()
+        except (ValueError, TypeError) as error:
+            _fail(self.name, str(error))
+        return model
 
-    def _fail(self, what: str) -> NoReturn:
-        _fail(self.name, f"line {self.line}: {what}")
+    def _vectors(self, n_features: int | None) -> tuple[np.ndarray, tuple[array, array, array]]:
+        """Coefficients, shape (sets, vectors), and the vectors as CSR with indices from 0.
+
+        Of a kernel matrix the indices are row numbers, from 1, and there are no values.
+        """
+        left = self.size - self.file.tell()
+        if 2 * self.total * self.sets > left + 1:  # a digit and a separator each
+            self._fail(f"{self.total} support vectors with {self.sets} coefficients do not fit the "
+                       f"{left} bytes that follow: the file is cut off or its header wrong")
+        coef = np.empty((self.sets, self.total))
+        values, indices, indptr = array("d"), array("i"), array("q", [0])
+        most = _INT if n_features is None else min(n_features, _INT)
+        seen: set[int] = set()
+        for row in range(self.total):
+            raw = self._readline()
+            words = raw.split()
+            if len(words) < self.sets:
+                what = f"{len(words)} words" if raw else "the file ends"
+                self._fail(f"{what} where support vector {row + 1} of {self.total} with its "
+                           f"{self.sets} coefficients is due")
+            alphas = self._numbers(words[:self.sets], float)
+            if not all(map(math.isfinite, alphas)):
+                self._fail("a coefficient is not finite")
+            coef[:, row] = alphas
+            pairs = words[self.sets:]
+            if any(pair.count(b":") != 1 for pair in pairs):
+                bad = next(pair for pair in pairs if pair.count(b":") != 1)
+                self._fail(f"{bad[:40].decode('latin-1')!r}: expected index:value")
+            cells = b":".join(pairs).split(b":") if pairs else []
+            found = self._numbers(cells[::2], int)
+            if self.kernel == "precomputed":
+                if found != [0]:
+                    self._fail("with kernel_type precomputed a support vector is 0:number of its "
+                               "row, and nothing else")
+                number = self._numbers(cells[1::2], int)[0]
+                if not 1 <= number <= most:
+                    self._fail(f"row number {number}; expected 1 to {most}")
+                if number in seen:
+                    self._fail(f"row number {number} occurs twice")
+                seen.add(number)
+                indices.append(number)
+                continue
+            if found and found[0] < 1:
+                self._fail(f"index {found[0]}; indices begin at 1")
+            if any(b <= a for a, b in pairwise(found)):
+                self._fail("indices must ascend")
+            if found and found[-1] > most:
+                self._fail(f"index {found[-1]}; at most {most} features are possible")
+            numbers = self._numbers(cells[1::2], float)
+            if not all(map(math.isfinite, numbers)):
+                self._fail("a value is not finite")
+            indices.extend([index - 1 for index in found])
+            values.extend(numbers)
+            indptr.append(len(indices))
+        while raw := self._readline():
+            if raw.strip():
+                self._fail(f"text after the {self.total} support vectors that the header tells of")
+        return coef, (values, indices, indptr)
+
+    def _ascending(
+        self, coef: np.ndarray, intercept: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray, list[int], np.ndarray]:
+        """Coefficients, intercepts, counts and the order of the vectors, by ascending label.
+
+        A pair's score is of the class that comes first, but with two classes in hingex of the
+        second: it turns its sign where the other class comes to be that.
+        """
+        K = len(self.labels)
+        old = np.argsort(self.labels).tolist()  # of each class, its place in the file
+        starts = np.concatenate([[0], np.cumsum(self.counts)])
+        parts = [np.arange(starts[o], starts[o + 1]) for o in old]
+        order = np.concatenate(parts)
+        counts = [self.counts[o] for o in old]
+        if K == 2:
+            sign = 1.0 if old == [1, 0] else -1.0
+            return sign * coef[:, order], sign * intercept, counts, order
+        if old == list(range(K)):
+            return coef, intercept, counts, order
+        out, turned, ends = np.empty_like(coef), np.empty_like(intercept), np.cumsum(counts)
+        number = np.zeros((K, K), dtype=np.int64)
+        i, j = np.triu_indices(K, 1)
+        number[i, j] = number[j, i] = np.arange(len(i))
+        for a in range(K):
+            for b in range(K):
+                if a == b:
+                    continue
+                sign = 1.0 if (a < b) == (old[a] < old[b]) else -1.0
+                rows = coef[old[b] - (old[b] > old[a])]
+                out[b - (b > a), ends[a] - counts[a]:ends[a]] = sign * rows[parts[a]]
+                turned[number[a, b]] = sign * intercept[number[old[a], old[b]]]
+        return out, turned, counts, order
+
+
+def _is_int(number: int) -> bool:
+    return abs(number) <= _INT

@@ -533,7 +533,7 @@ def test_data(Model):
 def test_changed_attributes_are_errors():
     X, y = blobs()
     for name, value, text in (
-            ("n_support_", np.array([10**6, 1, 1]), "n_support_ of this SVC must be counts"),
+            ("n_support_", np.array([10**6, 1, 1]), "n_support_ of this SVC must be 3 counts"),
             ("n_support_", np.array([1, 2]), "n_support_ of this SVC must be 3 counts"),
             ("support_", np.array([-1]), "support_ of this SVC must be row numbers"),
             ("dual_coef_", np.ones((2, 1)), "dual_coef_"),

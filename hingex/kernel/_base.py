@@ -12,6 +12,7 @@ import numpy as np
 
 from .. import _validate as check
 from .. import kernels as kernel_functions
+from .._core import kernels
 from .._estimator import Estimator
 from .._result import warn
 from .._threads import n_threads
@@ -64,6 +65,7 @@ class KernelModel(Estimator):
     callback: Callable[[Any], Any] | None
     support_: Any
     support_vectors_: Any
+    n_support_: Any
     dual_coef_: Any
     intercept_: Any
     n_features_in_: int
@@ -167,33 +169,54 @@ class KernelModel(Estimator):
 
     # ---- scores -----------------------------------------------------------------------------
 
-    def _check_model(self, sets: int, outputs: int, starts: np.ndarray) -> np.ndarray:
-        """Raise ValueError for fitted arrays that do not fit each other; returns dual_coef_."""
+    def _check_model(self, sets: int, outputs: int) -> tuple[np.ndarray, np.ndarray]:
+        """Raise ValueError for fitted arrays that do not fit each other.
+
+        Returns dual_coef_ and intercept_ as they were checked.
+        """
         owner = type(self).__name__
-        count = len(self.support_)
-        support = np.asarray(self.support_)
+        self._check_shapes()
+        count, support = np.size(self.support_), np.asarray(self.support_)
         if support.ndim != 1 or support.dtype.kind not in "iu" or (
                 count and not (support.min() >= 0 and support.max() < self.shape_fit_[0])):
             raise ValueError(f"support_ of this {owner} must be row numbers of fit, 0 to "
                              f"{self.shape_fit_[0] - 1}")
         coef = check.finite_table("dual_coef_", self.dual_coef_, (sets, count), owner)
-        check.finite_table("intercept_", self.intercept_, (outputs,), owner)
-        if (np.diff(starts) < 0).any() or starts[-1] != count:
-            raise ValueError(f"n_support_ of this {owner} must be counts that add up to the "
-                             f"{count} support vectors; got {np.diff(starts).tolist()}")
-        if self._kind() != "precomputed" and (
-                self.support_vectors_.shape != (count, self.n_features_in_)):
+        intercept = check.finite_table("intercept_", self.intercept_, (outputs,), owner)
+        found = getattr(self.support_vectors_, "shape", None)
+        if self._kind() != "precomputed" and found != (count, self.n_features_in_):
             raise ValueError(f"support_vectors_ of this {owner} must have shape "
-                             f"({count}, {self.n_features_in_}); got {self.support_vectors_.shape}")
-        return coef
+                             f"({count}, {self.n_features_in_}); got {found}")
+        return coef, intercept
+
+    def _check_shapes(self) -> None:
+        """Raise ValueError unless shape_fit_ and n_features_in_ tell the same."""
+        shape, d = self.shape_fit_, self.n_features_in_
+        if type(shape) is not tuple or len(shape) != 2 or not all(
+                isinstance(n, int | np.integer) and n > 0 for n in (*shape, d)) or shape[1] != d:
+            raise ValueError(f"shape_fit_ of this {type(self).__name__} is {shape!r} and "
+                             f"n_features_in_ {d!r}: they do not fit")
+        if self._kind() == "precomputed" and shape[0] != d:
+            raise ValueError(f"shape_fit_ of this {type(self).__name__} with a precomputed kernel "
+                             f"is {shape!r}, which is not square")
+
+    def _starts(self, classes: int) -> np.ndarray:
+        """Where the support vectors of each class begin, and the last ones end."""
+        counts, total = np.asarray(self.n_support_), np.size(self.support_)
+        # Each is compared with the total before they are summed: sums of 64 bits can wrap.
+        if counts.shape != (classes,) or counts.dtype.kind not in "iu" or (counts < 0).any() or (
+                counts > total).any() or int(counts.sum(dtype=np.int64)) != total:
+            raise ValueError(f"n_support_ of this {type(self).__name__} must be {classes} counts "
+                             f"that add up to the {total} support vectors; got "
+                             f"{self.n_support_!r}")
+        return np.concatenate([[0], np.cumsum(counts, dtype=np.int64)])
 
     def _scorer(self, X: Any) -> tuple[int, Callable[[int, int], np.ndarray]]:
         """How many rows X has, and the function that gives scores (b - a, width) of rows a..b-1."""
         self._check_fitted()
         sets, starts, outputs, width = self._layout()
-        coef, kind = self._check_model(sets, width, starts), self._kind()
+        (coef, intercept), kind = self._check_model(sets, width), self._kind()
         owner, threads = type(self).__name__, n_threads(self.n_jobs)
-        intercept = np.asarray(self.intercept_, dtype=np.float64)
         check.check_feature_names(self, X)
         rows = check.as_rows(X, owner=owner, accept_sparse=kind != "precomputed")
         check.check_n_features(self, rows)
@@ -201,6 +224,8 @@ class KernelModel(Estimator):
         if kind in ("precomputed", "callable"):
             table = check.table_of(rows)
             vectors = self.support_vectors_
+            if kind == "callable":
+                self._vector_rows()  # SciPy, which kernels may use, trusts what matrices hold
 
             def block(a: int, b: int) -> np.ndarray:
                 out = np.tile(intercept, (b - a, 1))
@@ -241,13 +266,28 @@ class KernelModel(Estimator):
         if kept is not None and kept[1] == kernel and len(kept[0]) == len(arrays) and all(
                 a is b and not a.flags.writeable for a, b in zip(kept[0], arrays, strict=True)):
             return kept[2]
-        rows = check.as_rows(vectors, owner=type(self).__name__, min_rows=0)
+        rows = self._vector_rows()
+        in_place = all(isinstance(a, np.ndarray) and any(a is b for b in rows.arrays)
+                       for a in arrays)
+        if in_place and rows.is_csr:
+            # Views that were made earlier can still be written to: nobody has these.
+            values, indices, indptr = rows.arrays
+            rows = kernels("rows").Rows(rows.n, rows.d, values, indices.copy(), indptr.copy())
         points = kernel_functions.exact_points(rows, kernel)
-        if all(isinstance(a, np.ndarray) and any(a is b for b in rows.arrays) for a in arrays):
+        if in_place:
             for a in arrays:
                 a.flags.writeable = False
             self._vectors = arrays, kernel, points
         return points
+
+    def _vector_rows(self) -> Any:
+        """The support vectors, checked."""
+        owner = type(self).__name__
+        try:
+            return check.as_rows(self.support_vectors_, owner=owner, min_rows=0)
+        except (TypeError, ValueError) as error:
+            raise ValueError(f"support_vectors_ of this {owner} were changed or damaged: "
+                             f"{error}") from None
 
     def __getstate__(self) -> dict[str, Any]:
         state = super().__getstate__()
@@ -292,13 +332,18 @@ class KernelModel(Estimator):
     @classmethod
     def _restored(cls, params: dict[str, Any], fitted: dict[str, Any]) -> Self:
         """A model from what a file has; ValueError if it does not fit together."""
-        model = cls(**params)
+        model, shapes = cls(**params), cls(**params)
+        for name in ("n_features_in_", "shape_fit_"):
+            if name not in fitted:
+                raise ValueError(f"{name} is missing")
+            setattr(shapes, name, fitted[name])
+        shapes._check_shapes()
         parts = [fitted.pop(name, None) for name in _SPARSE]
         if all(part is not None for part in parts) and "support_vectors_" not in fitted:
             from scipy.sparse import csr_array
 
             values, indices, indptr = parts
-            shape = (len(indptr) - 1, fitted.get("n_features_in_"))
+            shape = (len(indptr) - 1, fitted["n_features_in_"])
             fitted["support_vectors_"] = csr_array((values, indices, indptr), shape=shape)
         elif any(part is not None for part in parts):
             raise ValueError("support_vectors_ is incomplete")
@@ -312,25 +357,27 @@ class KernelModel(Estimator):
                      "n_features_in_", "shape_fit_", "gamma_"):
             if name not in vars(self):
                 raise ValueError(f"{name} is missing")
-        shape, d = self.shape_fit_, self.n_features_in_
-        if type(shape) is not tuple or len(shape) != 2 or not all(
-                type(n) is int and n > 0 for n in (*shape, d)) or shape[1] != d:
-            raise ValueError(f"shape_fit_ is {shape!r} and n_features_in_ {d!r}: they do not fit")
-        sets, starts, _, width = self._layout()
-        self._check_model(sets, width, starts)
+        sets, _, _, width = self._layout()
+        self._check_model(sets, width)
+        names = vars(self).get("feature_names_in_")
+        if names is not None and (np.shape(names) != (self.n_features_in_,) or not all(
+                isinstance(name, str) for name in names)):
+            raise ValueError(f"feature_names_in_ must be {self.n_features_in_} strings")
         kind = self._kind()
-        if kind != "precomputed":
+        if kind == "callable":
+            self._vector_rows()
+        elif kind != "precomputed":
             given = kernel_functions.Parameters(kind, *self._kernel_numbers())
             self._vector_points(given)
 
     def _layout(self) -> tuple[int, np.ndarray, np.ndarray, int]:
         """Rows of dual_coef_, where classes begin, outputs by class and row, how many."""
-        return (1, np.array([0, len(self.support_)]), np.zeros((1, 1), dtype=np.int64), 1)
+        return 1, self._starts(1), np.zeros((1, 1), dtype=np.int64), 1
 
     def _kernel_numbers(self) -> tuple[int, float, float]:
         """degree, gamma and coef0 of a fitted model's kernel, 0 where it has none."""
         used = kernel_functions.USES[self.kernel]
-        return (check.integer("degree", self.degree, minimum=0) if "degree" in used else 0,
+        return (kernel_functions.read_degree(self.degree) if "degree" in used else 0,
                 check.real("gamma_", self.gamma_, positive=False) if "gamma" in used else 0.0,
                 kernel_functions.read_coef0(self.coef0) if "coef0" in used else 0.0)
 
@@ -345,6 +392,8 @@ class KernelModel(Estimator):
         if self.kernel != "linear":
             raise AttributeError('coef_ is only available when using kernel="linear"')
         self._check_fitted()
+        self.__dict__.pop("_vectors", None)  # SciPy trusts what matrices hold: look anew
+        self._check_arrays()
         return np.asarray(self._weights())
 
     def _weights(self) -> Any:

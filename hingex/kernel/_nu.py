@@ -299,7 +299,16 @@ n_features_in_, shape_fit_, feature_names_in_
 
     def score_samples(self, X: Any) -> np.ndarray:
         """w . phi(x): `decision_function` plus `offset_`."""
-        return self.decision_function(X) + self.offset_
+        return self.decision_function(X) + self._offset()
+
+    def _offset(self) -> np.ndarray:
+        return check.finite_table("offset_", self.offset_, (), type(self).__name__)
+
+    def _check_arrays(self) -> None:
+        super()._check_arrays()
+        if not hasattr(self, "offset_"):
+            raise ValueError("offset_ is missing")
+        self._offset()
 
     def predict(self, X: Any) -> np.ndarray:
         """1 for rows with a positive score, -1 for others; errors as `decision_function`."""

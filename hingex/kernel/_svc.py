@@ -107,7 +107,11 @@ class PairwiseClassifier(KernelModel, Classifier):
 
     def _layout(self) -> tuple[int, np.ndarray, np.ndarray, int]:
         classes = np.asarray(self.classes_)
-        if classes.ndim != 1 or len(classes) < 2 or not (classes[1:] > classes[:-1]).all():
+        try:
+            ascending = classes.ndim == 1 and bool((classes[1:] > classes[:-1]).all())
+        except TypeError:  # no order among them
+            ascending = False
+        if not ascending or len(classes) < 2:
             raise ValueError("classes_ must be at least 2 distinct labels in ascending order")
         K = len(classes)
         if "landmarks_" in vars(self):
@@ -117,12 +121,7 @@ class PairwiseClassifier(KernelModel, Classifier):
                                  f"landmarks; got {self.n_support_!r}")
             return P, np.array([0, r]), np.arange(P)[None, :], P
         outputs = self._outputs(K)
-        counts = np.asarray(self.n_support_)
-        if counts.shape != (K,) or counts.dtype.kind not in "iu" or (counts < 0).any():
-            raise ValueError(f"n_support_ of this {type(self).__name__} must be {K} counts; got "
-                             f"{self.n_support_!r}")
-        starts = np.concatenate([[0], np.cumsum(counts, dtype=np.int64)])
-        return outputs.shape[1], starts, outputs, len(self._problems(K))
+        return outputs.shape[1], self._starts(K), outputs, len(self._problems(K))
 
     def decision_function(self, X: Any) -> np.ndarray:
         """Scores of the classes, or of the pairs of classes.
@@ -182,7 +181,7 @@ class PairwiseClassifier(KernelModel, Classifier):
             As `decision_function`.
         """
         codes = [found for _, found in self._predicted(X)]
-        return self.classes_[np.concatenate(codes)]
+        return np.asarray(self.classes_)[np.concatenate(codes)]
 
     def _predicted(self, X: Any) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Scores of the problems and predicted classes, some rows at a time."""
@@ -637,26 +636,38 @@ class SVC(PairwiseClassifier):
         if not self.probability:
             raise AttributeError("predict_log_proba is only available with probability=True, set "
                                  "before fit")
-        return lambda X: np.log(self._predict_proba(X))
+        return self._predict_log_proba
 
-    def _predict_proba(self, X: Any) -> np.ndarray:
-        self._check_fitted()
-        K = len(self.classes_)
-        owner, soft = type(self).__name__, K > 2 and self.multi_class == "ovr"
+    def _predict_log_proba(self, X: Any) -> np.ndarray:
+        with np.errstate(divide="ignore"):  # of 0
+            return np.log(self._predict_proba(X))
+
+    def _of_probability(self) -> tuple[bool, Any]:
+        """Whether probabilities are a softmax, and its factor, or the slopes; checked."""
+        K, owner = len(self.classes_), type(self).__name__
+        soft = K > 2 and self.multi_class == "ovr"
         name = "probability_temperature_" if soft else "probability_slopes_"
         if not hasattr(self, name):
             raise ValueError(f"this {owner} was fitted without probability=True: call fit again")
         if soft:
-            t = check.real(name, self.probability_temperature_)
-        else:
-            slopes = check.finite_table(name, self.probability_slopes_,
+            return soft, check.real(name, self.probability_temperature_)
+        return soft, check.finite_table(name, self.probability_slopes_,
                                         (len(self._problems(K)), 2), owner)
+
+    def _check_arrays(self) -> None:
+        super()._check_arrays()
+        if any(name.startswith("probability_") for name in vars(self)):
+            self._of_probability()
+
+    def _predict_proba(self, X: Any) -> np.ndarray:
+        self._check_fitted()
+        K, (soft, fitted) = len(self.classes_), self._of_probability()
         parts = []
         for scores, codes in self._predicted(X):
             if soft:
-                p = _probability.softmax(scores, t)
+                p = _probability.softmax(scores, fitted)
             else:
-                p = _probability.sigmoids(scores, slopes)
+                p = _probability.sigmoids(scores, fitted)
                 p = np.hstack([1 - p, p]) if K == 2 else _probability.coupled(p, K)
             parts.append(_probability.with_first(p, codes))
         return np.concatenate(parts)

@@ -159,8 +159,10 @@ cdef class Points:
         cdef int classes = start.shape[0] - 1
         self._check(other)
         check_ids(ids, self.rows.c.n)
-        if not 0 <= begin <= end <= other.rows.c.n or out.shape[0] != rows:
+        if not 0 <= begin <= end <= other.rows.c.n or out.shape[0] != rows or threads < 1:
             raise ValueError("examples do not match")
+        if classes < 0:
+            raise ValueError("start must have an entry more than there are classes")
         if coef.shape[1] != count or output.shape[0] != classes or (
                 output.shape[1] != coef.shape[0]) or start[0] != 0 or start[classes] != count:
             raise ValueError("coefficients do not match")
