@@ -535,7 +535,7 @@ def test_changed_attributes_are_errors():
     for name, value, text in (
             ("n_support_", np.array([10**6, 1, 1]), "n_support_ of this SVC must be 3 counts"),
             ("n_support_", np.array([1, 2]), "n_support_ of this SVC must be 3 counts"),
-            ("support_", np.array([-1]), "support_ of this SVC must be row numbers"),
+            ("support_", np.full(59, -1), "support_ of this SVC must be row numbers"),
             ("dual_coef_", np.ones((2, 1)), "dual_coef_"),
             ("intercept_", np.ones(2), "intercept_"),
             ("support_vectors_", np.ones((2, 3)), "support_vectors_ of this SVC must have shape")):
