@@ -368,12 +368,12 @@ SECONDS = (("hingex", 1), ("hingex", 2), ("sklearn", 1), ("libsvm", 1), ("intele
            ("intelex", 2), ("thundersvm", 1))  # fmt: skip
 
 
-def _seconds(record, what):
+def _seconds(record, what, clock):
     if record is None:
         return "-"
     if what not in record:
         return f">{record['budget']:g}" if what == "fit" else "-"
-    return f"{record[what]:.3g}"
+    return f"{record[what + '_cpu' * (clock == 'cpu' and record['threads'] == 1)]:.3g}"
 
 
 def table(records, missing=(), clock="wall"):
@@ -389,10 +389,10 @@ def table(records, missing=(), clock="wall"):
         vectors = [r["support_vectors"] for r in problem.values() if "fit" in r]
         cells = [f"{name}, {which}", f"{first['n']} x {first['d']}",
                  f"{statistics.median_low(vectors)}" if vectors else "-"]  # fmt: skip
-        cells += [_seconds(problem.get(key), "fit") for key in SECONDS]
+        cells += [_seconds(problem.get(key), "fit", clock) for key in SECONDS]
         if "hingex" in missing and ("hingex", 1) not in problem:
             cells[3] = missing["hingex"]
-        cells += [_seconds(problem.get((peer, 1)), "predict")
+        cells += [_seconds(problem.get((peer, 1)), "predict", clock)
                   for peer in ("hingex", "sklearn", "intelex")]  # fmt: skip
         for column, (_, peer, theirs, ours, what) in zip(columns, RATIOS, strict=True):
             value = ratio(problem, (peer, theirs), ours, what, clock)
