@@ -145,9 +145,7 @@ class Solution:
     @property
     def relative_gap(self) -> float:
         """The gap relative to the larger objective, or to what cancels in it if that is nothing."""
-        if self.gap <= 0:
-            return 0.0
-        return self.gap / max(abs(self.dual), abs(self.dual + self.gap), self.floor, 1e-300)
+        return _relative(self.dual, self.gap, self.floor)
 
 
 class Options(NamedTuple):
@@ -165,8 +163,8 @@ class Options(NamedTuple):
     budget: int = 0  # bytes, of all problems; `cache` is what each may have for rows
 
 
-def _relative(dual: float, gap: float) -> float:
-    return gap / max(abs(dual), abs(dual + gap), 1e-300) if gap > 0 else 0.0
+def _relative(dual: float, gap: float, floor: float = 0.0) -> float:
+    return gap / max(abs(dual), abs(dual + gap), floor, 1e-300) if gap > 0 else 0.0
 
 
 def solve(
@@ -204,7 +202,7 @@ def solve(
     """
     begin = perf_counter()
     deadline = None if options.max_time is None else begin + options.max_time
-    keep = source is not None or _cost(points) >= DEAR
+    keep = source is not None or points.terms >= DEAR
     abreast = min(options.threads, len(problems)) if source is None else 1
     if abreast < 2 or len(problems) < 2 * options.threads:
         abreast = 1
@@ -219,11 +217,6 @@ def solve(
         return run.many(problems, abreast)
     finally:
         monitor.close()
-
-
-def _cost(points: Any) -> float:
-    """Multiply-adds of a kernel value, about; of sparse rows they cost twice as much."""
-    return float(points.terms)
 
 
 class _Run:
@@ -347,12 +340,10 @@ class _Solve:
             out.status = "interrupted"
         smo.update()  # what an interrupt left undone
         smo.restore()
-        smo.violation()
-        self._certify()
+        self._settle()
         if self._doubtful():
             self._refine()
-        out.violation = max(0.0, smo.violation())
-        self._certify()
+            self._settle()
         out.residual, out.largest = self._residual(), smo.largest_diagonal()
         out.n_iter = smo.steps
         out.hit_rate = smo.found_rows / max(1, smo.wanted_rows)
@@ -372,7 +363,6 @@ class _Solve:
                 smo.restore()
                 violation = smo.violation()
             if violation <= aim:
-                self.out.violation = max(0.0, violation)
                 self._certify()
                 if self.out.relative_gap <= tol or self.out.gap <= NOISE * self.out.floor:
                     if not self._doubtful():
@@ -455,6 +445,11 @@ class _Solve:
         self.out.history.append(state)
         return self.common.monitor.update(state)
 
+    def _settle(self) -> None:
+        """Violation and certificate of what has come out."""
+        self.out.violation = max(0.0, self.smo.violation())
+        self._certify()
+
     def _certify(self) -> None:
         """Best intercepts, objective and gap, with all examples there; `violation` came before."""
         out = self.out
@@ -504,6 +499,6 @@ def _square(x: np.ndarray) -> float:
 
 
 def history_of(solutions: Sequence[Solution]) -> np.ndarray:
-    """Rounds of a single problem; for several problems, their ends."""
+    """Rounds of a single problem; nothing for several."""
     states = solutions[0].history if len(solutions) == 1 else []
     return np.array([tuple(s) for s in states], dtype=HISTORY_DTYPE)

@@ -206,7 +206,6 @@ cdef class Smo:
     cdef state S
     cdef object arrays
     cdef RowCache cache
-    cdef size_t budget
     cdef const int64_t[::1] ids
     cdef int64_t[::1] active, picked
     cdef uint8_t[::1] chosen, idle
@@ -265,7 +264,6 @@ cdef class Smo:
         self.picked = np.empty(0, dtype=np.int64)
         self.block_of = None
         self.behind = []
-        self.budget = cache
         if cache > 0:
             self.cache = RowCache(n, cache)
 
