@@ -64,6 +64,7 @@ SHRINK = 0.1  # share of the active examples from which on they are left out
 GROUPS = 6  # of examples that were left out, with a copy of the duals each
 STEPS = 1_000_000  # in a working set
 DEAR = 128.0  # multiply-adds of a kernel value from which on rows are worth keeping
+NEARLY = 0.9  # share of tol that a gap is to come to where it is known as steps are made
 TIGHTER = 0.1  # violation to reach at least, when the gap was too large at the last one
 DOUBT = 0.2  # share of tol that the rounding of kernel values may come to, or they are refined
 NOISE = 1e-4  # of the floor: rounding in double precision
@@ -395,7 +396,8 @@ class _Solve:
             kept = smo.select(q, int(KEEP * q))
             left = min(STEPS, options.max_iter - smo.steps)
             inner = 0.99 * aim if self.whole else max(INNER * violation, 0.5 * aim)
-            steps, _ = smo.solve(inner, int(left))
+            goal = NEARLY * tol if self.whole and not options.hard else 0.0
+            steps, _ = smo.solve(inner, int(left), goal)
             smo.update()
             stuck = stuck + 1 if steps == 0 else 0
             if stuck > 3:

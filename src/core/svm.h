@@ -69,8 +69,8 @@ typedef struct hx_smo {
     const double *lo, *hi, *diag;
     double *up, *down;      /* room, as are: */
     double *room;           /* 7 for each position */
-    float *few;             /* the square of most + 16 */
-    int32_t *which;         /* one for each */
+    float *few;             /* the square of most + 16, finite */
+    int32_t *which;         /* two for each */
     int64_t most;           /* positions that are worked on together */
     /* Where K is not there yet. block: of count[0] positions of the first part and count[1] of the
      * second, into K of few. ready: rows of `count` positions. NULL: all of K is there. */
@@ -79,8 +79,12 @@ typedef struct hx_smo {
     void (*ready)(const struct hx_smo *s, const int32_t *which, int64_t count);
     void *context;
     double eps;             /* stop when no pair violates by more */
-    int64_t steps;          /* or after as many */
+    double goal;            /* and, if it is positive, at this relative duality gap, for which these
+                             * must be all variables, with finite bounds, and: */
+    double objective;       /* f0'b - 1/2 b'Kb + what it was for the b that f0 is of */
+    int64_t steps;          /* or stop after as many */
     double violation;       /* the last one found */
+    int finished;           /* out: neither for want of steps nor of progress */
 } hx_smo;
 
 /* In single or in double precision. */
@@ -107,6 +111,9 @@ typedef struct {
                     double *sum);
     void (*add_f64)(const double *const *rows, const double *coef, int64_t count, int64_t m,
                     double *sum);
+    /* to[a * ld + c] = K[rows[a] * stride + columns[c]]. */
+    void (*gather)(const float *K, int64_t stride, const int32_t *rows, int64_t n_rows,
+                   const int32_t *columns, int64_t n_columns, float *to, int64_t ld);
     /* to[j * to_ld + i] = from[i * ld + j]; rows and columns are multiples of 8. */
     void (*transpose)(const float *from, int64_t ld, int64_t rows, int64_t columns, float *to,
                       int64_t to_ld);

@@ -58,8 +58,11 @@ cdef extern from "svm.h" nogil:
         void (*ready)(const hx_smo *s, const int32_t *which, int64_t count) noexcept nogil
         void *context
         double eps
+        double goal
+        double objective
         int64_t steps
         double violation
+        int finished
     ctypedef struct hx_svm_type:
         void (*find_own)(const hx_svm_points *P, int kind, void *room, void *out) noexcept nogil
         void (*pack_rows)(const hx_svm_points *P, const int64_t *ids, int64_t count,
@@ -79,6 +82,9 @@ cdef extern from "svm.h" nogil:
                         double *sum) noexcept nogil
         void (*add_f64)(const double *const *rows, const double *coef, int64_t count, int64_t m,
                         double *sum) noexcept nogil
+        void (*gather)(const float *K, int64_t stride, const int32_t *rows, int64_t n_rows,
+                       const int32_t *columns, int64_t n_columns, float *to,
+                       int64_t ld) noexcept nogil
         void (*transpose)(const float *from_, int64_t ld, int64_t rows, int64_t columns, float *to,
                           int64_t to_ld) noexcept nogil
         int64_t (*smo)(hx_smo *job) noexcept nogil

@@ -158,8 +158,8 @@ cdef class Workspace:
             self.b, self.diag, self.delta = np.empty(ld), np.empty(ld), np.empty(ld)
             self.up, self.down = np.empty(ld), np.empty(ld)
             self.list, self.have = np.empty(2 * ld, dtype=np.int64), np.empty(ld, dtype=np.int8)
-            self.room, self.which = np.empty(7 * ld), np.empty(ld, dtype=np.int32)
-            self.few = np.empty((_together(ld) + 16) ** 2, dtype=np.float32)
+            self.room, self.which = np.empty(7 * ld), np.empty(2 * ld, dtype=np.int32)
+            self.few = np.zeros((_together(ld) + 16) ** 2, dtype=np.float32)
         if self.block.shape[0] < ld * ld:
             self.block = np.empty(ld * ld, dtype=np.float32)
         return 0
@@ -387,10 +387,10 @@ cdef class Smo:
         self.values += self.ld * self.ld // 2
         return 0
 
-    def solve(self, double eps, int64_t steps):
+    def solve(self, double eps, int64_t steps, double goal=0):
         """Optimize the working variables to a violation of eps, in at most so many steps.
 
-        Returns the steps, and the violation that is left in the working set.
+        If they are all variables, goal is a relative duality gap to reach as well. Returns the steps, and the violation that is left in the working set.
         """
         cdef int64_t i, v, e, count = 0, done
         cdef hx_smo job
@@ -408,7 +408,10 @@ cdef class Smo:
             job.diag, job.up, job.down = &w.diag[0], &w.up[0], &w.down[0]
             job.room, job.few, job.which = &w.room[0], &w.few[0], &w.which[0]
             job.most = _together(self.ld)
-            job.eps, job.steps, job.violation = eps, steps, 0
+            job.eps, job.steps, job.goal = eps, steps, goal if self.q == self.S.m else 0
+            for i in range(self.ld if job.goal > 0 else 0):
+                if w.working[i] >= 0:
+                    job.objective += w.b[i] * (self.S.p[w.working[i]] + w.f[i]) / 2
             done = self.ops.smo(&job)
             for i in range(self.ld):
                 v = w.working[i]
@@ -988,17 +991,11 @@ cdef void _few_block(const hx_smo *s, const int32_t *which, const int64_t *count
                      const hx_smo *few, float *K) noexcept nogil:
     """Kernel of some positions: within the classes it is there, between them it is computed."""
     cdef lazy *L = <lazy *>s.context
-    cdef int64_t g, a, c, at, m, r, end, ld = few.end[1], split = few.begin[1]
-    cdef const int32_t *part
-    cdef const float *row
-    cdef float *to
+    cdef int64_t g, a, at, m, r, end, ld = few.end[1], split = few.begin[1]
     for g in range(2):
-        part = which + g * count[0]
-        for a in range(count[g]):
-            row = s.K[g][g] + (part[a] - s.begin[g]) * s.stride[g][g] - s.begin[g]
-            to = K + (few.begin[g] + a) * ld + few.begin[g]
-            for c in range(count[g]):
-                to[c] = row[part[c]]
+        L.ops.gather(s.K[g][g] - s.begin[g] * s.stride[g][g] - s.begin[g], s.stride[g][g],
+                     which + g * count[0], count[g], which + g * count[0], count[g],
+                     K + few.begin[g] * ld + few.begin[g], ld)
     if count[0] == 0 or count[1] == 0:
         return
     for a in range(count[0]):
