@@ -91,15 +91,13 @@ class PairwiseClassifier(KernelModel, Classifier):
         coef, kind = np.zeros((sets, len(support))), np.zeros((sets, len(support)), dtype=np.int8)
         place = np.full(n, -1)
         place[support] = np.arange(len(support))
-        row_of = {(c, o): r for c in range(K) for r, o in enumerate(outputs[c].tolist())}
+        row_of = np.zeros((K, len(examples)), dtype=np.int64)
+        np.put_along_axis(row_of, outputs, np.arange(sets)[None, :], axis=1)
         for o, ((ids, _), dual) in enumerate(zip(examples, duals, strict=True)):
             nonzero = np.flatnonzero(dual)
-            at = place[ids[nonzero]]
-            of = codes[ids[nonzero]]
-            for c in np.unique(of):
-                here = of == c
-                coef[row_of[int(c), o], at[here]] = dual[nonzero[here]]
-                kind[row_of[int(c), o], at[here]] = kinds[o][nonzero[here]]
+            rows = ids[nonzero]
+            at = row_of[codes[rows], o], place[rows]
+            coef[at], kind[at] = dual[nonzero], kinds[o][nonzero]
         self.classes_ = classes
         self.dual_coef_, self.support_kind_ = coef, kind
         self.n_support_ = np.bincount(codes[support], minlength=K).astype(np.int32)

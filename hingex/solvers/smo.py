@@ -328,6 +328,7 @@ class _Solve:
             problem.group, run.source, 0 if self.whole else self.options.cache, parts,
         )
         self.most = len(problem.p)
+        self.sizes = (0.0, 0.0, 0.0, 0.0)  # see `Smo.sizes`
         self.refined = -1  # steps at which s was found in double precision
 
     def run(self) -> Solution:
@@ -339,13 +340,14 @@ class _Solve:
         except KeyboardInterrupt:
             self.common.end("interrupted")
             out.status = "interrupted"
-        smo.update()  # what an interrupt left undone
-        smo.restore()
-        self._settle()
-        if self._doubtful():
-            self._refine()
+        if out.status != "converged":
+            smo.update()  # what an interrupt left undone
+            smo.restore()
             self._settle()
-        out.residual, out.largest = self._residual(), smo.largest_diagonal()
+            if self._doubtful():
+                self._refine()
+                self._settle()
+        out.residual, out.largest = self._residual(), self.sizes[3]
         out.n_iter = smo.steps
         out.hit_rate = smo.found_rows / max(1, smo.wanted_rows)
         return out
@@ -367,6 +369,7 @@ class _Solve:
                 self._certify()
                 if self.out.relative_gap <= tol or self.out.gap <= NOISE * self.out.floor:
                     if not self._doubtful():
+                        self.out.violation = max(0.0, violation)
                         self._tell(violation)
                         return "converged"
                     self._refine()
@@ -411,13 +414,13 @@ class _Solve:
         Errors of s are about `rounding` times the length of b, and errors of the gap as much for
         each example times the bounds, at random.
         """
-        run, out, problem = self.common, self.out, self.problem
+        run, out = self.common, self.out
         if run.rounding == 0 or self.refined == self.smo.steps:
             return False
         if self.options.hard:
             return True
-        error = run.rounding * self.smo.largest_diagonal() * math.sqrt(_square(out.b))
-        room = math.sqrt(_square(problem.hi - problem.lo))
+        _, square, room, largest = self.sizes
+        error, room = run.rounding * largest * math.sqrt(square), math.sqrt(room)
         least = DOUBT * self.options.tol
         return error > least or error * room > least * max(abs(out.dual), abs(out.dual + out.gap))
 
@@ -457,7 +460,8 @@ class _Solve:
         out = self.out
         out.dual, out.square, out.gap, *c = self.smo.certificate(True)
         out.intercept = tuple(c[:1 if self.problem.group is None else 2])
-        out.floor = 1e-10 * float(np.abs(out.b).sum()) ** 2 * self.smo.largest_diagonal()
+        self.sizes = self.smo.sizes()
+        out.floor = 1e-10 * self.sizes[0] ** 2 * self.sizes[3]
         if self.options.hard:
             self._certify_hard()
 
@@ -487,17 +491,13 @@ class _Solve:
         if total <= 0 or self.smo.times_shrunk:
             return
         distance = math.sqrt(max(0.0, float(np.einsum("i,i->", b, s)))) / total
-        if distance <= INSEPARABLE * max(1.0, self.smo.largest_diagonal()) ** 0.5:
+        if distance <= INSEPARABLE * max(1.0, self.smo.sizes()[3]) ** 0.5:
             weights = np.zeros(max(self.options.rows, len(b)))
             weights[self.problem.ids] = np.abs(b) / total
             raise NotSeparableError(
                 "no plane in the kernel's space separates the classes, as a hard margin (C=inf) "
                 f"needs: weighted means of both classes' rows are {distance:.1e} from each other. "
                 "Use a finite C, or another kernel", weights, distance)
-
-
-def _square(x: np.ndarray) -> float:
-    return float(np.einsum("i,i->", x, x))
 
 
 def history_of(solutions: Sequence[Solution]) -> np.ndarray:

@@ -14,7 +14,7 @@ Examples that shrinking took out have an s that is behind: that of b as it was w
 bring them back takes the kernel rows of variables that have changed since, and no others.
 """
 from cython.parallel cimport prange, threadid
-from libc.math cimport HUGE_VAL
+from libc.math cimport HUGE_VAL, fabs
 from libc.stdint cimport int32_t, int64_t, uint8_t
 from libc.stdlib cimport qsort
 from libc.string cimport memcpy, memset
@@ -318,7 +318,8 @@ cdef class Smo:
                     _take(list, k, &self.chosen[0], out, &count)
                 for k in range(count):
                     self.chosen[out[k]] = 0
-        order = np.sort(np.asarray(self.picked)[:count])
+        order = np.asarray(self.picked)[:count]
+        order = np.arange(count) if count == self.S.m else np.sort(order)
         first = count
         if self.in_parts:
             if count < self.S.m:
@@ -340,7 +341,9 @@ cdef class Smo:
         self.ld = self.split + (count - first + 7) // 8 * 8
         self.q = count
         w._grow(self.ld)
-        if self.block_of is not None and not np.array_equal(self.block_of, order):
+        if self.block_of is not None and not (
+                count == len(self.block_of) and (count == self.S.m
+                                                 or np.array_equal(self.block_of, order))):
             self.block_of = None
         for i in range(self.ld):
             v = -1
@@ -739,9 +742,21 @@ cdef class Smo:
 
     # ---- what is known ----------------------------------------------------------------------
 
-    def largest_diagonal(self):
-        """Largest kernel value of an example of the last working set with itself."""
-        return float(np.max(np.asarray(self.space.diag)[:self.ld], initial=0))
+    def sizes(self):
+        """Sums of |b|, b^2 and (hi - lo)^2; the largest kernel value in the diagonal.
+
+        The last one is that of the last working set.
+        """
+        cdef double length = 0, square = 0, room = 0, most = 0
+        cdef int64_t v
+        with nogil:
+            for v in range(self.S.m):
+                length += fabs(self.S.b[v])
+                square += self.S.b[v] * self.S.b[v]
+                room += (self.S.hi[v] - self.S.lo[v]) * (self.S.hi[v] - self.S.lo[v])
+            for v in range(self.ld):
+                most = max(most, self.space.diag[v])
+        return length, square, room, most
 
     def certificate(self, bint best):
         """Objective p'b - 1/2 b'Kb, b'Kb, the duality gap and the intercepts that it is for.
