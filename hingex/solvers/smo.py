@@ -67,6 +67,7 @@ DEAR = 128.0  # multiply-adds of a kernel value from which on rows are worth kee
 NEARLY = 0.9  # share of tol that a gap is to come to where it is known as steps are made
 TIGHTER = 0.1  # violation to reach at least, when the gap was too large at the last one
 DOUBT = 0.2  # share of tol that the rounding of kernel values may come to, or they are refined
+SURE = 4.0  # times the sum of all rounding errors of a gradient: it is not further off
 NOISE = 1e-4  # of the floor: rounding in double precision
 LEAST = 1e-13  # violation, relative to p, that rounding leaves
 INSEPARABLE = 1e-7  # distance of the classes' hulls, relative to the rows, that counts as none
@@ -242,8 +243,8 @@ class _Run:
     def many(self, problems: Sequence[Problem], abreast: int) -> list[Solution]:
         """Solve all, some at a time; their ends are told in their order."""
         done: list[Solution] = []
-        self._share(problems)
         with ThreadPoolExecutor(abreast) as pool:
+            self._share(problems, pool)
             waiting = [pool.submit(self.one, problem) for problem in problems]
             try:
                 for future in waiting:
@@ -260,7 +261,7 @@ class _Run:
             done[-1].status = "interrupted"  # also where it came after the last round
         return done
 
-    def _share(self, problems: Sequence[Problem]) -> None:
+    def _share(self, problems: Sequence[Problem], pool: ThreadPoolExecutor) -> None:
         """Compute the kernels within classes that are in several problems, as far as they fit."""
         if self.source is not None:
             return
@@ -271,14 +272,26 @@ class _Run:
                 count, first, second = p.classes
                 for c, ids in ((first, p.ids[:count]), (second, p.ids[count:])):
                     members[c], times[c] = ids, times.get(c, 0) + 1
-        space, room = self.spaces.get(), self.options.budget / 2
+        place, room, end = {}, self.options.budget / 2, 0
         for c, ids in members.items():
-            size = 4 * (len(ids) + 8) ** 2 + 8 * len(ids) * self.points.width
+            ld = (len(ids) + 7) // 8 * 8
+            size = 4 * ld**2 + 8 * len(ids) * self.points.width
             if times[c] > 1 and size <= room:
-                kernel = kernels("smo")
-                self.shared[c] = kernel.square_block(space, ids), kernel.class_tiles(space, ids)
-                room -= size
-        self.spaces.put(space)
+                place[c] = end, ld
+                end, room = end + ld**2, room - size
+        values = np.empty(end, dtype=np.float32)  # at once: large pages
+
+        def compute(c: int) -> None:
+            (begin, ld), kernel = place[c], kernels("smo")
+            block = values[begin:begin + ld**2].reshape(ld, ld)
+            space = self.spaces.get()
+            try:
+                kernel.square_block(space, members[c], block)
+                self.shared[c] = block, kernel.class_tiles(space, members[c])
+            finally:
+                self.spaces.put(space)
+
+        list(pool.map(compute, place))
 
     def exact_points(self) -> Any:
         """The points in double precision."""
@@ -425,7 +438,11 @@ class _Solve:
         return error > least or error * room > least * max(abs(out.dual), abs(out.dual + out.gap))
 
     def _refine(self) -> None:
-        self.smo.refine(self.common.exact_points())
+        length, _, _, largest = self.sizes
+        margin = SURE * self.common.rounding * largest * length
+        c = self.out.intercept
+        self.smo.refine(self.common.exact_points(), c[0], c[-1],
+                        math.inf if self.options.hard else margin)
         self.refined = self.smo.steps
 
     def _stopped(self) -> str:

@@ -92,7 +92,9 @@ static int64_t NAME(read_)(const hx_svm_points *P, int64_t i, T *restrict val,
 #define READ(S)                                                                                   \
     do {                                                                                          \
         const S *v = (const S *)X->val + start;                                                   \
-        if (c)                                                                                    \
+        if (c && s == 1)                                                                          \
+            for (int64_t k = 0; k < len; k++) val[k] = (T)(v[k] - c[k]);                          \
+        else if (c)                                                                               \
             for (int64_t k = 0; k < len; k++) val[k] = (T)(v[k * s] - c[k]);                      \
         else if (s == 1)                                                                          \
             for (int64_t k = 0; k < len; k++) val[k] = (T)v[k];                                   \

@@ -706,21 +706,38 @@ cdef class Smo:
                 raise
             at += 1024
 
-    def refine(self, Points exact):
-        """Find s of all examples anew, in double precision; `exact` are the points in it, or None.
+    def refine(self, Points exact, double c0, double c1, double margin):
+        """Find s of examples anew, in double precision; `exact` are the points in it, or None.
 
-        What the rounds add from then on is again in single precision, but there is less of it.
+        Left out are examples without duals whose f is further than `margin` on that side of the
+        group's intercept, c0 or c1, where it counts neither as a violation nor in the gap. What the
+        rounds add from then on is again in single precision, but there is less of it.
         """
-        cdef int64_t[::1] row_ids
-        cdef double[::1] coef
-        cdef double[::1] sums = np.zeros(self.S.n)
+        cdef int64_t[::1] row_ids, which = np.empty(self.S.n, dtype=np.int64)
+        cdef double[::1] coef, sums
         cdef Pack pack = Pack()
         cdef Tiles tiles = None
-        cdef int64_t e
+        cdef int64_t e, v, count = 0
+        cdef double f
+        cdef bint counts
         if self.n_active < self.S.n or self.n_changed:
             raise ValueError("examples are left out, or behind")
+        for e in range(self.S.n):
+            counts = False
+            for v in range(e, self.S.m, self.S.n):
+                f = self.S.p[v] - self.S.s[e] - (c1 if _group(&self.S, v) else c0)
+                counts = counts or self.S.b[v] != 0 or not (
+                    self.S.b[v] >= self.S.hi[v] or f < -margin) or not (
+                    self.S.b[v] <= self.S.lo[v] or f > margin)
+            if counts:
+                which[count] = e
+                count += 1
+        if count == 0:
+            return
         b = self._of_examples(np.asarray(self.arrays[3]))
         nonzero, every = np.flatnonzero(b), np.asarray(self.ids)
+        cdef const int64_t[::1] ids = every[np.asarray(which)[:count]]
+        sums = np.zeros(count)
         at, step = 0, FETCH if exact is None else 1024
         if exact is not None:
             tiles = Tiles(exact, self.space.threads)
@@ -728,17 +745,18 @@ cdef class Smo:
             part = nonzero[at:at + step]
             row_ids, coef = every[part], b[part]
             if exact is None:
-                values = np.asarray(self.source(np.asarray(row_ids), every), dtype=np.float64)
+                values = np.asarray(self.source(np.asarray(row_ids), np.asarray(ids)),
+                                    dtype=np.float64)
                 found = np.asarray(sums)
                 found += np.einsum("i,ij->j", np.asarray(coef), values)
             else:
                 pack.take(exact, &row_ids[0], row_ids.shape[0])
                 with nogil:
-                    _refine(exact, &pack.c, row_ids.shape[0], &coef[0], &self.ids[0], self.S.n,
+                    _refine(exact, &pack.c, row_ids.shape[0], &coef[0], &ids[0], count,
                             tiles.c, &sums[0], self.space.threads)
             at += step
-        for e in range(self.S.n):
-            self.S.s[e] = sums[e]
+        for e in range(count):
+            self.S.s[which[e]] = sums[e]
 
     # ---- what is known ----------------------------------------------------------------------
 
@@ -893,19 +911,18 @@ cdef void _square(Points P, const hx_svm_rows *pack, const int64_t *ids, int64_t
         _square_tile(P, pack, ids, ld, count - 1 - t, tiles + threadid(), K)
 
 
-def square_block(Workspace w not None, const int64_t[::1] ids):
-    """Kernel of examples with each other: float32, filled up to a multiple of 8 each way."""
-    cdef int64_t n = ids.shape[0], ld = (n + 7) // 8 * 8
+def square_block(Workspace w not None, const int64_t[::1] ids, float[:, ::1] out not None):
+    """Kernel of examples with each other: into out, filled up to a multiple of 8 each way."""
+    cdef int64_t n = ids.shape[0], ld = out.shape[0]
     check_ids(ids, w.points.n)
+    if ld != (n + 7) // 8 * 8 or out.shape[1] != ld:
+        raise ValueError("out has the wrong shape")
     which = np.full(ld, ids[0])
     which[:n] = ids
-    out = np.empty((ld, ld), dtype=np.float32)
     cdef const int64_t[::1] view = which
-    cdef float[:, ::1] K = out
     w.pack.take(w.points, &view[0], ld)
     with nogil:
-        _square(w.points, &w.pack.c, &view[0], ld, w.tiles.c, &K[0, 0], w.threads)
-    return out
+        _square(w.points, &w.pack.c, &view[0], ld, w.tiles.c, &out[0, 0], w.threads)
 
 
 def class_tiles(Workspace w not None, const int64_t[::1] ids):
