@@ -5,7 +5,7 @@
 #include "svm_wide.h"
 
 #define FINEST 1e-2     /* of eps: violations at which there is no more to be had for the gap */
-#define NEW 192         /* positions that are worked on together, beside those between their bounds */
+#define NEW 96          /* positions that are worked on together, beside those between their bounds */
 #define SPARE 64        /* and of these at least, if they are many */
 #define EVERY 8         /* steps from one look at the gap to the next */
 #define LEVELS 128      /* of how much positions violate, where not all can be worked on */
@@ -311,13 +311,13 @@ static int64_t smo_choose(hx_smo *s, look seen[2], int64_t extra, int32_t *which
     return movable;
 }
 
-/* A quarter of all positions, to begin with. */
-static int64_t smo_sample(const hx_smo *s, int32_t *which, int64_t count[2])
+/* One of `every` positions, to begin with. */
+static int64_t smo_sample(const hx_smo *s, int64_t every, int32_t *which, int64_t count[2])
 {
     int64_t total = 0;
     for (int g = 0; g < 2; g++) {
         count[g] = 0;
-        for (int64_t t = s->begin[g]; t < s->end[g]; t += 4)
+        for (int64_t t = s->begin[g]; t < s->end[g]; t += every)
             if (s->lo[t] < s->hi[t]) {
                 which[total++] = (int32_t)t;
                 count[g]++;
@@ -437,7 +437,7 @@ static int64_t smo_dense(hx_smo *s, int cold)
     look seen[2];
     subset few = {.which = s->which};
     int32_t *moved = s->which + s->end[1];
-    if (cold && smo_sample(s, few.which, few.count) <= s->most) {
+    if (cold && smo_sample(s, 4, few.which, few.count) <= s->most) {
         smo_take(s, &few);
         done += smo_on_few(s, &few, moved, s->eps > 0.1 ? s->eps : 0.1, 0, s->steps);
     }
@@ -479,7 +479,7 @@ static int64_t smo_by_rows(hx_smo *s, int cold)
         s->finished = smo_finished(s, seen);
         if (s->finished || done >= s->steps) return done;
         double eps = smo_next(s), goal = eps == s->eps ? s->goal : 0;
-        if (cold && smo_sample(s, chosen, count) <= s->most) {
+        if (cold && smo_sample(s, 12, chosen, count) <= s->most) {
             goal = 0;
         } else {
             const int64_t movable = smo_choose(s, seen, NEW, chosen, count);
