@@ -246,11 +246,11 @@ def test_blocks_of_rows(files, monkeypatch):
         def __len__(self):
             return (1 << 22) // 17
 
-    blocks = list(_common.scores_in_blocks(model, X))
+    blocks = list(_common.in_blocks(model, X, True))
     assert len(blocks) == 1
     classes = model.classes_
     monkeypatch.setattr(model, "classes_", Many(classes))
-    blocks = list(_common.scores_in_blocks(model, X))
+    blocks = list(_common.in_blocks(model, X, True))
     assert len(blocks) == 6
     assert "".join(predict._lines(model, X, texts, True)) == whole
     np.testing.assert_array_equal(classes[np.concatenate([codes for _, _, codes in blocks])],
@@ -393,7 +393,7 @@ def test_a_vectorizer_is_shown_but_predicts_nothing(files, tmp_path):
     assert (facts["features"], facts["documents"]) == (4, 3)
     for command in ("predict", "evaluate"):
         result = run(command, path, files / "m.test", code=1)
-        assert "holds a TextVectorizer, which is no classifier" in result.stderr
+        assert "holds a TextVectorizer, which is no model" in result.stderr
 
 
 def test_info(files, tmp_path):
@@ -423,6 +423,105 @@ def test_info(files, tmp_path):
     assert facts["params"]["class_weight"] == {"-1": 2.0}
     assert facts["omitted"] == ["callback"]
     assert re.search("not stored +callback", run("info", tmp_path / "m").stdout)
+
+
+# ---------------------------------------------------------------------------------- kernel models
+
+
+@pytest.fixture(scope="module")
+def kernel_files(tmp_path_factory):
+    """Kernel models of three labels, of two, of numbers and of none; and their data."""
+    folder = tmp_path_factory.mktemp("kernels")
+    X, y = make(150, [-2, 0, 7])
+    models = {
+        "three": hingex.SVC(C=5, gamma=0.5).fit(X, y),
+        "rest": hingex.SVC(C=5, gamma=0.5, multi_class="ovr").fit(X, y),
+        "linear": hingex.SVC(kernel="linear").fit(X, y),
+        "two": hingex.NuSVC(nu=0.2, kernel="poly", coef0=1.0).fit(X, y == 7),
+        "numbers": hingex.SVR(C=5).fit(X, 3.0 * X[:, 0]),
+        "linear_numbers": hingex.SVR(kernel="linear").fit(X, 3.0 * X[:, 0]),
+        "none": hingex.OneClassSVM(nu=0.3).fit(X),
+        "low_rank": hingex.SVC(approximation="nystroem", n_components=20).fit(X, y),
+    }
+    Z, z = make(80, [-2, 0, 7], seed=3)
+    write_svm(folder / "labels", Z, z)
+    write_svm(folder / "halves", Z, (z == 7).astype(float))
+    write_svm(folder / "values", Z, 3.0 * Z[:, 0])
+    for name, model in models.items():
+        model.save(folder / name)
+    model_io.save_libsvm(models["three"], folder / "libsvm")
+    return folder, models, Z
+
+
+@pytest.mark.parametrize("name", ["three", "rest", "linear", "two", "numbers", "linear_numbers",
+                                  "none", "low_rank", "libsvm"])
+def test_predict_with_kernels(kernel_files, name):
+    """As `predict`, which for three classes counts votes: not the highest of scores."""
+    folder, models, Z = kernel_files
+    model = models["three" if name == "libsvm" else name]
+    expected = model.predict(Z).tolist()
+    lines = run("predict", folder / name, folder / "labels").stdout.split()
+    facts = json.loads(run("predict", folder / name, folder / "labels", "--json").stdout)
+    if hasattr(model, "classes_"):
+        assert lines == list(map(str, expected))
+        assert facts["labels"] == expected
+    else:
+        np.testing.assert_allclose(list(map(float, lines)), expected, rtol=1e-12)
+        np.testing.assert_allclose(facts["labels"], expected, rtol=1e-12)
+    if name in ("numbers", "linear_numbers"):
+        args = ["predict", folder / name, folder / "labels", "--decision"]
+        assert "no scores" in run(*args, code=1).stderr
+        return
+    lines = run("predict", folder / name, folder / "labels", "--decision").stdout.splitlines()
+    scores = np.array([[float(t) for t in line.split()[1:]] for line in lines])
+    np.testing.assert_allclose(scores, model.decision_function(Z).reshape(80, -1), atol=1e-9)
+
+
+def test_evaluate_kernels(kernel_files):
+    folder, models, Z = kernel_files
+    facts = json.loads(run("evaluate", folder / "three", folder / "labels", "--json").stdout)
+    right = models["three"].predict(Z) == make(80, [-2, 0, 7], seed=3)[1]
+    assert facts["accuracy"] == pytest.approx(right.mean())
+    assert facts["hinge"] is None
+    assert "votes by pairs" in run("evaluate", folder / "three", folder / "labels").stdout
+    facts = json.loads(run("evaluate", folder / "two", folder / "halves", "--json").stdout)
+    f, y = models["two"].decision_function(Z), make(80, [-2, 0, 7], seed=3)[1] == 7
+    assert facts["hinge"] == pytest.approx(np.maximum(0, 1 - np.where(y, f, -f)).mean())
+    facts = json.loads(run("evaluate", folder / "numbers", folder / "values", "--json").stdout)
+    error = models["numbers"].predict(Z) - 3.0 * Z[:, 0]
+    assert facts["r2"] == pytest.approx(models["numbers"].score(Z, 3.0 * Z[:, 0]))
+    assert facts["mean_absolute_error"] == pytest.approx(np.abs(error).mean())
+    assert facts["root_mean_squared_error"] == pytest.approx((error**2).mean() ** 0.5)
+    assert "R^2" in run("evaluate", folder / "numbers", folder / "values").stdout
+    assert "no labels" in run("evaluate", folder / "none", folder / "labels", code=1).stderr
+
+
+def test_info_of_kernels(kernel_files):
+    folder, models, _ = kernel_files
+    for name, model in models.items():
+        facts = json.loads(run("info", folder / name, "--json").stdout)
+        assert facts["n_iter"] == int(np.sum(model.n_iter_))
+        assert facts["duality_gap"] == pytest.approx(float(np.max(model.duality_gap_)))
+        key = "landmarks" if name == "low_rank" else "support_vectors"
+        assert facts[key] == len(model.support_)
+        assert facts["kernel"]["kernel"] == model.kernel
+        text = run("info", folder / name).stdout
+        assert type(model).__name__ in text
+        assert "converged" in text
+    assert "gamma=0.5" in run("info", folder / "three").stdout
+    assert "3: -2, 0, 7" in run("info", folder / "three").stdout
+    text = run("info", folder / "libsvm").stdout
+    assert "LIBSVM model, c_svc with kernel rbf" in text
+    assert "unknown" in text
+    assert json.loads(run("info", folder / "libsvm", "--json").stdout)["duality_gap"] is None
+
+
+def test_rows_are_no_input_of_precomputed_kernels(kernel_files, tmp_path):
+    _, _, Z = kernel_files
+    hingex.SVC(kernel="precomputed").fit(Z @ Z.T, Z[:, 0] > 0).save(tmp_path / "m")
+    write_svm(tmp_path / "data", Z, np.ones(80))
+    assert "precomputed" in run("predict", tmp_path / "m", tmp_path / "data", code=1).stderr
+    assert "precomputed" in run("info", tmp_path / "m").stdout
 
 
 # ------------------------------------------------------------------------------ the process itself

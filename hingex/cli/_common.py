@@ -88,16 +88,24 @@ def check_target(path: str) -> None:
                              "file for the model, or delete this one")
 
 
-def load_classifier(path: str) -> Any:
-    """The classifier in a model file; ValueError if it holds something else."""
+def load_predictor(path: str) -> Any:
+    """The model for svmlight rows in a model file; ValueError if it holds something else."""
     from ..model_io import load
 
     model = load(path)
-    if not hasattr(model, "coef_"):
+    name = type(model).__name__
+    if hasattr(model, "vectorizer_") or not hasattr(model, "predict"):
         hint = "; use `hingex text`" if hasattr(model, "vectorizer_") else ""
-        raise ValueError(f"{path}: holds a {type(model).__name__}, which is no classifier of "
-                         f"svmlight rows{hint}")
+        raise ValueError(f"{path}: holds a {name}, which is no model of svmlight rows{hint}")
+    if getattr(model, "kernel", None) == "precomputed":
+        raise ValueError(f"{path}: holds a {name} with kernel='precomputed', for which rows of "
+                         "features are no input; use it from Python")
     return model
+
+
+def is_kernel_model(model: Any) -> bool:
+    """Whether the scores are sums of kernels with support vectors."""
+    return hasattr(model, "support_vectors_")
 
 
 def check_output(path: str, **inputs: str) -> None:
@@ -167,15 +175,30 @@ def read_data_for(model: Any, model_path: str, path: str, **options: Any) -> tup
     return X, y
 
 
-def scores_in_blocks(model: Any, X: Any) -> Iterator[tuple[slice, Any, Any]]:
-    """(rows, scores (rows, K) or (rows,), codes of the predicted classes), in bounded memory."""
-    step = max(1, (1 << 22) // len(model.classes_))
+def in_blocks(model: Any, X: Any, want_scores: bool) -> Iterator[tuple[slice, Any, Any]]:
+    """(rows, scores, predictions), in bounded memory.
+
+    Scores are (rows, columns) or (rows,), None where a kernel model is not asked for them, and of
+    regressors, whose predictions they are. Predictions of classifiers are places in `classes_`,
+    others values.
+    """
+    import numpy as np
+
+    classes, kernel = getattr(model, "classes_", None), is_kernel_model(model)
+    step = max(1, (1 << 22) // (1 if classes is None else len(classes)))
     for start in range(0, X.shape[0], step):
         rows = slice(start, min(start + step, X.shape[0]))
-        whole = rows.stop - rows.start == X.shape[0]
-        scores = model.decision_function(X if whole else X[rows])
-        codes = (scores > 0).astype(int) if scores.ndim == 1 else scores.argmax(axis=1)
-        yield rows, scores, codes
+        part = X if rows.stop - rows.start == X.shape[0] else X[rows]
+        if not kernel:
+            scores = model.decision_function(part)
+            yield rows, scores, ((scores > 0).astype(int) if scores.ndim == 1
+                                 else scores.argmax(axis=1))
+            continue
+        scores = None
+        if want_scores and hasattr(model, "decision_function"):
+            scores = model.decision_function(part)
+        found = model.predict(part)
+        yield rows, scores, found if classes is None else np.searchsorted(classes, found)
 
 
 def label_texts(classes: Any) -> list[str]:
@@ -213,18 +236,19 @@ def print_table(rows: dict[str, str]) -> None:
 
 
 def certificate(model: Any) -> dict[str, Any]:
-    """What the fit certified; None where the file (LIBLINEAR's) does not tell."""
+    """What the fit certified; None where the file (LIBLINEAR's, LIBSVM's) does not tell."""
+    import numpy as np
 
-    def reduce(name: str, how: Callable[[Any], Any]) -> float | None:
+    def reduce(name: str, how: Callable[[Any], Any]) -> Any:
         array = getattr(model, name, None)
-        return None if array is None else float(how(array))
+        return None if array is None else how(array).item()
 
     return {
-        "n_iter": getattr(model, "n_iter_", None),
+        "n_iter": reduce("n_iter_", np.sum),
         "converged": getattr(model, "converged_", None),
-        "duality_gap": reduce("duality_gap_", lambda a: a.max()),
-        "primal_objective": reduce("primal_objective_", lambda a: a.sum()),
-        "dual_objective": reduce("dual_objective_", lambda a: a.sum()),
+        "duality_gap": reduce("duality_gap_", np.max),
+        "primal_objective": reduce("primal_objective_", np.sum),
+        "dual_objective": reduce("dual_objective_", np.sum),
     }
 
 

@@ -10,14 +10,15 @@ from ._common import (
     certificate,
     data_options,
     gap_text,
+    in_blocks,
+    is_kernel_model,
     json_option,
-    load_classifier,
+    load_predictor,
     plain_label,
     print_json,
     print_table,
     quiet_option,
     read_data_for,
-    scores_in_blocks,
 )
 
 
@@ -118,14 +119,20 @@ def evaluate_command(
     """Judge MODEL on the labelled svmlight file TEST.
 
     Prints accuracy, macro and micro F1, the mean hinge loss (two classes: of y*f; more:
-    Crammer-Singer's, of the margin over the best other class), the worst classes, the most
-    frequent confusions, and the duality gap that training certified. Labels that the model does
-    not know count as errors; the hinge loss leaves their rows out.
+    Crammer-Singer's, of the margin over the best other class; not of kernel machines of several
+    classes, which vote by pairs), the worst classes, the most frequent confusions, and the duality
+    gap that training certified. Labels that the model does not know count as errors; the hinge loss
+    leaves their rows out. Of SVR and NuSVR: R^2, and the root of the mean squared and the mean
+    absolute error.
     """
     import numpy as np
 
-    svm = load_classifier(model)
+    svm = load_predictor(model)
     svm.set_params(n_jobs=n_jobs)
+    if not hasattr(svm, "classes_"):
+        _evaluate_numbers(svm, model, test, as_json, zero_based=zero_based, float32=float32,
+                          n_jobs=n_jobs, progress=Progress(quiet))
+        return
     classes = svm.classes_
     if classes.dtype.kind not in "biuf":
         raise ValueError(f"{model}: its classes are text, such as {classes[0]!r}; the labels of "
@@ -135,18 +142,21 @@ def evaluate_command(
     codes = np.minimum(np.searchsorted(classes, true), len(classes) - 1)
     known = classes[codes] == true
     predicted = np.empty(len(true), dtype=np.intp)
-    hinge = 0.0
-    for rows, scores, block in scores_in_blocks(svm, X):
+    hinge, kind = 0.0, "binary" if len(classes) == 2 else "crammer_singer"
+    if len(classes) > 2 and is_kernel_model(svm) and getattr(svm, "multi_class", "ovo") == "ovo":
+        kind = None
+    for rows, scores, block in in_blocks(svm, X, kind is not None):
         predicted[rows] = block
-        hinge += hinge_sum(scores[known[rows]], codes[rows][known[rows]])
+        if kind:
+            hinge += hinge_sum(scores[known[rows]], codes[rows][known[rows]])
     n_known = int(known.sum())
     facts = certificate(svm)
     result = {
         "command": "evaluate", "model": model, "data": test, "rows": len(true),
         "rows_of_unknown_labels": len(true) - n_known,
         **judge(true, classes[predicted], worst),
-        "hinge_kind": "binary" if len(classes) == 2 else "crammer_singer",
-        "hinge": hinge / n_known if n_known else None,
+        "hinge_kind": kind,
+        "hinge": hinge / n_known if n_known and kind else None,
         "duality_gap": facts["duality_gap"], "converged": facts["converged"],
     }  # fmt: skip
     if as_json:
@@ -155,15 +165,48 @@ def evaluate_command(
         _print(result, facts)
 
 
+def _evaluate_numbers(svm: Any, model: str, test: str, as_json: bool, **reading: Any) -> None:
+    """R^2 and errors of a regressor."""
+    import numpy as np
+
+    if svm._estimator_type != "regressor":
+        raise ValueError(f"{model}: holds a {type(svm).__name__}, which knows no labels to be judged "
+                         "by; `hingex predict` tells inliers (1) from outliers (-1)")
+    X, true = read_data_for(svm, model, test, **reading)
+    predicted = np.concatenate([found for _, _, found in in_blocks(svm, X, False)])
+    error, spread = predicted - true, true - true.mean()
+    facts = certificate(svm)
+    total = float(spread @ spread)
+    result = {
+        "command": "evaluate", "model": model, "data": test, "rows": len(true),
+        "r2": 1 - float(error @ error) / total if total > 0 else None,
+        "root_mean_squared_error": float(np.sqrt(np.mean(error**2))),
+        "mean_absolute_error": float(np.mean(np.abs(error))),
+        "duality_gap": facts["duality_gap"], "converged": facts["converged"],
+    }  # fmt: skip
+    if as_json:
+        print_json(result)
+        return
+    r2 = result["r2"]
+    print_table({
+        "rows": str(result["rows"]),
+        "R^2": "the targets are all the same" if r2 is None else f"{r2:.4f}",
+        "RMSE": f"{result['root_mean_squared_error']:.6g}",
+        "mean |error|": f"{result['mean_absolute_error']:.6g}",
+        "gap": f"{gap_text(facts)} (from training)",
+    })
+
+
 def _print(result: dict[str, Any], facts: dict[str, Any]) -> None:
-    kind = {"binary": "y*f", "crammer_singer": "Crammer-Singer"}[result["hinge_kind"]]
+    kind = {"binary": "y*f", "crammer_singer": "Crammer-Singer", None: None}[result["hinge_kind"]]
     hinge = "none of the labels is known" if result["hinge"] is None else f"{result['hinge']:.6g}"
+    hinge = f"{hinge} ({kind})" if kind else "not defined for votes by pairs of classes"
     table = {
         "rows": str(result["rows"]),
         "accuracy": f"{result['accuracy']:.4f}",
         "macro F1": f"{result['f1_macro']:.4f}",
         "micro F1": f"{result['f1_micro']:.4f}",
-        "mean hinge": f"{hinge} ({kind})",
+        "mean hinge": hinge,
         "gap": f"{gap_text(facts)} (from training)",
     }
     if result["rows_of_unknown_labels"]:

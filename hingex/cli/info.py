@@ -8,6 +8,7 @@ import click
 from ._common import (
     certificate,
     gap_text,
+    is_kernel_model,
     json_option,
     label_texts,
     plain_label,
@@ -32,6 +33,9 @@ def info_command(model: str, *, as_json: bool) -> None:
         of_text = {"vectorizer": " ".join(repr(svm.vectorizer_).split()),
                    "documents": svm.vectorizer_.n_documents_}  # fmt: skip
         svm = svm.classifier_
+    if is_kernel_model(svm):
+        _show_kernel_model(svm, model, file, as_json)
+        return
     if not hasattr(svm, "coef_"):
         _show_vectorizer(svm, model, file, as_json)
         return
@@ -76,9 +80,58 @@ def info_command(model: str, *, as_json: bool) -> None:
 
 
 def _kind(file: dict[str, Any]) -> str:
-    kind = (f"hingex model, format {file['format_version']}, by hingex {file['hingex']}"
-            if file["format"] == "hingex" else f"LIBLINEAR model, {file['solver_type']}")
+    kind = {
+        "hingex": "hingex model, format {format_version}, by hingex {hingex}",
+        "liblinear": "LIBLINEAR model, {solver_type}",
+        "libsvm": "LIBSVM model, {svm_type} with kernel {kernel_type}",
+    }[file["format"]].format(**file)
     return f"{kind}, {file['bytes']} bytes"
+
+
+def _show_kernel_model(svm: Any, model: str, file: dict[str, Any], as_json: bool) -> None:
+    from ..kernels import USES
+
+    facts = certificate(svm)
+    classes = svm.classes_ if hasattr(svm, "classes_") else None
+    low_rank = hasattr(svm, "landmarks_")
+    kernel: dict[str, Any] = {"kernel": svm.kernel}
+    if svm.kernel in USES:
+        numbers = zip(("degree", "gamma", "coef0"), svm._kernel_numbers(), strict=True)
+        kernel |= {name: value for name, value in numbers if name in USES[svm.kernel]}
+    vectors = len(svm.support_)
+    if as_json:
+        print_json({
+            "command": "info", "model": model, **file, "estimator": type(svm).__name__,
+            "params": svm.get_params(deep=False) | _plain_weights(
+                getattr(svm, "class_weight", None)),
+            **({} if classes is None else
+               {"classes": [plain_label(label) for label in classes.tolist()]}),
+            "features": svm.n_features_in_, "kernel": kernel,
+            "landmarks" if low_rank else "support_vectors": vectors,
+            "n_support": svm.n_support_.tolist(), "intercept": svm.intercept_.tolist(), **facts,
+        })  # fmt: skip
+        return
+    table = {"file": _kind(file), "estimator": " ".join(repr(svm).split())}
+    if classes is not None:
+        labels = label_texts(classes)
+        table["classes"] = (f"{len(labels)}: {', '.join(labels[:_SHOWN])}"
+                            + (", ..." if len(labels) > _SHOWN else ""))
+    table["features"] = str(svm.n_features_in_)
+    table["kernel"] = ", ".join([kernel["kernel"]] + [
+        f"{name}={value:.6g}" for name, value in kernel.items() if name != "kernel"])
+    counts = svm.n_support_.tolist()
+    by_class = f" ({', '.join(map(str, counts[:_SHOWN]))}{', ...' * (len(counts) > _SHOWN)})"
+    table["landmarks" if low_rank else "support vectors"] = str(vectors) + (
+        by_class if len(counts) > 1 else "")
+    table["intercept"] = _range(svm.intercept_)
+    table["gap"] = gap_text(facts)
+    if facts["n_iter"] is not None:
+        table["steps"] = str(facts["n_iter"])
+    if facts["dual_objective"] is not None:
+        table["objective"] = f"dual {facts['dual_objective']:.10g}"
+    if file.get("omitted"):
+        table["not stored"] = ", ".join(file["omitted"])
+    print_table(table)
 
 
 def _show_vectorizer(vectorizer: Any, model: str, file: dict[str, Any], as_json: bool) -> None:

@@ -11,14 +11,14 @@ from ._common import (
     Progress,
     check_output,
     data_options,
+    in_blocks,
     json_option,
     label_texts,
-    load_classifier,
+    load_predictor,
     plain_label,
     print_json,
     quiet_option,
     read_data_for,
-    scores_in_blocks,
 )
 
 _LINES = 1 << 14  # written at a time
@@ -31,7 +31,8 @@ _LINES = 1 << 14  # written at a time
               help="File for the labels (default: standard output).")
 @click.option("--decision", is_flag=True,
               help="Add the scores: one for two classes (positive means the larger label), else "
-                   "one per class in the order that `hingex info` shows.")
+                   "one per class in the order that `hingex info` shows. (SVR predicts numbers, "
+                   "which have no scores.)")
 @data_options
 @json_option
 @quiet_option
@@ -47,9 +48,9 @@ def predict_command(
     as_json: bool,
     quiet: bool,
 ) -> None:
-    """Predict a label for each row of the svmlight file DATA with MODEL.
+    """Predict a label, or a number, for each row of the svmlight file DATA with MODEL.
 
-    A label per line. DATA must have labels too, as the format demands; they are not used. With
+    One per line. DATA must have labels too, as the format demands; they are not used. With
     --json the labels (and scores) are in the object, or in OUT if that is given. An older file OUT
     is replaced once the new one is complete.
     """
@@ -60,9 +61,12 @@ def predict_command(
         if os.path.isdir(output):
             raise ValueError(f"{output} is a folder; name a file for the labels")
     progress = Progress(quiet)
-    svm = load_classifier(model)
+    svm = load_predictor(model)
+    if decision and not hasattr(svm, "decision_function"):
+        raise ValueError(f"{model}: holds a {type(svm).__name__}, which predicts numbers and has "
+                         "no scores beside them; leave out --decision")
     svm.set_params(n_jobs=n_jobs)
-    texts = label_texts(svm.classes_)
+    texts = label_texts(svm.classes_) if hasattr(svm, "classes_") else []
     if any(len(text.splitlines()) != 1 for text in texts) and not (as_json and output is None):
         raise ValueError(f"{model}: a class has a name that is empty or of several lines; print "
                          "predictions with --json")
@@ -71,13 +75,13 @@ def predict_command(
     result: dict[str, Any] = {"command": "predict", "model": model, "data": data,
                               "rows": X.shape[0]}  # fmt: skip
     if as_json and output is None:
-        labels: list[Any] = []
+        found: list[Any] = []
         scores: list[Any] = []
-        plain = [plain_label(label) for label in svm.classes_.tolist()]
-        for _, block, codes in scores_in_blocks(svm, X):
-            labels += [plain[code] for code in codes.tolist()]
+        plain = [plain_label(label) for label in svm.classes_.tolist()] if texts else None
+        for _, block, predicted in in_blocks(svm, X, decision):
+            found += [plain[p] if plain else p for p in predicted.tolist()]
             scores += block.tolist() if decision else []
-        print_json(result | {"labels": labels} | ({"decision": scores} if decision else {}))
+        print_json(result | {"labels": found} | ({"decision": scores} if decision else {}))
         return
     if output is None:
         for text in _lines(svm, X, texts, decision):
@@ -87,15 +91,16 @@ def predict_command(
     plain_file = os.path.isfile(output) or not os.path.exists(output)
     with replacing(output) if plain_file else open(output, "wb") as file:
         file.writelines(text.encode() for text in _lines(svm, X, texts, decision))
-    progress.say(f"wrote {output}: {X.shape[0]} labels")
+    progress.say(f"wrote {output}: {X.shape[0]} predictions")
     if as_json:
         print_json(result | {"output": output})
 
 
 def _lines(svm: Any, X: Any, texts: list[str], decision: bool) -> Iterator[str]:
-    for rows, scores, codes in scores_in_blocks(svm, X):
+    for rows, scores, predicted in in_blocks(svm, X, decision):
         for start in range(0, rows.stop - rows.start, _LINES):
-            names = [texts[code] for code in codes[start:start + _LINES].tolist()]
+            names = [texts[p] if texts else repr(p)
+                     for p in predicted[start:start + _LINES].tolist()]
             if decision:
                 table = scores[start:start + _LINES].reshape(len(names), -1).tolist()
                 names = [f"{name} {' '.join(map(repr, row))}"
