@@ -142,7 +142,8 @@ def evaluate_command(
     codes = np.minimum(np.searchsorted(classes, true), len(classes) - 1)
     known = classes[codes] == true
     predicted = np.empty(len(true), dtype=np.intp)
-    hinge, kind = 0.0, "binary" if len(classes) == 2 else "crammer_singer"
+    hinge = 0.0
+    kind: str | None = "binary" if len(classes) == 2 else "crammer_singer"
     if len(classes) > 2 and is_kernel_model(svm) and getattr(svm, "multi_class", "ovo") == "ovo":
         kind = None
     for rows, scores, block in in_blocks(svm, X, kind is not None):
@@ -170,8 +171,8 @@ def _evaluate_numbers(svm: Any, model: str, test: str, as_json: bool, **reading:
     import numpy as np
 
     if svm._estimator_type != "regressor":
-        raise ValueError(f"{model}: holds a {type(svm).__name__}, which knows no labels to be judged "
-                         "by; `hingex predict` tells inliers (1) from outliers (-1)")
+        raise ValueError(f"{model}: holds a {type(svm).__name__}, which knows no labels to be "
+                         "judged by; `hingex predict` tells inliers (1) from outliers (-1)")
     X, true = read_data_for(svm, model, test, **reading)
     predicted = np.concatenate([found for _, _, found in in_blocks(svm, X, False)])
     error, spread = predicted - true, true - true.mean()

@@ -72,18 +72,18 @@ static inline double hx_decay_f64(double x) { return hx_exp_f64(-x); }
 HX_DEFINE_TANH(float, f32)
 HX_DEFINE_TANH(double, f64)
 
-static inline float hx_power_f32(float x, int n)
-{
-    float y = 1;
-    for (int i = 0; i < n; i++) y *= x;
-    return y;
-}
-
-static inline double hx_power_f64(double x, int n)
-{
-    double y = 1;
-    for (int i = 0; i < n; i++) y *= x;
-    return y;
-}
+/* By squares: the steps are those of n's bits. */
+#define HX_DEFINE_POWER(T, SUF)                                                                   \
+    static inline T hx_power_##SUF(T x, int n)                                                    \
+    {                                                                                             \
+        T y = n & 1 ? x : 1;                                                                      \
+        while (n >>= 1) {                                                                         \
+            x *= x;                                                                               \
+            if (n & 1) y *= x;                                                                    \
+        }                                                                                         \
+        return y;                                                                                 \
+    }
+HX_DEFINE_POWER(float, f32)
+HX_DEFINE_POWER(double, f64)
 
 #endif
