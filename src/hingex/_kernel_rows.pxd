@@ -103,9 +103,23 @@ cdef class Points:
     cdef const hx_svm_ops *ops
     cdef const hx_svm_type *type
     cdef object centre, own
+    cdef object kept                # all examples as tiles, see `all_tiles`
     cdef int64_t longest            # row
     cdef int64_t height             # of a tile
     cdef int _check(self, Points other) except -1
+    cdef object all_tiles(self)
+
+
+cdef inline size_t own_bytes(Points P) noexcept nogil:
+    return HX_LANES * P.type.size
+
+
+cdef inline size_t tile_bytes(Points P) noexcept nogil:
+    """Of a tile that has all features, with its own sums at the end."""
+    return P.rows.c.d * HX_LANES * P.type.size + own_bytes(P)
+
+
+cdef object pack_tiles(Points P, const int64_t *ids, int64_t n, Tiles room)
 
 
 cdef class Pack:

@@ -140,11 +140,15 @@ cdef class Points:
         cdef Pack pack = Pack()
         cdef Tiles tiles = Tiles(other, threads, self.c.groups)
         cdef hx_svm_points theirs = other.c
+        cdef const char *there = NULL
         theirs.mapped = other.c.mapped and not self.c.groups
         pack.take(self, &ids[0], rows)
+        if rows <= FEW and other.c.groups and cols == other.rows.c.n and _all_in_order(columns):
+            kept = other.all_tiles()
+            there = <const char *><size_t>kept.ctypes.data
         with nogil:
-            _all_values(self, &theirs, &pack.c, rows, &columns[0], cols, tiles.c, &out[0, 0],
-                        threads)
+            _all_values(self, &theirs, &pack.c, rows, &columns[0], cols, there, tiles.c,
+                        &out[0, 0], threads)
 
     def decide(self, const int64_t[::1] ids, Points other not None, int64_t begin, int64_t end,
                const double[:, ::1] coef, const int64_t[::1] start, const int64_t[:, ::1] output,
@@ -190,6 +194,14 @@ cdef class Points:
         job.out = &out[0, 0]
         with nogil:
             _decide_all(self, &job, tiles.c, &sums[0, 0], threads)
+
+    cdef object all_tiles(self):
+        """All examples as tiles, made once: as large as dense examples are in double precision."""
+        cdef int64_t[::1] ids
+        if self.kept is None:
+            ids = np.arange(self.rows.c.n)
+            self.kept = pack_tiles(self, &ids[0], self.rows.c.n, Tiles(self, 1))
+        return self.kept
 
     def _decide_few(self, const int64_t[::1] ids, Points other, int64_t begin, int64_t end,
                     const double[:, ::1] coef, const int64_t[::1] start,
@@ -275,20 +287,36 @@ cdef void _decide(Points P, const decision *job, int64_t t, hx_svm_tile *tile,
             job.out[(at - job.begin + j) * job.outputs + o] += sums[o * HX_LANES + j]
 
 
+cdef bint _all_in_order(const int64_t[::1] ids) noexcept:
+    cdef int64_t i
+    for i in range(ids.shape[0]):
+        if ids[i] != i:
+            return False
+    return True
+
+
 cdef void _all_values(Points P, const hx_svm_points *theirs, const hx_svm_rows *pack, int64_t rows,
-                      const int64_t *columns, int64_t cols, hx_svm_tile *tiles, double *out,
-                      int threads) noexcept nogil:
+                      const int64_t *columns, int64_t cols, const char *there, hx_svm_tile *tiles,
+                      double *out, int threads) noexcept nogil:
+    """`there`: the columns as tiles, see `pack_tiles`, or NULL."""
     cdef int64_t t
     for t in prange((cols + HX_LANES - 1) // HX_LANES, num_threads=threads, schedule="dynamic"):
-        _values(P, theirs, pack, rows, columns, cols, t, tiles + threadid(), out)
+        _values(P, theirs, pack, rows, columns, cols, t, there, tiles + threadid(), out)
 
 
 cdef void _values(Points P, const hx_svm_points *theirs, const hx_svm_rows *pack, int64_t rows,
-                  const int64_t *columns, int64_t cols, int64_t t, hx_svm_tile *tile,
-                  double *out) noexcept nogil:
+                  const int64_t *columns, int64_t cols, int64_t t, const char *there,
+                  hx_svm_tile *room, double *out) noexcept nogil:
     cdef double[STEP * HX_LANES] block
     cdef int64_t at = t * HX_LANES, m = min(HX_LANES, cols - at), r = 0, i, j, end
-    P.type.pack_tile(theirs, columns + at, m, tile)
+    cdef hx_svm_tile kept = room[0]
+    cdef hx_svm_tile *tile = room
+    if there == NULL:
+        P.type.pack_tile(theirs, columns + at, m, tile)
+    else:
+        kept.panel = <void *>(there + t * tile_bytes(P))
+        kept.own = <void *>(there + (t + 1) * tile_bytes(P) - own_bytes(P))
+        tile = &kept
     while r < rows:
         end = min(r + STEP, rows)
         if m == HX_LANES:
@@ -308,6 +336,23 @@ def check_ids(const int64_t[::1] ids, int64_t n):
     for i in range(ids.shape[0]):
         if not 0 <= ids[i] < n:
             raise IndexError(f"example {ids[i]} of {n}")
+
+
+cdef object pack_tiles(Points P, const int64_t *ids, int64_t n, Tiles room):
+    """Examples packed as tiles, one after another, as bytes; P's tiles must not be mapped."""
+    cdef int64_t t, tiles = (n + HX_LANES - 1) // HX_LANES
+    cdef size_t each = tile_bytes(P)
+    cdef hx_svm_tile tile = room.c[0]
+    cdef char *at
+    out = np.empty(tiles * each + 64, dtype=np.uint8)
+    out = out[-out.ctypes.data % 64:][:tiles * each]
+    at = <char *><size_t>out.ctypes.data
+    with nogil:
+        for t in range(tiles):
+            tile.panel = at + t * each
+            tile.own = at + (t + 1) * each - own_bytes(P)
+            P.type.pack_tile(&P.c, ids + t * HX_LANES, min(HX_LANES, n - t * HX_LANES), &tile)
+    return out
 
 
 cdef class Pack:

@@ -23,7 +23,7 @@ import numpy as np
 
 from ._kernel_rows cimport (
     HX_LANES, STEP, Pack, Points, Tiles, hx_smo, hx_svm_get, hx_svm_kernel, hx_svm_ops,
-    hx_svm_points, hx_svm_rows, hx_svm_tile, hx_svm_type,
+    hx_svm_points, hx_svm_rows, hx_svm_tile, hx_svm_type, pack_tiles, tile_bytes,
 )
 from ._kernel_cache cimport RowCache
 from ._types cimport hx_axpy, hx_dot, hx_row, hx_rows, index, real
@@ -463,7 +463,7 @@ cdef class Smo:
         between.pack, between.tile = &w.pack.c, &w.tiles.c[0]
         between.ids, between.list = &w.examples[0], &w.list[0]
         between.count[0], between.count[1] = self.parts[0], self.S.n - self.parts[0]
-        between.each = _tile_bytes(self.points)
+        between.each = tile_bytes(self.points)
         for g in range(2):
             packed = self.parts[3 + g]
             tiles = NULL
@@ -927,32 +927,10 @@ def square_block(Workspace w not None, const int64_t[::1] ids, float[:, ::1] out
 
 def class_tiles(Workspace w not None, const int64_t[::1] ids):
     """Examples packed as tiles, one after another, or None where tiles are of different sizes."""
-    cdef int64_t n = ids.shape[0], t, tiles = (n + HX_LANES - 1) // HX_LANES
-    cdef size_t each = _tile_bytes(w.points)
-    cdef hx_svm_tile tile
-    cdef char *at
-    if w.points.c.mapped:
+    if w.points.c.mapped or ids.shape[0] == 0:
         return None
     check_ids(ids, w.points.n)
-    out = np.empty(tiles * each + 64, dtype=np.uint8)
-    out = out[-out.ctypes.data % 64:][:tiles * each]
-    at = <char *><size_t>out.ctypes.data
-    with nogil:
-        tile = w.tiles.c[0]
-        for t in range(tiles):
-            tile.panel = at + t * each
-            tile.own = at + t * each + (each - _own_bytes(w.points))
-            w.points.type.pack_tile(&w.points.c, &ids[t * HX_LANES],
-                                    min(HX_LANES, n - t * HX_LANES), &tile)
-    return out
-
-
-cdef inline size_t _own_bytes(Points P) noexcept nogil:
-    return HX_LANES * P.type.size
-
-
-cdef inline size_t _tile_bytes(Points P) noexcept nogil:
-    return P.rows.c.d * HX_LANES * P.type.size + _own_bytes(P)
+    return pack_tiles(w.points, &ids[0], ids.shape[0], w.tiles)
 
 
 cdef struct lazy:               # rows between two classes, computed when they are asked for
