@@ -110,6 +110,11 @@ cdef void _first(pick *list, int64_t count, int64_t wanted) noexcept nogil:
             return
 
 
+cdef inline int64_t _stride(int64_t ld) noexcept nogil:
+    """From row to row of a block: columns at distances of 2^k bytes would share lines of caches."""
+    return ld + 16 if ld % 128 == 0 else ld
+
+
 cdef inline int64_t _together(int64_t ld) noexcept nogil:
     """Positions of a block that are worked on together."""
     return ld if ld <= 512 else max(512, ld // 2)
@@ -160,8 +165,8 @@ cdef class Workspace:
             self.list, self.have = np.empty(2 * ld, dtype=np.int64), np.empty(ld, dtype=np.int8)
             self.room, self.which = np.empty(7 * ld), np.empty(2 * ld, dtype=np.int32)
             self.few = np.zeros((_together(ld) + 16) ** 2, dtype=np.float32)
-        if self.block.shape[0] < ld * ld:
-            self.block = np.empty(ld * ld, dtype=np.float32)
+        if self.block.shape[0] < ld * _stride(ld):
+            self.block = np.empty(ld * _stride(ld), dtype=np.float32)
         return 0
 
     cdef int _grow_lines(self, int64_t count) except -1:
@@ -210,7 +215,7 @@ cdef class Smo:
     cdef int64_t[::1] active, picked
     cdef uint8_t[::1] chosen, idle
     cdef double[:, ::1] picks
-    cdef int64_t ld, split, q
+    cdef int64_t ld, stride, split, q
     cdef object block_of            # variables of the block that is there, or None
     cdef list behind                # (examples that are out, b as it was when they left)
     cdef readonly int64_t n_active, n_changed, kept
@@ -340,6 +345,7 @@ cdef class Smo:
         self.split = (first + 7) // 8 * 8
         self.ld = self.split + (count - first + 7) // 8 * 8
         self.q = count
+        self.stride = _stride(self.ld)
         w._grow(self.ld)
         if self.block_of is not None and not (
                 count == len(self.block_of) and (count == self.S.m
@@ -371,8 +377,8 @@ cdef class Smo:
         cdef int64_t first = self.split, second = self.ld - self.split
         if self.source is not None:
             chosen = np.asarray(w.examples)[:self.ld]
-            np.asarray(w.block)[:self.ld * self.ld].reshape(self.ld, self.ld)[...] = self.source(
-                chosen, chosen)
+            block = np.asarray(w.block)[:self.ld * self.stride].reshape(self.ld, self.stride)
+            block[:, :self.ld] = self.source(chosen, chosen)
         elif self.in_parts:
             # Rows between the classes come when they are needed.
             w.pack.make_room(self.points, ids, self.ld)
@@ -384,9 +390,10 @@ cdef class Smo:
         else:
             w.pack.take(self.points, ids, self.ld)
             with nogil:
-                _square(self.points, &w.pack.c, ids, self.ld, w.tiles.c, &w.block[0], w.threads)
+                _square(self.points, &w.pack.c, ids, self.ld, w.tiles.c, &w.block[0], self.stride,
+                        w.threads)
         for i in range(self.ld):
-            w.diag[i] = w.block[i * self.ld + i]
+            w.diag[i] = w.block[i * self.stride + i]
         self.values += self.ld * self.ld // 2
         return 0
 
@@ -444,8 +451,8 @@ cdef class Smo:
         job.apart = self.groups == 2
         for g in range(2):
             for h in range(2):
-                job.K[g][h] = &w.block[0] + job.begin[g] * self.ld + job.begin[h]
-                job.stride[g][h] = self.ld
+                job.K[g][h] = &w.block[0] + job.begin[g] * self.stride + job.begin[h]
+                job.stride[g][h] = self.stride
         if self.in_parts:
             job.K[0][0], job.stride[0][0] = self.own_blocks[0], self.split
             job.K[1][1], job.stride[1][1] = self.own_blocks[1], self.ld - self.split
@@ -904,11 +911,11 @@ cdef void _take(const pick *list, int64_t k, uint8_t *chosen, int64_t *out,
 
 
 cdef void _square(Points P, const hx_svm_rows *pack, const int64_t *ids, int64_t ld,
-                  hx_svm_tile *tiles, float *K, int threads) noexcept nogil:
+                  hx_svm_tile *tiles, float *K, int64_t stride, int threads) noexcept nogil:
     """The symmetric block K of the examples ids."""
     cdef int64_t t, count = (ld + HX_LANES - 1) // HX_LANES
     for t in prange(count, num_threads=threads, schedule="dynamic"):     # the longest ones first
-        _square_tile(P, pack, ids, ld, count - 1 - t, tiles + threadid(), K)
+        _square_tile(P, pack, ids, ld, count - 1 - t, tiles + threadid(), K, stride)
 
 
 def square_block(Workspace w not None, const int64_t[::1] ids, float[:, ::1] out not None):
@@ -922,7 +929,7 @@ def square_block(Workspace w not None, const int64_t[::1] ids, float[:, ::1] out
     cdef const int64_t[::1] view = which
     w.pack.take(w.points, &view[0], ld)
     with nogil:
-        _square(w.points, &w.pack.c, &view[0], ld, w.tiles.c, &out[0, 0], w.threads)
+        _square(w.points, &w.pack.c, &view[0], ld, w.tiles.c, &out[0, 0], ld, w.threads)
 
 
 def class_tiles(Workspace w not None, const int64_t[::1] ids):
@@ -1046,14 +1053,14 @@ cdef inline void _tile_block(const hx_svm_type *type, const hx_svm_ops *ops,
 
 
 cdef void _square_tile(Points P, const hx_svm_rows *pack, const int64_t *ids, int64_t ld,
-                       int64_t t, hx_svm_tile *tile, float *K) noexcept nogil:
+                       int64_t t, hx_svm_tile *tile, float *K, int64_t stride) noexcept nogil:
     """Columns t * 64... of the block K of rows up to these, and what mirrors them."""
     cdef int64_t at = t * HX_LANES, m = min(HX_LANES, ld - at), r = 0, end
     P.type.pack_tile(&P.c, ids + at, m, tile)
     while r < at + m:
         end = min(r + STEP, at + m)
-        _tile_block(P.type, P.ops, &P.kernel, pack, r, end, m, tile, K + r * ld + at, ld,
-                    K + at * ld + r if r < at else NULL, ld)
+        _tile_block(P.type, P.ops, &P.kernel, pack, r, end, m, tile, K + r * stride + at, stride,
+                    K + at * stride + r if r < at else NULL, stride)
         r = end
 
 
