@@ -68,7 +68,8 @@ typedef struct hx_smo {
     double *f, *b;
     const double *lo, *hi, *diag;
     double *up, *down;      /* room, as are: */
-    double *room;           /* 7 for each position */
+    double *d, *Kd;         /* the direction of the last step, and K's product with it */
+    double *room;           /* 9 for each position */
     float *few;             /* the square of most + 16, finite */
     int32_t *which;         /* two for each */
     int64_t most;           /* positions that are worked on together */

@@ -7,6 +7,11 @@
 #define FINEST 1e-2     /* of eps: violations at which there is no more to be had for the gap */
 #define NEW 96          /* positions that are worked on together, beside those between their bounds */
 #define SPARE 64        /* and of these at least, if they are many */
+#define FLAT 1e-6       /* share of a pair's curvature below which there is none */
+#define SHORT 1e-3      /* share of a step that is not worth a direction */
+#define LONG 256        /* conjugate directions after which a plain one renews K d */
+#define ROUNDING 5e-16
+#define MANY 4          /* steps for each position */
 #define EVERY 8         /* steps from one look at the gap to the next */
 #define LEVELS 128      /* of how much positions violate, where not all can be worked on */
 
@@ -100,27 +105,37 @@ static inline void compare(partners *P, wide gap, wide size, whole here)
     P->at = pick_whole(better, here, P->at);
 }
 
-static void smo_partner(const hx_smo *s, int part, int64_t i, double f_i, partner *best)
+/* `inverse`: 1 / d'Kd of the last direction, to which the next one is to be conjugate, or 0. */
+static inline __attribute__((always_inline)) void find_partner(
+    const hx_smo *s, int part, int64_t i, double f_i, const int conjugate, double inverse,
+    partner *best)
 {
     const float *Ki = smo_row(s, i, part);
-    const double K_ii = s->diag[i], *f = s->f, *down = s->down, *diag = s->diag;
+    const double K_ii = s->diag[i], *f = s->f, *down = s->down, *diag = s->diag, *Kd = s->Kd;
+    const double Kd_i = conjugate ? Kd[i] : 0;
     const partners none = {{0}, filled(1), {0}};
     partners P[2] = {none, none};
     int64_t t = s->begin[part];
     const int64_t end = s->end[part];
     whole here = from(t);
     if (t == end) return;
-#define GAP(t) (f_i - at(f + (t)) - at(down + (t)))
-#define SIZE(t) (K_ii + at(diag + (t)) - 2 * doubles(Ki + (t)))
-    for (; t + WIDE < end; t += 2 * WIDE) {
-        compare(P, GAP(t), SIZE(t), here);
-        here += WIDE;
-        compare(P + 1, GAP(t + WIDE), SIZE(t + WIDE), here);
-        here += WIDE;
+#define COMPARE(P, t)                                                                             \
+    do {                                                                                          \
+        const wide gap = f_i - at(f + (t)) - at(down + (t));                                      \
+        wide size = K_ii + at(diag + (t)) - 2 * doubles(Ki + (t));                                \
+        if (conjugate) {                                                                          \
+            const wide across = Kd_i - at(Kd + (t)), left = size - across * across * inverse;     \
+            size = pick(above(left, FLAT * size), left, size);                                    \
+        }                                                                                         \
+        compare(P, gap, size, here);                                                              \
+        here += WIDE;                                                                             \
+    } while (0)
+    for (; t + WIDE < end; t += 2 * WIDE) {     /* two chains, which do not wait for each other */
+        COMPARE(P, t);
+        COMPARE(P + 1, t + WIDE);
     }
-    if (t < end) compare(P, GAP(t), SIZE(t), here);
-#undef GAP
-#undef SIZE
+    if (t < end) COMPARE(P, t);
+#undef COMPARE
     const wide first = P[0].gain / P[0].size, second = P[1].gain / P[1].size;
     const wide top = largest(higher(first, second));
     if (top[0] > best->gain) {
@@ -128,6 +143,13 @@ static void smo_partner(const hx_smo *s, int part, int64_t i, double f_i, partne
         const int64_t b = least_of(equal(second, top), P[1].at);
         *best = (partner){top[0], a < b ? a : b};
     }
+}
+
+static void smo_partner(const hx_smo *s, int part, int64_t i, double f_i, double inverse,
+                        partner *best)
+{
+    if (inverse > 0) find_partner(s, part, i, f_i, 1, inverse, best);
+    else find_partner(s, part, i, f_i, 0, 0, best);
 }
 
 static inline void smo_ends(hx_smo *s, int64_t t)
@@ -186,11 +208,124 @@ static int smo_finished(const hx_smo *s, const look seen[2])
         && (!(s->goal > 0) || !(s->violation > FINEST * s->eps) || smo_reached(s, seen));
 }
 
+/* K_ii + K_jj - 2 K_ij. */
+static double smo_size(const hx_smo *s, int64_t i, int64_t j)
+{
+    const double a = s->diag[i] + s->diag[j] - 2 * (double)smo_row(s, i, j >= s->begin[1])[j];
+    return a > 0 ? a : 1e-12;
+}
+
+/* Move b_i by the step and b_j by as much back, as far as bounds let them; what it came to. */
+static double smo_pair(hx_smo *s, int64_t i, int64_t j, double step)
+{
+    const double room_i = s->hi[i] - s->b[i], room_j = s->b[j] - s->lo[j];
+    if (step >= room_i || step >= room_j) {
+        if (room_i <= room_j) {
+            step = room_i;
+            s->b[j] = room_i == room_j ? s->lo[j] : s->b[j] - step;
+            s->b[i] = s->hi[i];
+        } else {
+            step = room_j;
+            s->b[i] += step;
+            s->b[j] = s->lo[j];
+        }
+    } else {
+        s->b[i] += step;
+        s->b[j] -= step;
+    }
+    smo_ends(s, i);
+    smo_ends(s, j);
+    return step;
+}
+
+/* ---- conjugate directions ------------------------------------------------------------------
+ *
+ * Where many steps are needed, as with a large C, the next direction is that of the pair plus `turn`
+ * times the last direction d, with a turn that makes the two conjugate: d'K(e_i - e_j + turn d) = 0.
+ * A direction that is cut short by a bound has no successor. Torres-Barran, Alaiz & Dorronsoro,
+ * "Faster SVM training via conjugate SMO", Pattern Recognition 111, 2021. */
+
+/* The turn, or 0 for the pair alone; and what the direction's curvature is with it. */
+static double smo_turn(const hx_smo *s, int64_t i, int64_t j, double square, double *size)
+{
+    const double across = s->Kd[i] - s->Kd[j], turn = -across / square;
+    const double left = *size - across * across / square;
+    if (!(left > FLAT * *size) || !(fabs(turn) > 1e-8) || !(fabs(turn) < 1e8)
+        || !(turn * s->d[i] > -1) || !(turn * s->d[j] < 1))
+        return 0;
+    *size = left;
+    return turn;
+}
+
+/* Make d the direction, and the step such that bounds are kept; whether they cut it short. */
+static int smo_direct(hx_smo *s, double turn, int64_t i, int64_t j, double *step)
+{
+    double *d = s->d;
+    if (turn == 0) {
+        memset(d, 0, (size_t)s->end[1] * sizeof(double));
+        d[i] = 1;
+        d[j] = -1;
+        const double room_i = s->hi[i] - s->b[i], room_j = s->b[j] - s->lo[j];
+        const double room = room_i < room_j ? room_i : room_j;
+        if (*step < room) return 0;
+        *step = room;
+        return 1;
+    }
+    d[i] += 1 / turn;
+    d[j] -= 1 / turn;
+    wide over = filled(-HUGE_VAL);
+    for (int64_t t = 0; t < s->end[1]; t += WIDE) {
+        const wide x = turn * at(d + t), b = at(s->b + t) + *step * x;
+        *(wide *)(d + t) = x;
+        over = higher(over, higher(b - at(s->hi + t), at(s->lo + t) - b));
+    }
+    if (!(largest(over)[0] > 0)) return 0;
+    for (int64_t t = 0; t < s->end[1]; t++) {
+        if (d[t] == 0) continue;
+        const double room = (d[t] > 0 ? s->hi[t] - s->b[t] : s->lo[t] - s->b[t]) / d[t];
+        if (room < *step) *step = room;
+    }
+    if (*step < 0) *step = 0;
+    return 1;
+}
+
+/* As smo_look, along d; Ki and Kj are the rows of the pair. */
+static look smo_along(hx_smo *s, int part, double turn, double step, const float *Ki,
+                      const float *Kj)
+{
+    lanes L = {filled(-HUGE_VAL), filled(-HUGE_VAL), {0}};
+    const int64_t end = s->end[part];
+    whole here = from(s->begin[part]);
+    if (s->begin[part] == end) return (look){-HUGE_VAL, HUGE_VAL, -1};
+    for (int64_t t = s->begin[part]; t < end; t += WIDE, here += WIDE) {
+        const wide Kd = doubles(Ki + t) - doubles(Kj + t) + turn * at(s->Kd + t);
+        const wide f = at(s->f + t) - step * Kd, x = step * at(s->d + t), y = at(s->b + t) + x;
+        const wide hi = at(s->hi + t), lo = at(s->lo + t);
+        const wide near = ROUNDING * (higher(x, -x) + higher(y, -y));
+        const wide b = pick(above(near, hi - y), hi, pick(above(near, y - lo), lo, y));
+        const wide up = pick(above(hi, b), filled(0), filled(-HUGE_VAL));
+        const wide down = pick(above(b, lo), filled(0), filled(HUGE_VAL));
+        *(wide *)(s->Kd + t) = Kd;
+        *(wide *)(s->f + t) = f;
+        *(wide *)(s->b + t) = b;
+        *(wide *)(s->up + t) = up;
+        *(wide *)(s->down + t) = down;
+        look_at(&L, f, up, down, here);
+    }
+    const wide top = largest(L.most);
+    look out = {top[0], -largest(L.least)[0], -1};
+    if (out.most > -HUGE_VAL) out.at = least_of(equal(L.most, top), L.at);
+    return out;
+}
+
 /* At most so many steps, all positions in each. */
 static int64_t smo_steps(hx_smo *s, int64_t steps)
 {
     look seen[2];
     int64_t done = 0, again = 0;    /* when the gap is looked at next */
+    int conjugate = 0;
+    int64_t length = 0;             /* conjugate directions one after the other */
+    double square = 0;              /* d'Kd of the last one, if the next is to be conjugate to it */
     s->finished = 0;
     for (int g = 0; g < 2; g++) {
         for (int64_t t = s->begin[g]; t < s->end[g]; t++) smo_ends(s, t);
@@ -207,33 +342,38 @@ static int64_t smo_steps(hx_smo *s, int64_t steps)
         const int64_t i = seen[from].at;
         partner best = {0, -1};
         for (int g = 0; g < 2; g++)
-            if (!s->apart || g == from) smo_partner(s, g, i, seen[from].most, &best);
+            if (!s->apart || g == from)
+                smo_partner(s, g, i, seen[from].most, square > 0 ? 1 / square : 0, &best);
         const int64_t j = best.at;
         if (j < 0) break;
-        double a = s->diag[i] + s->diag[j] - 2 * (double)smo_row(s, i, j >= s->begin[1])[j];
-        if (!(a > 0)) a = 1e-12;
-        const double slope = s->f[i] - s->f[j];
-        double step = slope / a;
-        const double room_i = s->hi[i] - s->b[i], room_j = s->b[j] - s->lo[j];
-        if (step >= room_i || step >= room_j) {
-            if (room_i <= room_j) {
-                step = room_i;
-                s->b[j] = room_i == room_j ? s->lo[j] : s->b[j] - step;
-                s->b[i] = s->hi[i];
-            } else {
-                step = room_j;
-                s->b[i] += step;
-                s->b[j] = s->lo[j];
-            }
-        } else {
-            s->b[i] += step;
-            s->b[j] -= step;
+        if (!conjugate && done >= s->end[1] / 8) {
+            conjugate = 1;
+            memset(s->Kd, 0, (size_t)s->end[1] * sizeof(double));
         }
-        s->objective += step * (slope - a * step / 2);
-        smo_ends(s, i);
-        smo_ends(s, j);
-        for (int g = 0; g < 2; g++)
-            seen[g] = smo_look(s, g, step, smo_row(s, i, g), smo_row(s, j, g));
+        double step, turn = 0, size = smo_size(s, i, j);
+        const double slope = s->f[i] - s->f[j];
+        if (conjugate) {
+            const double plain = size;
+            if (square > 0) turn = smo_turn(s, i, j, square, &size);
+            step = slope / size;
+            int cut = smo_direct(s, turn, i, j, &step);
+            if (turn != 0 && cut && step < SHORT * slope / size) {     /* a bound is in the way */
+                turn = 0;
+                size = plain;
+                step = slope / size;
+                cut = smo_direct(s, turn, i, j, &step);
+            }
+            square = cut || ++length >= LONG ? 0 : size;
+            if (square == 0) length = 0;
+        } else {
+            step = smo_pair(s, i, j, slope / size);
+        }
+        s->objective += step * (slope - size * step / 2);
+        for (int g = 0; g < 2; g++) {
+            const float *Ki = smo_row(s, i, g), *Kj = smo_row(s, j, g);
+            seen[g] = conjugate ? smo_along(s, g, turn, step, Ki, Kj)
+                                : smo_look(s, g, step, Ki, Kj);
+        }
     }
     return done;
 }
@@ -362,15 +502,15 @@ static void smo_take(const hx_smo *s, subset *few)
     hx_smo *job = &few->job;
     few->split = (few->count[0] + 7) / 8 * 8;
     few->ld = few->split + (few->count[1] + 7) / 8 * 8;
-    double *arrays[7];
-    for (int k = 0; k < 7; k++) {
+    double *arrays[9];
+    for (int k = 0; k < 9; k++) {
         arrays[k] = s->room + k * s->end[1];
         memset(arrays[k], 0, (size_t)few->ld * sizeof(double));
     }
     double *lo = arrays[2], *hi = arrays[3], *diag = arrays[4];
     *job = *s;
     job->f = arrays[0], job->b = arrays[1], job->lo = lo, job->hi = hi, job->diag = diag;
-    job->up = arrays[5], job->down = arrays[6];
+    job->up = arrays[5], job->down = arrays[6], job->d = arrays[7], job->Kd = arrays[8];
     job->begin[0] = 0, job->end[0] = job->begin[1] = few->split, job->end[1] = few->ld;
     for (int64_t k = 0; k < few->count[0] + few->count[1]; k++) {
         const int64_t t = few->which[k], at = subset_at(few, k);
@@ -428,33 +568,6 @@ static double smo_next(const hx_smo *s)
     return 0.1 * s->violation < 3 * s->eps ? s->eps : 0.1 * s->violation;
 }
 
-/* With all of K: some steps on all positions in turn with many on those that may still move, once
- * these are few. */
-static int64_t smo_dense(hx_smo *s, int cold)
-{
-    const int64_t burst = s->end[1] / 16 + 16;
-    int64_t done = 0;
-    look seen[2];
-    subset few = {.which = s->which};
-    int32_t *moved = s->which + s->end[1];
-    if (cold && smo_sample(s, 4, few.which, few.count) <= s->most) {
-        smo_take(s, &few);
-        done += smo_on_few(s, &few, moved, s->eps > 0.1 ? s->eps : 0.1, 0, s->steps);
-    }
-    for (;;) {
-        const int64_t left = s->steps - done, now = smo_steps(s, left < burst ? left : burst);
-        done += now;
-        if (s->finished || done >= s->steps || now == 0) return done;
-        smo_all_looks(s, seen);
-        const int64_t movable = smo_choose(s, seen, s->most, few.which, few.count);
-        if (movable <= s->most && movable + 16 <= s->end[1] / 2) {
-            const double eps = smo_next(s);
-            smo_take(s, &few);
-            done += smo_on_few(s, &few, moved, eps, eps == s->eps ? s->goal : 0, s->steps - done);
-        }
-    }
-}
-
 /* Whether all of `wanted` are among `set`, and at least half of it; both ascend. */
 static int smo_within(const int32_t *wanted, int64_t count, const int32_t *set, int64_t of)
 {
@@ -467,10 +580,10 @@ static int smo_within(const int32_t *wanted, int64_t count, const int32_t *set, 
     return 1;
 }
 
-/* With rows of K as they are needed: rounds on those that violate most. */
-static int64_t smo_by_rows(hx_smo *s, int cold)
+/* Rounds on those that violate most, after `done` steps: few rows of K are needed for them. */
+static int64_t smo_by_rounds(hx_smo *s, int cold, int64_t done)
 {
-    int64_t done = 0, count[2];
+    int64_t count[2];
     look seen[2];
     subset few = {.which = s->which};
     int32_t *chosen = s->which + s->end[1];
@@ -496,9 +609,37 @@ static int64_t smo_by_rows(hx_smo *s, int cold)
     }
 }
 
+/* With all of K: some steps on all positions in turn with many on those that may still move, once
+ * these are few. Where steps come to be many, the copies of K that rounds make are worth their time. */
+static int64_t smo_dense(hx_smo *s, int cold)
+{
+    const int64_t burst = s->end[1] / 16 + 16;
+    int64_t done = 0;
+    look seen[2];
+    subset few = {.which = s->which};
+    int32_t *moved = s->which + s->end[1];
+    if (cold && smo_sample(s, 4, few.which, few.count) <= s->most) {
+        smo_take(s, &few);
+        done += smo_on_few(s, &few, moved, s->eps > 0.1 ? s->eps : 0.1, 0, s->steps);
+    }
+    for (;;) {
+        const int64_t left = s->steps - done, now = smo_steps(s, left < burst ? left : burst);
+        done += now;
+        if (s->finished || done >= s->steps || now == 0) return done;
+        if (done > MANY * s->end[1]) return smo_by_rounds(s, 0, done);
+        smo_all_looks(s, seen);
+        const int64_t movable = smo_choose(s, seen, s->most, few.which, few.count);
+        if (movable <= s->most && movable + 16 <= s->end[1] / 2) {
+            const double eps = smo_next(s);
+            smo_take(s, &few);
+            done += smo_on_few(s, &few, moved, eps, eps == s->eps ? s->goal : 0, s->steps - done);
+        }
+    }
+}
+
 static int64_t smo(hx_smo *s)
 {
     int cold = s->end[1] >= 256;
     for (int64_t t = 0; t < s->end[1] && cold; t++) cold = s->b[t] == 0;
-    return s->block ? smo_by_rows(s, cold) : smo_dense(s, cold);
+    return s->block ? smo_by_rounds(s, cold, 0) : smo_dense(s, cold);
 }

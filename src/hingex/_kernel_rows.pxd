@@ -49,6 +49,8 @@ cdef extern from "svm.h" nogil:
         const double *diag
         double *up
         double *down
+        double *d
+        double *Kd
         double *room
         float *few
         int32_t *which

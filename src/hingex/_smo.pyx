@@ -163,7 +163,7 @@ cdef class Workspace:
             self.b, self.diag, self.delta = np.empty(ld), np.empty(ld), np.empty(ld)
             self.up, self.down = np.empty(ld), np.empty(ld)
             self.list, self.have = np.empty(2 * ld, dtype=np.int64), np.empty(ld, dtype=np.int8)
-            self.room, self.which = np.empty(7 * ld), np.empty(2 * ld, dtype=np.int32)
+            self.room, self.which = np.empty(11 * ld), np.empty(2 * ld, dtype=np.int32)
             self.few = np.zeros((_together(ld) + 16) ** 2, dtype=np.float32)
         if self.block.shape[0] < ld * _stride(ld):
             self.block = np.empty(ld * _stride(ld), dtype=np.float32)
@@ -417,6 +417,7 @@ cdef class Smo:
             job.f, job.b, job.lo, job.hi = &w.f[0], &w.b[0], &w.lo[0], &w.hi[0]
             job.diag, job.up, job.down = &w.diag[0], &w.up[0], &w.down[0]
             job.room, job.few, job.which = &w.room[0], &w.few[0], &w.which[0]
+            job.d, job.Kd = &w.room[9 * self.ld], &w.room[10 * self.ld]
             job.most = _together(self.ld)
             job.eps, job.steps, job.goal = eps, steps, goal if self.q == self.S.m else 0
             for i in range(self.ld if job.goal > 0 else 0):
