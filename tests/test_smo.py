@@ -262,6 +262,42 @@ def test_against_a_general_solver(name):
     assert_allclose(model.dual_objective_[0], best, rtol=3e-6)
 
 
+@pytest.mark.parametrize("tol", [1e-3, 1e-6])
+@pytest.mark.parametrize(("n", "classes"), [(60, 2), (700, 2), (700, 3), (2600, 2)])
+def test_many_steps(n, classes, tol):
+    """With a large C most steps go along conjugate directions; sums and bounds hold."""
+    X, y = blobs(n, 3, classes, seed=3, spread=0.5)
+    C = 1e3
+    model = SVC(C=C, gamma=0.05, tol=tol).fit(X, y)
+    assert model.n_iter_.min() > 2 * n
+    check_svc(model, kernel_of("rbf", X, X, gamma=0.05), y, np.full(n, C), tol)
+    for _, _, duals in problems(model, y):
+        assert abs(duals.sum()) <= 1e-9 * C
+        assert np.abs(duals).max() <= C
+
+
+def test_many_steps_of_other_problems():
+    """Equalities of two groups, and two variables for each example."""
+    X, y = blobs(300, seed=5)
+    model = NuSVC(nu=0.2, gamma=0.02, tol=1e-7).fit(X, y)
+    ((_, signs, duals),) = problems(model, y)
+    assert model.converged_
+    assert abs(duals.sum()) <= 1e-9 * np.abs(duals).sum()
+    assert (signs * duals >= 0).all()
+    Z, t = curve(300)
+    again = SVR(C=1e4, epsilon=0.01, gamma=0.05, tol=1e-6).fit(Z, t)
+    assert again.converged_
+    K = kernel_of("rbf", Z, Z, gamma=0.05)
+    b = np.zeros(300)
+    b[again.support_] = again.dual_coef_[0]
+    assert abs(b.sum()) <= 1e-5
+    f = t - K @ b
+    dual = t @ b - 0.01 * np.abs(b).sum() - b @ K @ b / 2
+    loss = np.maximum(0, np.abs(f - again.intercept_) - 0.01).sum()
+    primal = b @ K @ b / 2 + 1e4 * loss
+    assert primal - dual <= 1.1e-6 * primal
+
+
 @pytest.mark.parametrize("classes", [2, 3])
 @pytest.mark.parametrize("n", [90, 1300])
 def test_precomputed_and_called_kernels(classes, n):

@@ -68,6 +68,7 @@ NEARLY = 0.9  # share of tol that a gap is to come to where it is known as steps
 TIGHTER = 0.1  # violation to reach at least, when the gap was too large at the last one
 DOUBT = 0.2  # share of tol that the rounding of kernel values may come to, or they are refined
 SURE = 4.0  # times the sum of all rounding errors of a gradient: it is not further off
+VAIN = 4  # times that a refinement may come to no lower violation, before rounding is to blame
 NOISE = 1e-4  # of the floor: rounding in double precision
 LEAST = 1e-13  # violation, relative to p, that rounding leaves
 INSEPARABLE = 1e-7  # distance of the classes' hulls, relative to the rows, that counts as none
@@ -343,6 +344,7 @@ class _Solve:
         self.most = len(problem.p)
         self.sizes = (0.0, 0.0, 0.0, 0.0)  # see `Smo.sizes`
         self.refined = -1  # steps at which s was found in double precision
+        self.best, self.in_vain = math.inf, 0  # violation then, and times that it was no better
 
     def run(self) -> Solution:
         out, smo = self.out, self.smo
@@ -372,7 +374,7 @@ class _Solve:
         floor = LEAST * max(1.0, float(np.abs(self.problem.p).max()))
         q = self.most if self.whole else min(FIRST, options.set)
         largest = max(q, min(LARGEST, options.set))
-        stuck, before = 0, math.inf
+        stuck = 0
         while True:
             violation = smo.violation()
             if violation <= aim and smo.n_active < len(self.problem.ids):
@@ -386,10 +388,7 @@ class _Solve:
                         self._tell(violation)
                         return "converged"
                     self._refine()
-                    violation = smo.violation()
-                    stuck = stuck + 1 if violation > 0.5 * before else 0
-                    before = violation
-                    if stuck > 3:
+                    if self.in_vain > VAIN:
                         return "stalled"
                     continue
                 if self.options.hard:
@@ -412,9 +411,16 @@ class _Solve:
             kept = smo.select(q, int(KEEP * q))
             left = min(STEPS, options.max_iter - smo.steps)
             inner = 0.99 * aim if self.whole else max(INNER * violation, 0.5 * aim)
+            again = self.refined >= 0 and smo.n_active == len(self.problem.ids)
+            if again:  # a little at a time: what is added is wrong by as much as it is large
+                inner = max(inner, INNER * violation)
             goal = NEARLY * tol if self.whole and not options.hard else 0.0
             steps, _ = smo.solve(inner, int(left), goal)
             smo.update()
+            if again and steps > 0:
+                self._refine()
+                if self.in_vain > VAIN:
+                    return "stalled"
             stuck = stuck + 1 if steps == 0 else 0
             if stuck > 3:
                 return "stalled"
@@ -438,12 +444,15 @@ class _Solve:
         return error > least or error * room > least * max(abs(out.dual), abs(out.dual + out.gap))
 
     def _refine(self) -> None:
-        length, _, _, largest = self.sizes
+        smo = self.smo
+        smo.violation()
+        length, _, _, largest = smo.sizes()
         margin = SURE * self.common.rounding * largest * length
-        c = self.out.intercept
-        self.smo.refine(self.common.exact_points(), c[0], c[-1],
-                        math.inf if self.options.hard else margin)
-        self.refined = self.smo.steps
+        smo.refine(self.common.exact_points(), *smo.certificate(False)[3:],
+                   math.inf if self.options.hard else margin)
+        self.refined, violation = smo.steps, smo.violation()
+        self.in_vain = 0 if violation < 0.9 * self.best else self.in_vain + 1
+        self.best = min(self.best, violation)
 
     def _stopped(self) -> str:
         if self.common.stop.is_set():

@@ -400,7 +400,8 @@ cdef class Smo:
     def solve(self, double eps, int64_t steps, double goal=0):
         """Optimize the working variables to a violation of eps, in at most so many steps.
 
-        If they are all variables, goal is a relative duality gap to reach as well. Returns the steps, and the violation that is left in the working set.
+        If they are all variables, goal is a relative duality gap to reach as well. Returns the
+        steps, and the violation that is left in the working set.
         """
         cdef int64_t i, v, e, count = 0, done
         cdef hx_smo job
