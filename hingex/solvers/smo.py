@@ -62,12 +62,13 @@ KEEP = 0.5  # share of a working set that may be of the last one
 INNER = 0.1  # violation that is left in a working set, of that before
 SHRINK = 0.1  # share of the active examples from which on they are left out
 GROUPS = 6  # of examples that were left out, with a copy of the duals each
-STEPS = 1_000_000  # in a working set
+STEPS = 200_000  # in a working set, before limits and interrupts are looked at
 DEAR = 128.0  # multiply-adds of a kernel value from which on rows are worth keeping
 NEARLY = 0.9  # share of tol that a gap is to come to where it is known as steps are made
 TIGHTER = 0.1  # violation to reach at least, when the gap was too large at the last one
 DOUBT = 0.2  # share of tol that the rounding of kernel values may come to, or they are refined
 SURE = 4.0  # times the sum of all rounding errors of a gradient: it is not further off
+CAREFUL = 10.0  # times the violation that was aimed at, where a refinement finds more
 VAIN = 4  # times that a refinement may come to no lower violation, before rounding is to blame
 NOISE = 1e-4  # of the floor: rounding in double precision
 LEAST = 1e-13  # violation, relative to p, that rounding leaves
@@ -374,7 +375,7 @@ class _Solve:
         floor = LEAST * max(1.0, float(np.abs(self.problem.p).max()))
         q = self.most if self.whole else min(FIRST, options.set)
         largest = max(q, min(LARGEST, options.set))
-        stuck = 0
+        stuck, careful = 0, False
         while True:
             violation = smo.violation()
             if violation <= aim and smo.n_active < len(self.problem.ids):
@@ -390,6 +391,7 @@ class _Solve:
                     self._refine()
                     if self.in_vain > VAIN:
                         return "stalled"
+                    careful = self.in_vain > 0 or self.best > CAREFUL * aim
                     continue
                 if self.options.hard:
                     self._refuse_inseparable()
@@ -411,8 +413,8 @@ class _Solve:
             kept = smo.select(q, int(KEEP * q))
             left = min(STEPS, options.max_iter - smo.steps)
             inner = 0.99 * aim if self.whole else max(INNER * violation, 0.5 * aim)
-            again = self.refined >= 0 and smo.n_active == len(self.problem.ids)
-            if again:  # a little at a time: what is added is wrong by as much as it is large
+            again = careful and smo.n_active == len(self.problem.ids)
+            if again:  # a little at a time: what is added is wrong in proportion to its size
                 inner = max(inner, INNER * violation)
             goal = NEARLY * tol if self.whole and not options.hard else 0.0
             steps, _ = smo.solve(inner, int(left), goal)
