@@ -314,3 +314,13 @@ def test_kernels_of_users_are_checked():
         kernels.called(lambda a, b: np.full((2, 4), np.nan), A, B)
     with pytest.raises(ValueError, match="the kernel returned complex128"):
         kernels.called(lambda a, b: 1j * a @ b.T, A, B)
+
+
+def test_a_large_degree_takes_no_time():
+    """Powers by squares: 31 of them, not 2^31 products."""
+    X = np.array([[1.0], [-1.0]])
+    got = kernels.poly(X, X, degree=2**31 - 1, gamma=1.0, coef0=0.0)
+    assert_allclose(got, [[1, -1], [-1, 1]])
+    Z = np.array([[1.0 + 2.0**-20]])
+    expected = np.exp(2e6 * np.log1p(2.0**-20))
+    assert_allclose(kernels.poly(Z, Z, degree=10**6, gamma=1.0), expected, rtol=1e-9)

@@ -20,14 +20,19 @@ at most tol relative to the larger objective; both over all examples.
 Each round takes a working set: variables between their bounds of the last set, up to half of it,
 and those that violate most. Its block of K is computed, and solved by SMO with second-order choice
 of pairs to a tenth of the violation that there was; then the gradients of all examples get the
-kernel rows of the variables that changed. Kernel values are single precision; the sums that they
-come from are so where that is enough (`kernels.training_points`), gradients and duals are double.
-Where the rounding of kernel values may count in the certificate, gradients are found anew from
-double precision at the end, and rounds go on from there until it holds: iterative refinement.
+kernel rows of the variables that changed. Within the set the same is done once more with some
+hundred variables, whose steps, where they come to be many, go along conjugate directions.
+
+Kernel values are single precision; the sums that they come from are so where that is enough
+(`kernels.training_points`), gradients and duals are double. Where the rounding of kernel values may
+count in the certificate, gradients are found anew from double precision at the end, for examples
+where they matter, and rounds go on from there until it holds: iterative refinement.
 
 Rows that are cheap are computed anew every time: a value of 100 features takes less time than to
 read it from memory. Others are kept in a cache. A problem that fits into one working set takes one
-block and no rows. Results do not depend on the number of threads.
+block and no rows, and its steps go on until the gap is small enough. Pairs of classes share the
+blocks within classes, and compute values between two classes as they are needed. Results do not
+depend on the number of threads.
 
 Complexity: some two to ten times (support vectors) x n kernel values; memory 100 bytes for each
 example, up to 40 MB for a working set (less if the cache is smaller) and the cache.
@@ -35,7 +40,8 @@ example, up to 40 MB for a working set (less if the cache is smaller) and the ca
 Sources: Platt 1998; Keerthi et al., "Improvements to Platt's SMO algorithm", 2001 (the violation);
 Fan, Chen & Lin, "Working set selection using second order information", JMLR 6, 2005; Joachims,
 "Making large-scale SVM learning practical", 1999 (working sets, shrinking); Wen et al.,
-"ThunderSVM", JMLR 19, 2018 (large working sets).
+"ThunderSVM", JMLR 19, 2018 (large working sets); Torres-Barran, Alaiz & Dorronsoro, "Faster SVM
+training via conjugate SMO", Pattern Recognition 111, 2021.
 """
 
 from __future__ import annotations

@@ -7,10 +7,11 @@
 #define FINEST 1e-2     /* of eps: violations at which there is no more to be had for the gap */
 #define NEW 96          /* positions that are worked on together, beside those between their bounds */
 #define SPARE 64        /* and of these at least, if they are many */
+#define PLAIN 8         /* share of the positions whose number of steps comes before conjugate ones */
 #define FLAT 1e-6       /* share of a pair's curvature below which there is none */
 #define SHORT 1e-3      /* share of a step that is not worth a direction */
 #define LONG 256        /* conjugate directions after which a plain one renews K d */
-#define ROUNDING 5e-16
+#define ROUNDING 5e-16  /* relative, of sums */
 #define MANY 4          /* steps for each position */
 #define EVERY 8         /* steps from one look at the gap to the next */
 #define LEVELS 128      /* of how much positions violate, where not all can be worked on */
@@ -346,7 +347,7 @@ static int64_t smo_steps(hx_smo *s, int64_t steps)
                 smo_partner(s, g, i, seen[from].most, square > 0 ? 1 / square : 0, &best);
         const int64_t j = best.at;
         if (j < 0) break;
-        if (!conjugate && done >= s->end[1] / 8) {
+        if (!conjugate && done >= s->end[1] / PLAIN) {
             conjugate = 1;
             memset(s->Kd, 0, (size_t)s->end[1] * sizeof(double));
         }
