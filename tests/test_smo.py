@@ -598,6 +598,23 @@ def test_errors_of_kernels_come_through(small_sets):
         SVC(callback=lambda s: broken(0, 0)).fit(X, y)
 
 
+def test_an_interrupt_before_the_first_round(monkeypatch):
+    """While kernels within classes are computed: a model of no support vectors is left."""
+    share = smo._Run._share
+
+    def interrupted(*args):
+        signal.raise_signal(signal.SIGINT)
+        share(*args)
+
+    monkeypatch.setattr(smo._Run, "_share", interrupted)
+    X, y = blobs(300, classes=5)
+    model = SVC()
+    with pytest.raises(KeyboardInterrupt):
+        model.fit(X, y)
+    assert model.dual_coef_.shape == (4, 0)
+    assert model.predict(X).shape == (300,)
+
+
 @pytest.mark.skipif(not hasattr(signal, "pthread_kill"), reason="no signals to threads here")
 @pytest.mark.parametrize("classes", [2, 6])
 def test_ctrl_c(classes):

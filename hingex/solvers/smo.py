@@ -252,7 +252,10 @@ class _Run:
         """Solve all, some at a time; their ends are told in their order."""
         done: list[Solution] = []
         with ThreadPoolExecutor(abreast) as pool:
-            self._share(problems, pool)
+            try:
+                self._share(problems, pool)
+            except KeyboardInterrupt:
+                self.end("interrupted")
             waiting = [pool.submit(self.one, problem) for problem in problems]
             try:
                 for future in waiting:
