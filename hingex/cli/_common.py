@@ -108,6 +108,12 @@ def is_kernel_model(model: Any) -> bool:
     return hasattr(model, "support_vectors_")
 
 
+def votes_by_pairs(model: Any) -> bool:
+    """Whether the class of the highest score may be another one than `predict` says."""
+    return (is_kernel_model(model) and len(getattr(model, "classes_", ())) > 2
+            and model.multi_class == "ovo")
+
+
 def check_output(path: str, **inputs: str) -> None:
     """Refuse to write to a file that is read: inputs maps its name in the usage to its path."""
     if not os.path.isfile(path):
@@ -178,27 +184,28 @@ def read_data_for(model: Any, model_path: str, path: str, **options: Any) -> tup
 def in_blocks(model: Any, X: Any, want_scores: bool) -> Iterator[tuple[slice, Any, Any]]:
     """(rows, scores, predictions), in bounded memory.
 
-    Scores are (rows, columns) or (rows,), None where a kernel model is not asked for them, and of
-    regressors, whose predictions they are. Predictions of classifiers are places in `classes_`,
-    others values.
+    Scores are (rows, columns) or (rows,), or None: of regressors, whose predictions they are, and
+    where predictions do not come from scores and these are not wanted. Predictions of classifiers
+    are places in `classes_`, others values.
     """
     import numpy as np
 
-    classes, kernel = getattr(model, "classes_", None), is_kernel_model(model)
+    classes = getattr(model, "classes_", None)
+    from_scores = classes is not None and not votes_by_pairs(model)
+    if not hasattr(model, "decision_function"):
+        want_scores = False
     step = max(1, (1 << 22) // (1 if classes is None else len(classes)))
     for start in range(0, X.shape[0], step):
         rows = slice(start, min(start + step, X.shape[0]))
         part = X if rows.stop - rows.start == X.shape[0] else X[rows]
-        if not kernel:
-            scores = model.decision_function(part)
-            yield rows, scores, ((scores > 0).astype(int) if scores.ndim == 1
-                                 else scores.argmax(axis=1))
-            continue
-        scores = None
-        if want_scores and hasattr(model, "decision_function"):
-            scores = model.decision_function(part)
-        found = model.predict(part)
-        yield rows, scores, found if classes is None else np.searchsorted(classes, found)
+        scores: Any = model.decision_function(part) if from_scores or want_scores else None
+        if from_scores:
+            found = (scores > 0).astype(int) if scores.ndim == 1 else scores.argmax(axis=1)
+        else:
+            found = model.predict(part)
+            if classes is not None:
+                found = np.searchsorted(classes, found)
+        yield rows, scores, found
 
 
 def label_texts(classes: Any) -> list[str]:

@@ -11,7 +11,6 @@ from ._common import (
     data_options,
     gap_text,
     in_blocks,
-    is_kernel_model,
     json_option,
     load_predictor,
     plain_label,
@@ -19,6 +18,7 @@ from ._common import (
     print_table,
     quiet_option,
     read_data_for,
+    votes_by_pairs,
 )
 
 
@@ -143,9 +143,9 @@ def evaluate_command(
     known = classes[codes] == true
     predicted = np.empty(len(true), dtype=np.intp)
     hinge = 0.0
-    kind: str | None = "binary" if len(classes) == 2 else "crammer_singer"
-    if len(classes) > 2 and is_kernel_model(svm) and getattr(svm, "multi_class", "ovo") == "ovo":
-        kind = None
+    kind = None
+    if not votes_by_pairs(svm):
+        kind = "binary" if len(classes) == 2 else "crammer_singer"
     for rows, scores, block in in_blocks(svm, X, kind is not None):
         predicted[rows] = block
         if kind:
@@ -199,7 +199,7 @@ def _evaluate_numbers(svm: Any, model: str, test: str, as_json: bool, **reading:
 
 
 def _print(result: dict[str, Any], facts: dict[str, Any]) -> None:
-    kind = {"binary": "y*f", "crammer_singer": "Crammer-Singer", None: None}[result["hinge_kind"]]
+    kind = {"binary": "y*f", "crammer_singer": "Crammer-Singer"}.get(result["hinge_kind"])
     hinge = "none of the labels is known" if result["hinge"] is None else f"{result['hinge']:.6g}"
     hinge = f"{hinge} ({kind})" if kind else "not defined for votes by pairs of classes"
     table = {

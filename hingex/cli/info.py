@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """``hingex info``."""
 
+from collections.abc import Iterable
 from typing import Any
 
 import click
@@ -33,50 +34,92 @@ def info_command(model: str, *, as_json: bool) -> None:
         of_text = {"vectorizer": " ".join(repr(svm.vectorizer_).split()),
                    "documents": svm.vectorizer_.n_documents_}  # fmt: skip
         svm = svm.classifier_
-    if is_kernel_model(svm):
-        _show_kernel_model(svm, model, file, as_json)
-        return
-    if not hasattr(svm, "coef_"):
+    kernel = is_kernel_model(svm)
+    if not kernel and not hasattr(svm, "coef_"):
         _show_vectorizer(svm, model, file, as_json)
         return
     facts = certificate(svm)
-    used = int((svm.coef_ != 0).any(axis=0).sum())
+    own, data, course = (_of_kernel_model if kernel else _of_linear_model)(svm, facts)
+    classes = getattr(svm, "classes_", None)
     if as_json:
+        labels = {} if classes is None else {
+            "classes": [plain_label(label) for label in classes.tolist()]}  # fmt: skip
         print_json({
             "command": "info", "model": model, **file, "estimator": type(svm).__name__,
-            "params": svm.get_params(deep=False) | _plain_weights(svm.class_weight),
-            "classes": [plain_label(label) for label in svm.classes_.tolist()],
-            "features": svm.n_features_in_, "features_used": used,
-            "feature_names": getattr(svm, "feature_names_in_", None) is not None,
-            "intercept": svm.intercept_.tolist(), **facts,
-            "solver": getattr(svm, "solver_", None),
-            "seconds": _seconds(svm), **of_text,
+            "params": svm.get_params(deep=False) | _plain_weights(
+                getattr(svm, "class_weight", None)),
+            **labels, "features": svm.n_features_in_, "intercept": svm.intercept_.tolist(),
+            **facts, **own, **of_text,
         })  # fmt: skip
         return
-    labels = label_texts(svm.classes_)
-    shown = ", ".join(labels[:_SHOWN]) + (", ..." if len(labels) > _SHOWN else "")
     table = {
         "file": _kind(file),
         "estimator": " ".join(repr(svm).split()),
         **{name: str(value) for name, value in of_text.items()},
-        "classes": f"{len(labels)}: {shown}",
-        "features": f"{svm.n_features_in_}, {used} with a nonzero weight",
-        "intercept": _range(svm.intercept_),
-        "gap": gap_text(facts),
     }
-    if facts["n_iter"] is not None:
-        table["epochs"] = str(facts["n_iter"])
-    seconds = _seconds(svm)
-    if seconds is not None:
-        table["fit time"] = f"{seconds:.2f} s"
-    if facts["primal_objective"] is not None and facts["dual_objective"] is not None:
-        table["objective"] = (f"primal {facts['primal_objective']:.10g}, "
-                              f"dual {facts['dual_objective']:.10g}")
-    if hasattr(svm, "margin_width_"):
-        table["margin width"] = _range(svm.margin_width_)
+    if classes is not None:
+        table["classes"] = f"{len(classes)}: {_some(label_texts(classes))}"
+    table |= {**data, "intercept": _range(svm.intercept_), "gap": gap_text(facts), **course}
     if file.get("omitted"):
         table["not stored"] = ", ".join(file["omitted"])
     print_table(table)
+
+
+# Of a model: entries for JSON, and lines of the table on its data and on its fit.
+_Own = tuple[dict[str, Any], dict[str, str], dict[str, str]]
+
+
+def _of_linear_model(svm: Any, facts: dict[str, Any]) -> _Own:
+    used = int((svm.coef_ != 0).any(axis=0).sum())
+    seconds = _seconds(svm)
+    own = {
+        "features_used": used,
+        "feature_names": getattr(svm, "feature_names_in_", None) is not None,
+        "solver": getattr(svm, "solver_", None), "seconds": seconds,
+    }  # fmt: skip
+    course = {}
+    if facts["n_iter"] is not None:
+        course["epochs"] = str(facts["n_iter"])
+    if seconds is not None:
+        course["fit time"] = f"{seconds:.2f} s"
+    if facts["primal_objective"] is not None and facts["dual_objective"] is not None:
+        course["objective"] = (f"primal {facts['primal_objective']:.10g}, "
+                               f"dual {facts['dual_objective']:.10g}")
+    if hasattr(svm, "margin_width_"):
+        course["margin width"] = _range(svm.margin_width_)
+    return own, {"features": f"{svm.n_features_in_}, {used} with a nonzero weight"}, course
+
+
+def _of_kernel_model(svm: Any, facts: dict[str, Any]) -> _Own:
+    from ..kernels import USES
+
+    low_rank, counts = hasattr(svm, "landmarks_"), svm.n_support_.tolist()
+    numbers = {}
+    if svm.kernel in USES:
+        found = zip(("degree", "gamma", "coef0"), svm._kernel_numbers(), strict=True)
+        numbers = {name: value for name, value in found if name in USES[svm.kernel]}
+    own = {
+        "kernel": {"kernel": svm.kernel, **numbers},
+        "landmarks" if low_rank else "support_vectors": len(svm.support_), "n_support": counts,
+    }  # fmt: skip
+    by_class = f" ({_some(map(str, counts))})" if len(counts) > 1 else ""
+    data = {
+        "features": str(svm.n_features_in_),
+        "kernel": ", ".join([svm.kernel, *(f"{k}={v:.6g}" for k, v in numbers.items())]),
+        "landmarks" if low_rank else "support vectors": f"{len(svm.support_)}{by_class}",
+    }
+    course = {}
+    if facts["n_iter"] is not None:
+        course["steps"] = str(facts["n_iter"])
+    if facts["dual_objective"] is not None:
+        course["objective"] = f"dual {facts['dual_objective']:.10g}"
+    return own, data, course
+
+
+def _some(texts: Iterable[str]) -> str:
+    """The first of them, in a line."""
+    every = list(texts)
+    return ", ".join(every[:_SHOWN]) + (", ..." if len(every) > _SHOWN else "")
 
 
 def _kind(file: dict[str, Any]) -> str:
@@ -86,52 +129,6 @@ def _kind(file: dict[str, Any]) -> str:
         "libsvm": "LIBSVM model, {svm_type} with kernel {kernel_type}",
     }[file["format"]].format(**file)
     return f"{kind}, {file['bytes']} bytes"
-
-
-def _show_kernel_model(svm: Any, model: str, file: dict[str, Any], as_json: bool) -> None:
-    from ..kernels import USES
-
-    facts = certificate(svm)
-    classes = svm.classes_ if hasattr(svm, "classes_") else None
-    low_rank = hasattr(svm, "landmarks_")
-    kernel: dict[str, Any] = {"kernel": svm.kernel}
-    if svm.kernel in USES:
-        numbers = zip(("degree", "gamma", "coef0"), svm._kernel_numbers(), strict=True)
-        kernel |= {name: value for name, value in numbers if name in USES[svm.kernel]}
-    vectors = len(svm.support_)
-    if as_json:
-        print_json({
-            "command": "info", "model": model, **file, "estimator": type(svm).__name__,
-            "params": svm.get_params(deep=False) | _plain_weights(
-                getattr(svm, "class_weight", None)),
-            **({} if classes is None else
-               {"classes": [plain_label(label) for label in classes.tolist()]}),
-            "features": svm.n_features_in_, "kernel": kernel,
-            "landmarks" if low_rank else "support_vectors": vectors,
-            "n_support": svm.n_support_.tolist(), "intercept": svm.intercept_.tolist(), **facts,
-        })  # fmt: skip
-        return
-    table = {"file": _kind(file), "estimator": " ".join(repr(svm).split())}
-    if classes is not None:
-        labels = label_texts(classes)
-        table["classes"] = (f"{len(labels)}: {', '.join(labels[:_SHOWN])}"
-                            + (", ..." if len(labels) > _SHOWN else ""))
-    table["features"] = str(svm.n_features_in_)
-    table["kernel"] = ", ".join([kernel["kernel"]] + [
-        f"{name}={value:.6g}" for name, value in kernel.items() if name != "kernel"])
-    counts = svm.n_support_.tolist()
-    by_class = f" ({', '.join(map(str, counts[:_SHOWN]))}{', ...' * (len(counts) > _SHOWN)})"
-    table["landmarks" if low_rank else "support vectors"] = str(vectors) + (
-        by_class if len(counts) > 1 else "")
-    table["intercept"] = _range(svm.intercept_)
-    table["gap"] = gap_text(facts)
-    if facts["n_iter"] is not None:
-        table["steps"] = str(facts["n_iter"])
-    if facts["dual_objective"] is not None:
-        table["objective"] = f"dual {facts['dual_objective']:.10g}"
-    if file.get("omitted"):
-        table["not stored"] = ", ".join(file["omitted"])
-    print_table(table)
 
 
 def _show_vectorizer(vectorizer: Any, model: str, file: dict[str, Any], as_json: bool) -> None:

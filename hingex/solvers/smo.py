@@ -173,6 +173,15 @@ class Options(NamedTuple):
     budget: int = 0  # bytes, of all problems; `cache` is what each may have for rows
 
 
+class Sizes(NamedTuple):
+    """Sums of |b|, b^2 and (hi - lo)^2, and the largest kernel value in the diagonal."""
+
+    length: float
+    square: float
+    room: float
+    diagonal: float
+
+
 def _relative(dual: float, gap: float, floor: float = 0.0) -> float:
     return gap / max(abs(dual), abs(dual + gap), floor, 1e-300) if gap > 0 else 0.0
 
@@ -352,7 +361,7 @@ class _Solve:
             problem.group, run.source, 0 if self.whole else self.options.cache, parts,
         )
         self.most = len(problem.p)
-        self.sizes = (0.0, 0.0, 0.0, 0.0)  # see `Smo.sizes`
+        self.sizes = Sizes(0.0, 0.0, 0.0, 0.0)
         self.refined = -1  # steps at which s was found in double precision
         self.best, self.in_vain = math.inf, 0  # violation then, and times that it was no better
 
@@ -372,7 +381,7 @@ class _Solve:
             if self._doubtful():
                 self._refine()
                 self._settle()
-        out.residual, out.largest = self._residual(), self.sizes[3]
+        out.residual, out.largest = self._residual(), self.sizes.diagonal
         out.n_iter = smo.steps
         out.hit_rate = smo.found_rows / max(1, smo.wanted_rows)
         return out
@@ -397,8 +406,7 @@ class _Solve:
                         self.out.violation = max(0.0, violation)
                         self._tell(violation)
                         return "converged"
-                    self._refine()
-                    if self.in_vain > VAIN:
+                    if not self._refine():
                         return "stalled"
                     careful = self.in_vain > 0 or self.best > CAREFUL * aim
                     continue
@@ -428,10 +436,8 @@ class _Solve:
             goal = NEARLY * tol if self.whole and not options.hard else 0.0
             steps, _ = smo.solve(inner, int(left), goal)
             smo.update()
-            if again and steps > 0:
-                self._refine()
-                if self.in_vain > VAIN:
-                    return "stalled"
+            if again and steps > 0 and not self._refine():
+                return "stalled"
             stuck = stuck + 1 if steps == 0 else 0
             if stuck > 3:
                 return "stalled"
@@ -449,21 +455,23 @@ class _Solve:
             return False
         if self.options.hard:
             return True
-        _, square, room, largest = self.sizes
-        error, room = run.rounding * largest * math.sqrt(square), math.sqrt(room)
+        error = run.rounding * self.sizes.diagonal * math.sqrt(self.sizes.square)
+        room = math.sqrt(self.sizes.room)
         least = DOUBT * self.options.tol
         return error > least or error * room > least * max(abs(out.dual), abs(out.dual + out.gap))
 
-    def _refine(self) -> None:
+    def _refine(self) -> bool:
+        """Find gradients in double precision; False when that has come to be in vain."""
         smo = self.smo
         smo.violation()
-        length, _, _, largest = smo.sizes()
-        margin = SURE * self.common.rounding * largest * length
+        sizes = Sizes(*smo.sizes())
+        margin = SURE * self.common.rounding * sizes.diagonal * sizes.length
         smo.refine(self.common.exact_points(), *smo.certificate(False)[3:],
                    math.inf if self.options.hard else margin)
         self.refined, violation = smo.steps, smo.violation()
         self.in_vain = 0 if violation < 0.9 * self.best else self.in_vain + 1
         self.best = min(self.best, violation)
+        return self.in_vain <= VAIN
 
     def _stopped(self) -> str:
         if self.common.stop.is_set():
@@ -497,8 +505,8 @@ class _Solve:
         out = self.out
         out.dual, out.square, out.gap, *c = self.smo.certificate(True)
         out.intercept = tuple(c[:1 if self.problem.group is None else 2])
-        self.sizes = self.smo.sizes()
-        out.floor = 1e-10 * self.sizes[0] ** 2 * self.sizes[3]
+        self.sizes = Sizes(*self.smo.sizes())
+        out.floor = 1e-10 * self.sizes.length**2 * self.sizes.diagonal
         if self.options.hard:
             self._certify_hard()
 
@@ -528,7 +536,7 @@ class _Solve:
         if total <= 0 or self.smo.times_shrunk:
             return
         distance = math.sqrt(max(0.0, float(np.einsum("i,i->", b, s)))) / total
-        if distance <= INSEPARABLE * max(1.0, self.smo.sizes()[3]) ** 0.5:
+        if distance <= INSEPARABLE * max(1.0, Sizes(*self.smo.sizes()).diagonal) ** 0.5:
             weights = np.zeros(max(self.options.rows, len(b)))
             weights[self.problem.ids] = np.abs(b) / total
             raise NotSeparableError(

@@ -112,9 +112,10 @@ typedef struct {
                     double *sum);
     void (*add_f64)(const double *const *rows, const double *coef, int64_t count, int64_t m,
                     double *sum);
-    /* to[a * ld + c] = K[rows[a] * stride + columns[c]]. */
-    void (*gather)(const float *K, int64_t stride, const int32_t *rows, int64_t n_rows,
-                   const int32_t *columns, int64_t n_columns, float *to, int64_t ld);
+    /* For a `block` of hx_smo: K that is there, of the positions chosen in part g, the columns of
+     * those in part h. */
+    void (*part)(const hx_smo *s, int g, int h, const int32_t *which, const int64_t count[2],
+                 const hx_smo *few, float *K);
     /* to[j * to_ld + i] = from[i * ld + j]; rows and columns are multiples of 8. */
     void (*transpose)(const float *from, int64_t ld, int64_t rows, int64_t columns, float *to,
                       int64_t to_ld);

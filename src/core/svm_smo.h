@@ -44,6 +44,18 @@ static inline void look_at(lanes *L, wide f, wide up, wide down, whole here)
     L->least = higher(-f - down, L->least);
 }
 
+static look looked(const lanes *a, const lanes *b)
+{
+    const wide top = largest(higher(a->most, b->most));
+    look out = {top[0], -largest(higher(a->least, b->least))[0], -1};
+    if (out.most > -HUGE_VAL) {
+        const int64_t i = least_of(equal(a->most, top), a->at);
+        const int64_t j = least_of(equal(b->most, top), b->at);
+        out.at = i < j ? i : j;
+    }
+    return out;
+}
+
 /* f of a part after a step that moves b by it at the row Ki, and by as much back at Kj. */
 static look smo_look(const hx_smo *s, int part, double step, const float *Ki, const float *Kj)
 {
@@ -73,14 +85,7 @@ static look smo_look(const hx_smo *s, int part, double step, const float *Ki, co
         look_at(L, x, at(up + t), at(down + t), here);
     }
 #undef MOVED
-    const wide top = largest(higher(L[0].most, L[1].most));
-    look out = {top[0], -largest(higher(L[0].least, L[1].least))[0], -1};
-    if (out.most > -HUGE_VAL) {
-        const int64_t a = least_of(equal(L[0].most, top), L[0].at);
-        const int64_t b = least_of(equal(L[1].most, top), L[1].at);
-        out.at = a < b ? a : b;
-    }
-    return out;
+    return looked(L, L + 1);
 }
 
 /* The best partner of i that there is: the gain is (f_i - f_j)^2 / (K_ii + K_jj - 2 K_ij). */
@@ -168,6 +173,16 @@ static double smo_violation(const hx_smo *s, const look seen[2], int *from)
     }
     *from = seen[1].most > seen[0].most;
     return seen[*from].most - (seen[0].least < seen[1].least ? seen[0].least : seen[1].least);
+}
+
+static void smo_all_looks(hx_smo *s, look seen[2])
+{
+    int from;
+    for (int g = 0; g < 2; g++) {
+        for (int64_t t = s->begin[g]; t < s->end[g]; t++) smo_ends(s, t);
+        seen[g] = smo_look(s, g, 0, NULL, NULL);
+    }
+    s->violation = smo_violation(s, seen, &from);
 }
 
 /* The least and the most f that tell the violation of a part. */
@@ -313,10 +328,7 @@ static look smo_along(hx_smo *s, int part, double turn, double step, const float
         *(wide *)(s->down + t) = down;
         look_at(&L, f, up, down, here);
     }
-    const wide top = largest(L.most);
-    look out = {top[0], -largest(L.least)[0], -1};
-    if (out.most > -HUGE_VAL) out.at = least_of(equal(L.most, top), L.at);
-    return out;
+    return looked(&L, &L);
 }
 
 /* At most so many steps, all positions in each. */
@@ -328,10 +340,7 @@ static int64_t smo_steps(hx_smo *s, int64_t steps)
     int64_t length = 0;             /* conjugate directions one after the other */
     double square = 0;              /* d'Kd of the last one, if the next is to be conjugate to it */
     s->finished = 0;
-    for (int g = 0; g < 2; g++) {
-        for (int64_t t = s->begin[g]; t < s->end[g]; t++) smo_ends(s, t);
-        seen[g] = smo_look(s, g, 0, NULL, NULL);
-    }
+    smo_all_looks(s, seen);
     for (;; done++) {
         int from;
         s->violation = smo_violation(s, seen, &from);
@@ -399,16 +408,6 @@ static void smo_urges(hx_smo *s, const look seen[2], int free_first)
     }
 }
 
-static void smo_all_looks(hx_smo *s, look seen[2])
-{
-    int from;
-    for (int g = 0; g < 2; g++) {
-        for (int64_t t = s->begin[g]; t < s->end[g]; t++) smo_ends(s, t);
-        seen[g] = smo_look(s, g, 0, NULL, NULL);
-    }
-    s->violation = smo_violation(s, seen, &from);
-}
-
 /* Positions between their bounds, and of the others those that violate most, up to `extra` of them
  * and up to s->most in all. Returns how many there are that violate, or might: all but those that
  * shrinking would leave out. */
@@ -467,12 +466,16 @@ static int64_t smo_sample(const hx_smo *s, int64_t every, int32_t *which, int64_
     return total;
 }
 
-static void gather(const float *K, int64_t stride, const int32_t *rows, int64_t n_rows,
-                   const int32_t *columns, int64_t n_columns, float *restrict to, int64_t ld)
+/* K of the positions chosen in part g, the columns of those in part h, into K of few. */
+static void smo_part(const hx_smo *s, int g, int h, const int32_t *which, const int64_t count[2],
+                     const hx_smo *few, float *restrict K)
 {
-    for (int64_t a = 0; a < n_rows; a++) {
-        const float *row = K + rows[a] * stride;
-        for (int64_t c = 0; c < n_columns; c++) to[a * ld + c] = row[columns[c]];
+    const int32_t *rows = which + g * count[0], *columns = which + h * count[0];
+    const int64_t ld = few->end[1];
+    float *restrict to = K + few->begin[g] * ld + few->begin[h];
+    for (int64_t a = 0; a < count[g]; a++) {
+        const float *row = smo_row(s, rows[a], h);
+        for (int64_t c = 0; c < count[h]; c++) to[a * ld + c] = row[columns[c]];
     }
 }
 
@@ -480,10 +483,7 @@ static void smo_block(const hx_smo *s, const int32_t *which, const int64_t count
                       const hx_smo *few, float *K)
 {
     for (int g = 0; g < 2; g++)
-        for (int h = 0; h < 2; h++)
-            gather(s->K[g][h] - s->begin[g] * s->stride[g][h] - s->begin[h], s->stride[g][h],
-                   which + g * count[0], count[g], which + h * count[0], count[h],
-                   K + few->begin[g] * few->end[1] + few->begin[h], few->end[1]);
+        for (int h = 0; h < 2; h++) smo_part(s, g, h, which, count, few, K);
 }
 
 /* Some positions, in ascending order, with what steps on them take together in one place. */
@@ -528,8 +528,9 @@ static void smo_take(const hx_smo *s, subset *few)
         }
 }
 
-/* Steps on some positions; then f of all gets the rows of those that moved. */
-static int64_t smo_on_few(hx_smo *s, subset *few, int32_t *moved, double eps, double goal,
+/* Steps on some positions; then f of all gets the rows of those that moved. `complete`: there are no
+ * others that violate, so that their gap is that of all. */
+static int64_t smo_on_few(hx_smo *s, subset *few, int32_t *moved, double eps, int complete,
                           int64_t steps)
 {
     hx_smo *job = &few->job;
@@ -540,7 +541,8 @@ static int64_t smo_on_few(hx_smo *s, subset *few, int32_t *moved, double eps, do
         job->f[at] = s->f[t];
         job->b[at] = s->b[t];
     }
-    job->eps = eps, job->goal = goal, job->objective = s->objective;
+    job->eps = eps, job->objective = s->objective;
+    job->goal = complete && eps == s->eps ? s->goal : 0;
     const int64_t done = smo_steps(job, steps);
     s->objective = job->objective;
     double *change = job->up;       /* not needed any more */
@@ -592,19 +594,15 @@ static int64_t smo_by_rounds(hx_smo *s, int cold, int64_t done)
         smo_all_looks(s, seen);
         s->finished = smo_finished(s, seen);
         if (s->finished || done >= s->steps) return done;
-        double eps = smo_next(s), goal = eps == s->eps ? s->goal : 0;
-        if (cold && smo_sample(s, 12, chosen, count) <= s->most) {
-            goal = 0;
-        } else {
-            const int64_t movable = smo_choose(s, seen, NEW, chosen, count);
-            if (movable > count[0] + count[1]) goal = 0;
-        }
+        int complete = 0;
+        if (!(cold && smo_sample(s, 12, chosen, count) <= s->most))
+            complete = smo_choose(s, seen, NEW, chosen, count) <= count[0] + count[1];
         if (!smo_within(chosen, count[0] + count[1], few.which, few.count[0] + few.count[1])) {
             memcpy(few.which, chosen, (size_t)(count[0] + count[1]) * sizeof *chosen);
             few.count[0] = count[0], few.count[1] = count[1];
             smo_take(s, &few);
         }
-        const int64_t now = smo_on_few(s, &few, chosen, eps, goal, s->steps - done);
+        const int64_t now = smo_on_few(s, &few, chosen, smo_next(s), complete, s->steps - done);
         if (now == 0) return done;
         done += now;
     }
@@ -631,9 +629,8 @@ static int64_t smo_dense(hx_smo *s, int cold)
         smo_all_looks(s, seen);
         const int64_t movable = smo_choose(s, seen, s->most, few.which, few.count);
         if (movable <= s->most && movable + 16 <= s->end[1] / 2) {
-            const double eps = smo_next(s);
             smo_take(s, &few);
-            done += smo_on_few(s, &few, moved, eps, eps == s->eps ? s->goal : 0, s->steps - done);
+            done += smo_on_few(s, &few, moved, smo_next(s), 1, s->steps - done);
         }
     }
 }

@@ -84,9 +84,8 @@ cdef extern from "svm.h" nogil:
                         double *sum) noexcept nogil
         void (*add_f64)(const double *const *rows, const double *coef, int64_t count, int64_t m,
                         double *sum) noexcept nogil
-        void (*gather)(const float *K, int64_t stride, const int32_t *rows, int64_t n_rows,
-                       const int32_t *columns, int64_t n_columns, float *to,
-                       int64_t ld) noexcept nogil
+        void (*part)(const hx_smo *s, int g, int h, const int32_t *which, const int64_t *count,
+                     const hx_smo *few, float *K) noexcept nogil
         void (*transpose)(const float *from_, int64_t ld, int64_t rows, int64_t columns, float *to,
                           int64_t to_ld) noexcept nogil
         int64_t (*smo)(hx_smo *job) noexcept nogil
@@ -112,13 +111,17 @@ cdef class Points:
     cdef object all_tiles(self)
 
 
-cdef inline size_t own_bytes(Points P) noexcept nogil:
-    return HX_LANES * P.type.size
+cdef inline size_t tile_bytes(const hx_svm_type *type, int64_t d) noexcept nogil:
+    """Of a tile that has all d features, with its own sums at the end."""
+    return (d + 1) * HX_LANES * type.size
 
 
-cdef inline size_t tile_bytes(Points P) noexcept nogil:
-    """Of a tile that has all features, with its own sums at the end."""
-    return P.rows.c.d * HX_LANES * P.type.size + own_bytes(P)
+cdef inline void place_tile(const hx_svm_type *type, int64_t d, const char *tiles, int64_t t,
+                            hx_svm_tile *tile) noexcept nogil:
+    """Have a tile be number t of those that `pack_tiles` made, or makes."""
+    cdef const char *at = tiles + t * tile_bytes(type, d)
+    tile.panel = <void *>at
+    tile.own = <void *>(at + d * HX_LANES * type.size)
 
 
 cdef object pack_tiles(Points P, const int64_t *ids, int64_t n, Tiles room)

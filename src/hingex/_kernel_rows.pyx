@@ -314,8 +314,7 @@ cdef void _values(Points P, const hx_svm_points *theirs, const hx_svm_rows *pack
     if there == NULL:
         P.type.pack_tile(theirs, columns + at, m, tile)
     else:
-        kept.panel = <void *>(there + t * tile_bytes(P))
-        kept.own = <void *>(there + (t + 1) * tile_bytes(P) - own_bytes(P))
+        place_tile(P.type, P.rows.c.d, there, t, &kept)
         tile = &kept
     while r < rows:
         end = min(r + STEP, rows)
@@ -341,16 +340,15 @@ def check_ids(const int64_t[::1] ids, int64_t n):
 cdef object pack_tiles(Points P, const int64_t *ids, int64_t n, Tiles room):
     """Examples packed as tiles, one after another, as bytes; P's tiles must not be mapped."""
     cdef int64_t t, tiles = (n + HX_LANES - 1) // HX_LANES
-    cdef size_t each = tile_bytes(P)
+    cdef size_t size = tiles * tile_bytes(P.type, P.rows.c.d)
     cdef hx_svm_tile tile = room.c[0]
-    cdef char *at
-    out = np.empty(tiles * each + 64, dtype=np.uint8)
-    out = out[-out.ctypes.data % 64:][:tiles * each]
-    at = <char *><size_t>out.ctypes.data
+    cdef const char *at
+    out = np.empty(size + 64, dtype=np.uint8)
+    out = out[-out.ctypes.data % 64:][:size]
+    at = <const char *><size_t>out.ctypes.data
     with nogil:
         for t in range(tiles):
-            tile.panel = at + t * each
-            tile.own = at + (t + 1) * each - own_bytes(P)
+            place_tile(P.type, P.rows.c.d, at, t, &tile)
             P.type.pack_tile(&P.c, ids + t * HX_LANES, min(HX_LANES, n - t * HX_LANES), &tile)
     return out
 

@@ -23,7 +23,7 @@ import numpy as np
 
 from ._kernel_rows cimport (
     HX_LANES, STEP, Pack, Points, Tiles, hx_smo, hx_svm_get, hx_svm_kernel, hx_svm_ops,
-    hx_svm_points, hx_svm_rows, hx_svm_tile, hx_svm_type, pack_tiles, tile_bytes,
+    hx_svm_points, hx_svm_rows, hx_svm_tile, hx_svm_type, pack_tiles, place_tile,
 )
 from ._kernel_cache cimport RowCache
 from ._types cimport hx_axpy, hx_dot, hx_row, hx_rows, index, real
@@ -323,8 +323,7 @@ cdef class Smo:
                     _take(list, k, &self.chosen[0], out, &count)
                 for k in range(count):
                     self.chosen[out[k]] = 0
-        order = np.asarray(self.picked)[:count]
-        order = np.arange(count) if count == self.S.m else np.sort(order)
+        order = np.sort(np.asarray(self.picked)[:count])
         first = count
         if self.in_parts:
             if count < self.S.m:
@@ -347,9 +346,7 @@ cdef class Smo:
         self.q = count
         self.stride = _stride(self.ld)
         w._grow(self.ld)
-        if self.block_of is not None and not (
-                count == len(self.block_of) and (count == self.S.m
-                                                 or np.array_equal(self.block_of, order))):
+        if self.block_of is not None and not np.array_equal(self.block_of, order):
             self.block_of = None
         for i in range(self.ld):
             v = -1
@@ -472,7 +469,6 @@ cdef class Smo:
         between.pack, between.tile = &w.pack.c, &w.tiles.c[0]
         between.ids, between.list = &w.examples[0], &w.list[0]
         between.count[0], between.count[1] = self.parts[0], self.S.n - self.parts[0]
-        between.each = tile_bytes(self.points)
         for g in range(2):
             packed = self.parts[3 + g]
             tiles = NULL
@@ -953,7 +949,6 @@ cdef struct lazy:               # rows between two classes, computed when they a
     int64_t *list               # room for ids
     int64_t count[2]            # positions that are examples
     const char *tiles[2]        # see class_tiles, or NULL
-    size_t each
     float *across[2]            # rows of a part, columns of the other one
     char *have
     int64_t values
@@ -988,9 +983,7 @@ cdef void _ready(const hx_smo *s, const int32_t *which, int64_t count) noexcept 
             m = min(HX_LANES, L.count[1 - g] - at)
             tile = L.tile[0]
             if L.tiles[1 - g] != NULL:
-                tile.panel = <void *>(L.tiles[1 - g] + t * L.each)
-                tile.own = <void *>(L.tiles[1 - g] + (t + 1) * L.each
-                                    - HX_LANES * L.type.size)
+                place_tile(L.type, L.points.X.d, L.tiles[1 - g], t, &tile)
             else:
                 L.type.pack_tile(L.points, L.ids + s.begin[1 - g] + at, m, L.tile)
                 tile = L.tile[0]
@@ -1012,9 +1005,7 @@ cdef void _few_block(const hx_smo *s, const int32_t *which, const int64_t *count
     cdef lazy *L = <lazy *>s.context
     cdef int64_t g, a, at, m, r, end, ld = few.end[1], split = few.begin[1]
     for g in range(2):
-        L.ops.gather(s.K[g][g] - s.begin[g] * s.stride[g][g] - s.begin[g], s.stride[g][g],
-                     which + g * count[0], count[g], which + g * count[0], count[g],
-                     K + few.begin[g] * ld + few.begin[g], ld)
+        L.ops.part(s, g, g, which, count, few, K)
     if count[0] == 0 or count[1] == 0:
         return
     for a in range(count[0]):
