@@ -91,8 +91,9 @@ def main():
     p = area.add_parser("kernel", help="kernel SVMs: hingex beside other libraries")
     p.add_argument("--only", type=_names(kernel.SETS), default=kernel.SETS, metavar="SET,...",
                    help=" ".join(kernel.SETS))
-    p.add_argument("--parameters", type=_names(kernel.PARAMETERS), default=kernel.PARAMETERS,
-                   metavar="NAME,...", help=" ".join(kernel.PARAMETERS))
+    p.add_argument("--parameters", type=_names(kernel.ALL_PARAMETERS), default=kernel.PARAMETERS,
+                   metavar="NAME,...",
+                   help=f"{' '.join(kernel.ALL_PARAMETERS)} (default: all but the last)")
     p.add_argument("--peers", type=_names(kernel.ADAPTERS), default=kernel.PEERS,
                    metavar="NAME,...", help=" ".join(kernel.ADAPTERS))
     p.add_argument("--repeat", type=int, default=3,
