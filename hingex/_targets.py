@@ -21,6 +21,60 @@ class Indicator(NamedTuple):
     n_labels: int
 
 
+class Queries(NamedTuple):
+    """Items by query, and their levels of relevance.
+
+    Attributes
+    ----------
+    row : ndarray (n,) of int64
+        Rows, query after query, in their order within each.
+    start : ndarray (queries + 1,) of int64
+        Where queries begin in `row`, and the end.
+    level : ndarray (n,) of int32
+        Of the items in `row`: 0 for the lowest relevance of the query, 1 for the next and so on.
+    levels : ndarray (queries,) of int64
+        How many levels each query has.
+    """
+
+    row: np.ndarray
+    start: np.ndarray
+    level: np.ndarray
+    levels: np.ndarray
+
+    def pairs(self, weight: np.ndarray | None) -> np.ndarray:
+        """Weight of each query's pairs of different level, sum s_i s_j; without weights a count."""
+        n, queries = len(self.row), len(self.levels)
+        own = np.ones(n) if weight is None else weight[self.row]
+        query = np.repeat(np.arange(queries), np.diff(self.start))
+        first = np.cumsum(self.levels) - self.levels
+        level = np.bincount(first[query] + self.level, own, int(self.levels.sum()))
+        of = np.repeat(np.arange(queries), self.levels)
+        below = np.cumsum(level) - level
+        below -= below[first][of]
+        return np.bincount(of, level * below, queries)
+
+
+def queries_of(relevance: np.ndarray, codes: np.ndarray | None) -> Queries:
+    """Queries of items, n > 0, with numbers 0.. of queries, each of which has an item."""
+    n = len(relevance)
+    if codes is None:
+        codes = np.zeros(n, np.int64)
+    start = np.concatenate([[0], np.cumsum(np.bincount(codes))]).astype(np.int64)
+    if (codes[1:] >= codes[:-1]).all():
+        row = np.arange(n, dtype=np.int64)
+    else:
+        row = np.argsort(codes, kind="stable").astype(np.int64, copy=False)
+    by_level = np.lexsort((relevance, codes))
+    sorted_y, sorted_q = relevance[by_level], codes[by_level]
+    step = np.zeros(n, np.int64)
+    step[1:] = (sorted_y[1:] != sorted_y[:-1]) & (sorted_q[1:] == sorted_q[:-1])
+    total = np.cumsum(step)
+    level = np.empty(n, np.int32)
+    level[by_level] = total - total[start[:-1]][sorted_q]
+    levels = total[start[1:] - 1] - total[start[:-1]] + 1
+    return Queries(row, start, np.ascontiguousarray(level[row]), levels.astype(np.int64))
+
+
 def n_lanes(targets: Any, n_classes: int) -> int:
     """Number of binary problems."""
     if isinstance(targets, Indicator):
