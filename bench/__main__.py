@@ -15,6 +15,7 @@ from . import (
     path,
     penalized,
     plot,
+    ranking,
     stream,
     summary,
     tall,
@@ -105,6 +106,11 @@ def main():
     p.add_argument("--quick", action="store_true", help="small sets, tuned, one fit")
     p.add_argument("--out", type=Path, default=OUT)
     p.add_argument("--report", type=Path, help="run nothing: the tables of these records")
+    p = area.add_parser("ranking", help="RankSVM: an evaluation, LinearSVC on pairs, NDCG")
+    p.add_argument("--parts", nargs="+", default=ranking.PARTS, choices=ranking.PARTS,
+                   metavar="PART", help=" ".join(ranking.PARTS))
+    p.add_argument("--repeats", type=int, default=5)
+    p.add_argument("--out", type=Path, default=OUT)
     args = parser.parse_args()
 
     if data.folder() is None:
@@ -118,6 +124,9 @@ def main():
         return
     if args.area == "kernel":
         kernel.report(args)
+        return
+    if args.area == "ranking":
+        ranking.run(args.parts, args.repeats, args.out)
         return
     if args.area == "blocks":
         blocks.run(args.copies, args.out)

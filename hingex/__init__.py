@@ -21,6 +21,8 @@ _HOMES = {
     "SVR": "kernel",
     "NuSVR": "kernel",
     "OneClassSVM": "kernel",
+    "LinearRankSVC": "ranking",
+    "AUCMaximizer": "ranking",
     "CalibratedClassifier": "calibration",
     "load": "model_io",
     "load_svmlight_file": "io",
@@ -34,8 +36,8 @@ _HOMES = {
     "__version__": "_versions",
 }
 _SUBMODULES = (
-    "linear", "kernel", "kernels", "calibration", "losses", "metrics", "solvers", "io", "model_io",
-    "blocks", "datasets", "text", "plot",
+    "linear", "kernel", "kernels", "ranking", "calibration", "losses", "metrics", "solvers", "io",
+    "model_io", "blocks", "datasets", "text", "plot",
 )
 
 __all__ = [*_HOMES, *_SUBMODULES]  # noqa: PLE0604

@@ -10,6 +10,7 @@ from . import losses as losses
 from . import metrics as metrics
 from . import model_io as model_io
 from . import plot as plot
+from . import ranking as ranking
 from . import solvers as solvers
 from . import text as text
 from ._result import ConvergenceWarning as ConvergenceWarning
@@ -33,6 +34,8 @@ from .linear import LinearSVCCV as LinearSVCCV
 from .linear import PassiveAggressiveClassifier as PassiveAggressiveClassifier
 from .linear import PegasosClassifier as PegasosClassifier
 from .model_io import load as load
+from .ranking import AUCMaximizer as AUCMaximizer
+from .ranking import LinearRankSVC as LinearRankSVC
 
 __version__: str
 __all__: list[str]

@@ -16,7 +16,7 @@ import numpy as np
 
 from ._core import kernels
 from ._result import warn
-from ._targets import Indicator
+from ._targets import Indicator, Queries, queries_of
 
 MAX_ROWS = 2**31 - 1
 MAX_COST = 1e200  # weights of losses up to this, and down to its inverse, leave solvers room
@@ -741,6 +741,67 @@ def numeric_targets(y: Any, n_rows: int, owner: str) -> np.ndarray:
         row = int(bad.argmax())
         raise ValueError(f"Input y contains NaN or infinity: {_show(array[row])} at row {row}")
     return array
+
+
+def queries(y: Any, qid: Any, n_rows: int, owner: str) -> tuple[Queries, np.ndarray]:
+    """Items by query and relevance; also the distinct ids, in the order of `Queries`.
+
+    Parameters
+    ----------
+    y : array-like (n_rows,)
+        Relevance: finite numbers, more is better.
+    qid : array-like (n_rows,) or None
+        Query of each row, in any order: numbers or strings. None: all are of one.
+    """
+    relevance = numeric_targets(y, n_rows, owner)
+    if qid is None:
+        return queries_of(relevance, None), np.zeros(1, np.int64)
+    ids = np.asarray(qid)
+    if ids.ndim == 2 and ids.shape[1] == 1:
+        ids = ids.ravel()
+    if ids.shape != (n_rows,):
+        raise ValueError(f"qid.shape == {ids.shape}, expected ({n_rows},): the query of each row "
+                         "of X")
+    if ids.dtype.kind not in "iubfUSO":
+        raise TypeError(f"qid must hold numbers or strings; got dtype {ids.dtype}")
+    missing = ids != ids  # noqa: PLR0124
+    if ids.dtype.kind == "O":
+        missing = np.array([i is None or i != i for i in ids], bool)  # noqa: PLR0124
+    if missing.any():
+        row = int(missing.argmax())
+        raise ValueError(f"qid is {ids[row]} at row {row}: it says of no query that the row is "
+                         "its item")
+    if (ids[1:] == ids[:-1]).all():
+        return queries_of(relevance, None), ids[:1]
+    try:
+        found, codes = np.unique(ids, return_inverse=True)
+    except TypeError as error:
+        raise TypeError(f"qid must hold numbers or strings, not a mixture: {error}") from None
+    return queries_of(relevance, codes.reshape(-1)), found
+
+
+def query_weights(query_weight: Any, ids: np.ndarray) -> np.ndarray:
+    """Weights of queries, float64, in the order of the distinct `ids`."""
+    if query_weight is None:
+        return np.ones(len(ids))
+    if isinstance(query_weight, Mapping):
+        known = set(ids.tolist())
+        unknown = [key for key in query_weight if key not in known]
+        if unknown:
+            raise ValueError(f"query_weight names {_some(unknown)}, which qid does not hold")
+        weights = np.array([real("query_weight", query_weight.get(i, 1.0), positive=False)
+                            for i in ids.tolist()])
+    else:
+        weights = _numbers(np.asarray(query_weight), "query_weight").astype(np.float64)
+        if weights.shape != (len(ids),):
+            raise ValueError(f"query_weight.shape == {weights.shape}, expected ({len(ids)},): one "
+                             "weight for each distinct qid, in their sorted order, or a dict")
+    bad = ~(np.isfinite(weights) & (weights >= 0))
+    if bad.any():
+        at = int(bad.argmax())
+        raise ValueError("query_weight must be finite and not negative; got "
+                         f"{_show(weights[at])} for qid {_show(ids[at])}")
+    return weights
 
 
 def check_same_kind(y: np.ndarray, predicted: np.ndarray, owner: str) -> None:

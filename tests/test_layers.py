@@ -23,7 +23,7 @@ LAYERS = [
     {"metrics", "kernels"},
     {"solvers"},
     {"io", "model_io"},
-    {"datasets", "blocks"},
+    {"datasets", "blocks", "_linear_model"},
     {"linear", "kernel", "ranking", "metric", "structured"},
     {"calibration", "text"},
     {"plot"},

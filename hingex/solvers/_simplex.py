@@ -35,18 +35,19 @@ class Simplex:
         """One more plane; where there are `most`, one that counts for nothing leaves."""
         if not (np.isfinite(b) and np.isfinite(a).all()):
             return
-        if len(self.b) >= self.most:
+        while len(self.b) >= self.most:
             idle = np.flatnonzero(self.t == 0)
-            out = int(idle[0]) if len(idle) else int(np.argmin(self.t))
-            keep = np.arange(len(self.b)) != out
-            if not len(idle):  # what leaves goes on in a plane of its own
-                a0, b0 = self.t @ self.a, float(self.t @ self.b)
-                self._keep(keep)
-                self.t[:] = 0
-                self._append(a0, b0)
-                self.t[-1] = 1.0
-            else:
-                self._keep(keep)
+            if len(idle):
+                self._keep(np.arange(len(self.b)) != idle[0])
+                continue
+            # All count: the two of the least weight go on as one.
+            i, j = np.argsort(self.t, kind="stable")[:2]
+            both = self.t[i] + self.t[j]
+            a0 = (self.t[i] * self.a[i] + self.t[j] * self.a[j]) / both
+            b0 = (self.t[i] * self.b[i] + self.t[j] * self.b[j]) / both
+            self._keep(~np.isin(np.arange(len(self.b)), (i, j)))
+            self._append(a0, b0)
+            self.t[-1] = both
         self._append(a, b)
         if len(self.b) == 1:
             self.t[0] = 1.0

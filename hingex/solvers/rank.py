@@ -6,7 +6,7 @@ Problem, P the pairs (i, j) of one query with y_i > y_j, c_ij = scale_query s_i 
     min_w  1/2 ||w||^2 + sum_P c_ij phi(f_i - f_j),   f = X w,
     phi(t) = max(0, 1 - t) or max(0, 1 - t)^2
 
-Dual, with alpha_ij >= 0 the (absolute) derivatives of the losses and g = sum_P alpha_ij (e_j - e_i):
+Dual, with alpha_ij >= 0 the losses' (absolute) derivatives and g = sum_P alpha_ij (e_j - e_i):
 
     max  sum_P alpha_ij - 1/2 ||X^T g||^2,              alpha_ij <= c_ij       hinge
     max  sum_P alpha_ij - alpha_ij^2 / (4 c_ij) - 1/2 ||X^T g||^2              squared hinge
@@ -50,6 +50,7 @@ from ._simplex import Simplex
 LOSSES = ("hinge", "squared_hinge")
 HINGE = ((1.0, 1.0),)  # one term of coefficient 1 and margin 1
 FIRST = 0.5  # width of the parabola that rounds off the hinge, to begin with
+NEAR = 2.0  # times sqrt(tol): the width to begin with at a given start
 FINEST = 1e-7  # where the difference of two squares has too few digits left
 SHARE = 0.3  # of the gap that may be left of the smoothed problem's before delta goes down
 MOST_CG = 300  # products for a step
@@ -58,6 +59,9 @@ ARMIJO = 1e-4
 PATIENCE = 3  # steps in a row that hardly lower the gap, after which planes are combined,
 WEARY = 12  # and after which they take over
 PLANES = 300
+FINE = 1e-6  # of the objective: a fall that is progress of the squared hinge
+STUCK = 60  # steps in a row without progress that end the squared hinge
+SEARCH = 40  # scores to look at in a search along a step
 EXACT = 0.05  # of the slope, that a search along a step may leave
 LOOSEST = 0.1  # accuracy of a step
 NARROW = 0.4  # least factor of delta
@@ -106,8 +110,7 @@ def solve(
     problem = Ranking(rows, queries, loss, scale, weight, tol, max_iter, max_time, threads, monitor)
 
     def lane(_: int) -> None:
-        w = np.zeros(rows.d) if start is None else start.copy()
-        _Descent(problem, w).run()
+        _Descent(problem, start).run()
 
     with np.errstate(all="ignore"):  # a step that overflows is refused by its objective
         return problem.run(lane)
@@ -147,17 +150,19 @@ class Ranking(Problem):
 class _Descent:
     """One run: where it is, and the planes that it has seen."""
 
-    def __init__(self, p: Ranking, w: np.ndarray) -> None:
-        self.p, self.w = p, w
-        self.f = p.scores(w) if w.any() else np.zeros(p.n)
-        self.delta = FIRST
+    def __init__(self, p: Ranking, start: np.ndarray | None) -> None:
+        self.p = p
+        self.w = np.zeros(p.d) if start is None else start.copy()
+        self.f = np.zeros(p.n) if start is None else p.scores(start)
+        # A start may be near the optimum already: what suits the gap to reach keeps it there.
+        self.delta = FIRST if start is None else min(FIRST, NEAR * float(np.sqrt(p.tol)))
         self.first = 0.0  # norm of the first gradient
         self.bundle = Simplex(p.d, PLANES)
         self.value = self.mass = 0.0
 
     def run(self) -> None:
         p = self.p
-        idle, best = 0, p.gap[0]
+        idle, best, lowest = 0, p.gap[0], p.primal[0]
         self._look(self.f)
         for step in range(1, p.max_iter + 1):
             va, primal = self._certify()
@@ -166,9 +171,10 @@ class _Descent:
             p.report(p.n)
             if p.gap[0] <= p.tol:
                 return
-            idle = 0 if p.gap[0] < 0.9 * best else idle + 1
-            best = min(best, p.gap[0])
-            if idle > WEARY:
+            better = p.gap[0] < 0.9 * best or (not p.hinge and p.primal[0] < (1 - FINE) * lowest)
+            idle = 0 if better else idle + 1
+            best, lowest = min(best, p.gap[0]), p.primal[0]
+            if idle > (WEARY if p.hinge else STUCK):
                 break
             gradient = self.w + va
             left = 0.5 * float(gradient @ gradient)
@@ -223,7 +229,8 @@ class _Descent:
         norm = float(np.linalg.norm(gradient))
         self.first = self.first or norm
         wanted = 0.5 * np.sqrt(2 * p.tol * max(primal, 0.0)) / norm if norm else 1.0
-        accuracy = min(LOOSEST, max(np.sqrt(norm / self.first), wanted, 1e-8) if self.first else 0.1)
+        fallen = norm / self.first if self.first else 1.0
+        accuracy = min(LOOSEST, max(np.sqrt(fallen), wanted, 1e-8))
         direction = self._gradients(gradient, accuracy)
         slope = float(gradient @ direction)
         if not slope < 0:
@@ -232,7 +239,9 @@ class _Descent:
         ww, ws, ss = (float(a @ b) for a, b in (
             (self.w, self.w), (self.w, direction), (direction, direction)))
         size, low, high = 1.0, 0.0, np.inf
-        for _ in range(30):
+        at_low, at_high, turn, fell = slope, np.inf, 0, 0.0
+        while turn < SEARCH:
+            turn += 1
             f = self.f + size * change
             self._look(f)
             here = self.value + 0.5 * ww + size * ws + 0.5 * size * size * ss
@@ -241,19 +250,23 @@ class _Descent:
             fine = here <= primal + ARMIJO * size * slope
             if fine and now <= EXACT * abs(slope) and (now >= EXACT * slope or size >= 16):
                 break
-            if not np.isfinite(here) or not fine or now > 0:
-                high = size
+            if not fine or not now <= 0:
+                high, at_high = size, now
             else:
-                low = size
+                low, at_low, fell = size, now, size
             if high == np.inf:
                 size *= 2
                 continue
-            # Between low and high by the slopes here, inside the middle part of the bracket.
-            aim = size * slope / (slope - now) if np.isfinite(now) and now != slope else low
-            size = min(max(aim, low + 0.1 * (high - low)), low + 0.9 * (high - low))
+            # By the slopes at both ends where they tell, else in the middle, in turns.
+            size = 0.5 * (low + high)
+            if turn % 2 and np.isfinite(at_high) and at_high > 0 > at_low:
+                size = low + (high - low) * at_low / (at_low - at_high)
         else:
-            self._look(self.f)
-            return False
+            size = fell  # the farthest at which the objective is known to fall
+            f = self.f + size * change
+            self._look(f)
+            if size == 0:
+                return False
         self.w = self.w + size * direction
         self.f = f
         if step % FRESH == 0:
@@ -294,7 +307,7 @@ class _Descent:
         """The bundle method for the hinge itself, with the planes so far."""
         p = self.p
         best_f = p.scores(p.weights[0])
-        still = 0
+        still, lowest = 0, p.primal[0]
         for _ in range(iterations):
             w = -self._combine()
             if p.gap[0] <= p.tol:
@@ -310,7 +323,8 @@ class _Descent:
             p.report(p.n)
             if p.gap[0] <= p.tol:
                 break
-            still = 0 if self.bundle.grew else still + 1
+            fell = p.primal[0] < (1 - FINE) * lowest
+            still, lowest = 0 if fell or self.bundle.grew else still + 1, p.primal[0]
             if still > PATIENCE:
                 return  # rounding
         else:
@@ -335,9 +349,7 @@ class _Descent:
         p.offer(w, 0.5 * float(w @ w) + value)
         self.bundle.add(p.combine(p.slopes), mass)
 
-    def _search(
-        self, w: np.ndarray, step: np.ndarray, f: np.ndarray, change: np.ndarray
-    ) -> float:
+    def _search(self, w: np.ndarray, step: np.ndarray, f: np.ndarray, change: np.ndarray) -> float:
         """Size in 0..1 of the step at which the objective is about least."""
         p = self.p
         ws, ss = float(w @ step), float(step @ step)

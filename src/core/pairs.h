@@ -3,10 +3,9 @@
  * Sums over the pairs of a query, by order statistics: pairs (i, j) of items with level_i > level_j
  * and slack u = margin - (f_i - f_j) > 0, in O(n log n) for n items instead of O(n^2).
  *
- * Items stand by ascending score. For a better item i those j that make a pair with slack come in
- * by descending score as i falls, so that running sums over the levels below i's are all it needs;
- * for a worse item j it is the mirror image. Running sums are kept for two levels as a number, up to
- * FEW levels for each level (without branches), above that in a Fenwick tree.
+ * Items stand by ascending score, and come and leave one after another as a window moves up; running
+ * sums by level of what is in it are all that an item needs. They are kept for two levels as a
+ * number, up to FEW levels for each level (without branches), above that in Fenwick trees.
  *
  * Lee and Lin, "Large-scale linear RankSVM", Neural Computation 26, 2014, section 4.
  */
@@ -16,6 +15,13 @@
 #include <math.h>
 #include <stdint.h>
 #include <string.h>
+
+/* Loops that are copied for each constant argument. */
+#if defined(__GNUC__)
+#define HX_SPECIAL static inline __attribute__((always_inline))
+#else
+#define HX_SPECIAL static inline
+#endif
 
 /* ---- order -------------------------------------------------------------------------------- */
 
@@ -126,89 +132,104 @@ enum hx_pair_mode {
 
 typedef struct {        /* of one query; arrays by ascending score */
     int64_t n, levels;
-    const double *f;    /* scores less their mean */
-    const double *v;    /* what is summed: f, or the vector of the product */
+    const double *f;    /* scores */
+    const double *v;    /* what is summed: scores less their mean, or the vector of the product */
     const double *w;    /* weights of items, or NULL: all 1 */
     const int32_t *level;
-    double *tree;       /* 2 (levels + 1) numbers where there are more than HX_FEW levels */
+    double *tree;       /* 4 (levels + 1) numbers where there are more than HX_FEW levels */
 } hx_query;
 
-/* One side of the pairs: `up` 0 has the better items, by descending score; 1 the worse ones, by
- * ascending score. Adds to out, and returns the sum over the items of w times count (HX_HINGE) or
- * of the slacks of all pairs (HX_SQUARE). */
-static inline double hx_side(const hx_query *q, const double margin, const double coef,
-                             const int mode, const int up, const int kind, const int weighted,
-                             double *out)
+/* Running sums of items by level, as the sum over the levels below one. `width` is how many such
+ * sums there are, 0 for a tree. */
+typedef struct {
+    double count[HX_FEW + 1], value[HX_FEW + 1];
+    double *tree;
+} hx_sums;
+
+static const double hx_beyond[HX_FEW][HX_FEW] = {    /* [level][k - 1]: k > level */
+    {1, 1, 1, 1, 1, 1, 1, 1}, {0, 1, 1, 1, 1, 1, 1, 1}, {0, 0, 1, 1, 1, 1, 1, 1},
+    {0, 0, 0, 1, 1, 1, 1, 1}, {0, 0, 0, 0, 1, 1, 1, 1}, {0, 0, 0, 0, 0, 1, 1, 1},
+    {0, 0, 0, 0, 0, 0, 1, 1}, {0, 0, 0, 0, 0, 0, 0, 1},
+};
+
+HX_SPECIAL void hx_put(hx_sums *s, const int width, const int sums, int64_t levels, int64_t level,
+                       double w, double wv)
 {
-    const int64_t n = q->n, top = q->levels - 1;
-    const double *const f = q->f, *const v = q->v;
-    const int sums = mode == HX_SQUARE || mode == HX_PRODUCT;
-    double counts[HX_FEW + 1] = {0}, values[HX_FEW + 1] = {0}, total = 0;
-    double *const tree = q->tree;
-    if (kind == 2) memset(tree, 0, (size_t)(2 * (q->levels + 1)) * sizeof *tree);
-    int64_t b = up ? 0 : n - 1;
-    for (int64_t step = 0; step < n; step++) {
-        const int64_t a = up ? step : n - 1 - step;
-        while (up ? b < n && margin - (f[b] - f[a]) > 0 : b >= 0 && margin - (f[a] - f[b]) > 0) {
-            /* Levels from the far side: an item counts for all those beyond its own. */
-            const int64_t l = up ? top - q->level[b] : q->level[b];
-            const double w = weighted ? q->w[b] : 1.0, wv = sums ? w * v[b] : 0.0;
-            if (kind == 0) {
-                const double first = (double)(l == 0);
-                counts[1] += first * w;
-                if (sums) values[1] += first * wv;
-            } else if (kind == 1) {
-                for (int64_t k = 1; k <= HX_FEW; k++) {
-                    const double beyond = (double)(k > l);
-                    counts[k] += beyond * w;
-                    if (sums) values[k] += beyond * wv;
-                }
-            } else {
-                for (int64_t k = l + 1; k <= q->levels; k += k & -k) {
-                    tree[2 * k] += w;
-                    tree[2 * k + 1] += wv;
-                }
-            }
-            b += up ? 1 : -1;
+    if (width) {
+        const double *const beyond = hx_beyond[level];
+        for (int k = 0; k < width; k++) {
+            s->count[k + 1] += beyond[k] * w;
+            if (sums) s->value[k + 1] += beyond[k] * wv;
         }
-        const int64_t l = up ? top - q->level[a] : q->level[a];
-        double count = 0, value = 0;
-        if (kind == 2) {
-            for (int64_t k = l; k > 0; k -= k & -k) {
-                count += tree[2 * k];
-                value += tree[2 * k + 1];
-            }
-        } else {
-            count = counts[l];
-            value = values[l];
-        }
-        const double w = weighted ? q->w[a] : 1.0;
-        double slack;
-        switch (mode) {
-        case HX_HINGE:
-            total += w * count;
-            out[a] += (up ? coef : -coef) * w * count;
-            break;
-        case HX_SQUARE:
-            slack = up ? count * (margin + f[a]) - value : count * (margin - f[a]) + value;
-            total += w * slack;
-            out[a] += (up ? 2 * coef : -2 * coef) * w * slack;
-            break;
-        case HX_PRODUCT:
-            out[a] += 2 * coef * w * (count * v[a] - value);
-            break;
-        default:
-            out[a] += 2 * coef * w * count;
+    } else {
+        for (int64_t k = level + 1; k <= levels; k += k & -k) {
+            s->tree[2 * k] += w;
+            if (sums) s->tree[2 * k + 1] += wv;
         }
     }
-    return total;
 }
 
-static inline double hx_sides_of(const hx_query *q, double margin, double coef, int mode, int kind,
-                                 int weighted, double *out)
+HX_SPECIAL void hx_below(const hx_sums *s, const int width, const int sums, int64_t level,
+                         double *count, double *value)
 {
-    const double total = hx_side(q, margin, coef, mode, 0, kind, weighted, out);
-    hx_side(q, margin, coef, mode, 1, kind, weighted, out);
+    *count = *value = 0;
+    if (width) {
+        *count = s->count[level];
+        if (sums) *value = s->value[level];
+        return;
+    }
+    for (int64_t k = level; k > 0; k -= k & -k) {
+        *count += s->tree[2 * k];
+        if (sums) *value += s->tree[2 * k + 1];
+    }
+}
+
+/* All pairs in one merge of the ascending scores with themselves, shifted by the margin: item b
+ * leaves the window when a comes to be too far above it. The better item a has the lower levels
+ * that are left (all, less what has left); the worse item b has the higher levels that came before
+ * a. Adds to out, and returns the sum over the better items of w times count (HX_HINGE) or of the
+ * slacks of all pairs (HX_SQUARE). */
+HX_SPECIAL double hx_sides_of(const hx_query *q, const double margin, const double coef,
+                                 const int mode, const int width, const int weighted, double *out)
+{
+    const int64_t n = q->n, levels = q->levels, top = q->levels - 1;
+    const double *const f = q->f, *const v = q->v, *const weight = q->w;
+    const int32_t *const level = q->level;
+    const int sums = mode == HX_SQUARE || mode == HX_PRODUCT;
+    hx_sums left = {{0}, {0}, q->tree}, came = {{0}, {0}, q->tree + 2 * (levels + 1)};
+    double total = 0, count, value;
+    if (!width) memset(q->tree, 0, (size_t)(4 * (levels + 1)) * sizeof *q->tree);
+    for (int64_t i = 0; i < n; i++) {
+        const double w = weighted ? weight[i] : 1.0;
+        hx_put(&left, width, sums, levels, level[i], w, sums ? w * v[i] : 0.0);
+    }
+    int64_t b = 0;
+    for (int64_t a = 0; a <= n; a++) {
+        while (b < n && (a == n || !(margin - (f[a] - f[b]) > 0))) {
+            const double w = weighted ? weight[b] : 1.0, wv = sums ? w * v[b] : 0.0;
+            hx_below(&came, width, sums, top - level[b], &count, &value);
+            if (mode == HX_HINGE) out[b] += coef * w * count;
+            else if (mode == HX_SQUARE)
+                out[b] += 2 * coef * w * (count * (margin + v[b]) - value);
+            else if (mode == HX_PRODUCT) out[b] += 2 * coef * w * (count * v[b] - value);
+            else out[b] += 2 * coef * w * count;
+            hx_put(&left, width, sums, levels, level[b], -w, -wv);
+            b++;
+        }
+        if (a == n) break;
+        const double w = weighted ? weight[a] : 1.0, wv = sums ? w * v[a] : 0.0;
+        hx_below(&left, width, sums, level[a], &count, &value);
+        if (mode == HX_HINGE) {
+            total += w * count;
+            out[a] -= coef * w * count;
+        } else if (mode == HX_SQUARE) {
+            const double slack = w * (count * (margin - v[a]) + value);
+            total += slack;
+            out[a] -= 2 * coef * slack;
+        } else if (mode == HX_PRODUCT) out[a] += 2 * coef * w * (count * v[a] - value);
+        else out[a] += 2 * coef * w * count;
+        hx_put(&came, width, sums, levels, top - level[a], w, wv);
+    }
     return total;
 }
 
@@ -217,11 +238,12 @@ static inline double hx_sides_of(const hx_query *q, double margin, double coef, 
 static double hx_sides(const hx_query *q, double margin, double coef, enum hx_pair_mode mode,
                        double *out)
 {
-#define HX_KINDS(MODE, WEIGHTED)                                                                   \
-    (q->levels <= 2 ? hx_sides_of(q, margin, coef, MODE, 0, WEIGHTED, out)                         \
-     : q->levels <= HX_FEW ? hx_sides_of(q, margin, coef, MODE, 1, WEIGHTED, out)                  \
-                           : hx_sides_of(q, margin, coef, MODE, 2, WEIGHTED, out))
-#define HX_WEIGHTS(MODE) (q->w ? HX_KINDS(MODE, 1) : HX_KINDS(MODE, 0))
+#define HX_WIDTHS(MODE, WEIGHTED)                                                                  \
+    (q->levels <= 2 ? hx_sides_of(q, margin, coef, MODE, 1, WEIGHTED, out)                         \
+     : q->levels <= 5 ? hx_sides_of(q, margin, coef, MODE, 4, WEIGHTED, out)                       \
+     : q->levels <= HX_FEW ? hx_sides_of(q, margin, coef, MODE, HX_FEW, WEIGHTED, out)             \
+                           : hx_sides_of(q, margin, coef, MODE, 0, WEIGHTED, out))
+#define HX_WEIGHTS(MODE) (q->w ? HX_WIDTHS(MODE, 1) : HX_WIDTHS(MODE, 0))
     if (q->levels < 2) return 0;
     switch (mode) {
     case HX_HINGE: return HX_WEIGHTS(HX_HINGE);
@@ -230,7 +252,7 @@ static double hx_sides(const hx_query *q, double margin, double coef, enum hx_pa
     default: return HX_WEIGHTS(HX_DEGREE);
     }
 #undef HX_WEIGHTS
-#undef HX_KINDS
+#undef HX_WIDTHS
 }
 
 #endif

@@ -53,6 +53,7 @@ cdef struct Terms:
 
 cdef struct Data:
     int64_t n
+    bint in_order               # whether row is 0, 1, 2...
     const int64_t *start        # where queries begin in `row`
     const int64_t *row          # rows by query
     const int32_t *level        # of the row at a position, 0.. within each query
@@ -65,10 +66,14 @@ cdef struct Data:
     double *w
     double *out
     int32_t *sorted_level
-    int64_t *sorted_row
     double *tree                # or NULL
-    double *value               # of each query
-    double *mass                # sum of the absolute derivatives by pairs, of each query
+    double *centre              # mean score of each query, as below
+    double *value
+    double *mass                # sum of the absolute derivatives by pairs
+
+
+cdef inline int64_t _row(const Data *m, int64_t at) noexcept nogil:
+    return at if m.in_order else m.row[at]
 
 
 cdef void _sort(const Data *m, int64_t q, const double *f) noexcept nogil:
@@ -78,14 +83,14 @@ cdef void _sort(const Data *m, int64_t q, const double *f) noexcept nogil:
     cdef double *own = m.v + begin
     cdef double centre = 0
     for p in range(n):
-        own[p] = f[m.row[begin + p]]
+        own[p] = f[_row(m, begin + p)]
         centre += own[p]
     centre = centre / n if n > 0 else 0
+    m.centre[q] = centre
     hx_order(own, n, centre, a, a + n)
     for p in range(n):
-        m.f[begin + p] = own[a[p].at] - centre
+        m.f[begin + p] = own[a[p].at]
         m.sorted_level[begin + p] = m.level[begin + a[p].at]
-        m.sorted_row[begin + p] = m.row[begin + a[p].at]
     if m.weight != NULL:
         for p in range(n):
             m.w[begin + p] = m.weight[begin + a[p].at]
@@ -97,17 +102,20 @@ cdef void _sweep(const Data *m, int64_t q, const Terms *terms, const double *v,
     cdef hx_query one
     cdef int64_t begin = m.start[q], n = m.start[q + 1] - m.start[q], p
     cdef double *into = m.out + begin
+    cdef const hx_key *a = m.keys + 2 * begin
     cdef double total, share, value = 0, mass = 0
     cdef int k
     one.n, one.levels = n, m.levels[q]
-    one.f, one.v = m.f + begin, m.f + begin
+    one.f, one.v = m.f + begin, m.v + begin
     one.level = m.sorted_level + begin
     one.w = NULL if m.weight == NULL else m.w + begin
-    one.tree = NULL if m.tree == NULL else m.tree + 2 * (begin + q)
-    if v != NULL:
+    one.tree = NULL if m.tree == NULL else m.tree + 4 * (begin + q)
+    if v == NULL:
+        for p in range(n):      # sums of smaller numbers keep more digits
+            m.v[begin + p] = one.f[p] - m.centre[q]
+    else:
         for p in range(n):
-            m.v[begin + p] = v[m.sorted_row[begin + p]]
-        one.v = m.v + begin
+            m.v[begin + p] = v[_row(m, begin + a[p].at)]
     for p in range(n):
         into[p] = 0
     for k in range(terms.count):
@@ -118,13 +126,13 @@ cdef void _sweep(const Data *m, int64_t q, const Terms *terms, const double *v,
     if v == NULL and terms.count > 0:
         total = 0
         for p in range(n):
-            total += into[p] * one.f[p]
+            total += into[p] * one.v[p]
         # All terms of a loss have the same power.
         value += total if terms.mode[0] == HX_HINGE else 0.5 * total
     share = m.scale[q]
     m.value[q], m.mass[q] = share * max(value, 0.0), share * mass
     for p in range(n):
-        out[m.sorted_row[begin + p]] = share * into[p]
+        out[_row(m, begin + a[p].at)] = share * into[p]
 
 
 cdef class Pairs:
@@ -142,7 +150,7 @@ cdef class Pairs:
         Factor of each query.
     threads : int
 
-    Memory: some 60 bytes a row, 76 where a query has more than HX_FEW levels.
+    Memory: 44 bytes a row, 76 where a query has more than HX_FEW levels, 8 more with weights.
     """
     cdef Data m
     cdef Terms seen
@@ -154,10 +162,10 @@ cdef class Pairs:
                   const int32_t[::1] level, const int64_t[::1] levels,
                   const double[::1] weight, const double[::1] scale, int threads):
         cdef int64_t n = row.shape[0], queries = start.shape[0] - 1, q
-        cdef bint many = False
+        cdef bint many = False, in_order = True
+        cdef int64_t i
         cdef double[::1] numbers
         cdef int32_t[::1] whole
-        cdef int64_t[::1] long_
         cdef uint32_t[::1] keys
         if (n < 1 or queries < 1 or level.shape[0] != n or levels.shape[0] != queries
                 or scale.shape[0] != queries or start[0] != 0 or start[queries] != n
@@ -165,13 +173,15 @@ cdef class Pairs:
             raise ValueError("arrays of Pairs do not fit each other")
         for q in range(queries):
             many |= levels[q] > HX_FEW
-        numbers = np.empty(n * (3 + (weight is not None)) + 2 * queries
-                           + (2 * (n + queries) if many else 0))
+        for i in range(n):
+            in_order &= row[i] == i
+        numbers = np.empty(n * (3 + (weight is not None)) + 3 * queries
+                           + (4 * (n + queries) if many else 0))
         whole = np.empty(n, np.int32)
-        long_ = np.empty(n, np.int64)
         keys = np.empty(4 * n, np.uint32)
-        self.kept = (row, start, level, levels, weight, scale, numbers, whole, long_, keys)
+        self.kept = (row, start, level, levels, weight, scale, numbers, whole, keys)
         self.m.n, self.queries, self.threads = n, queries, threads if n >= FROM else 1
+        self.m.in_order = in_order
         self.m.row, self.m.start, self.m.level, self.m.levels = (
             &row[0], &start[0], &level[0], &levels[0])
         self.m.weight = NULL
@@ -179,13 +189,14 @@ cdef class Pairs:
             self.m.weight = &weight[0]
         self.m.scale = &scale[0]
         self.m.keys = <hx_key *>&keys[0]
-        self.m.sorted_level, self.m.sorted_row = &whole[0], &long_[0]
+        self.m.sorted_level = &whole[0]
         self.m.f = &numbers[0]
         self.m.v = self.m.f + n
         self.m.out = self.m.v + n
         self.m.value = self.m.out + n
         self.m.mass = self.m.value + queries
-        self.m.w = self.m.mass + queries
+        self.m.centre = self.m.mass + queries
+        self.m.w = self.m.centre + queries
         self.m.tree = self.m.w + n * (weight is not None) if many else NULL
         self.seen.count = 0
 
