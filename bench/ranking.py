@@ -5,10 +5,11 @@ All in one process and thread each, the things compared in turn; least wall time
 
  - evaluation: objective and gradient over all pairs of one query, against X @ w and one np.sort;
  - pairs: the time to within TARGET of the optimum of LinearRankSVC on the rows and of
-   scikit-learn's LinearSVC on the differences of rows, same objective, each through its tolerances; making the
-   differences is not counted;
- - ndcg: NDCG@10 on lambdarank's test queries, each model's regularisation and scaling of features
-   by five folds of the training queries; LightGBM for comparison.
+   scikit-learn's LinearSVC on the differences of rows, same objective, each through its
+   tolerances; making the differences is not counted;
+ - ndcg: NDCG@10 on lambdarank's test queries; each model's regularisation, scaling of features,
+   weights of rows by grade and normalisation by five folds of the training queries; LightGBM for
+   comparison.
 """
 
 import time
@@ -43,8 +44,9 @@ PAIRS = f"""\
 | data | pairs | loss | C | LinearRankSVC, s | LinearSVC to {TARGET:g}, s | ratio (wanted: 50) |
 |---|---|---|---|---|---|---|"""
 NDCG = """\
-| model | chosen | NDCG@10 in training folds | NDCG@10 on test queries | pairwise accuracy | MAP |
-|---|---|---|---|---|---|"""
+| model | chosen | NDCG@10 in training folds | NDCG@10 on test queries | \
+less the second row's (standard error) | pairwise accuracy | MAP |
+|---|---|---|---|---|---|---|"""
 
 
 def main():
@@ -201,38 +203,46 @@ def _scaled(X, train):
     return sp.csr_matrix(X.multiply(1 / np.where(square > 0, square, 1.0)))
 
 
+WEIGHTS = {"1": None, "1 + y": lambda y: 1.0 + y, "2^y": lambda y: 2.0**y}
+
+
 def _models():
-    """Name -> function of a strength that makes a model with fit(X, y, qid) and scores."""
+    """Name -> {what was chosen: maker of a model}."""
     import numpy as np
     from sklearn.linear_model import LogisticRegression, Ridge
     from sklearn.svm import LinearSVR
 
-    import hingex
+    from hingex import LinearRankSVC
 
-    class Pointwise:
-        def __init__(self, model):
-            self.model = model
+    def rank(loss, costs):
+        return {f"C={c:g}, {by}": lambda c=c, by=by: LinearRankSVC(loss, C=c, normalize=by)
+                for c in costs for by in ("items", "queries")}
 
-        def fit(self, X, y, qid):
-            self.model.fit(X, y)
-            return self
-
-        def predict(self, X):
-            if hasattr(self.model, "predict_proba"):  # the expected grade
-                return self.model.predict_proba(X) @ self.model.classes_
-            return self.model.predict(X)
-
-    def rank(loss):
-        return lambda c: hingex.LinearRankSVC(loss, C=c, normalize="items")
+    def pointwise(make, costs):
+        return {f"C={c:g}": lambda c=c: make(c) for c in costs}
 
     return {
-        "LinearRankSVC, hinge": (rank("hinge"), 10.0 ** np.arange(-4, 2)),
-        "LinearRankSVC, squared hinge": (rank("squared_hinge"), 10.0 ** np.arange(-4, 2)),
-        "Ridge": (lambda c: Pointwise(Ridge(1 / c)), 10.0 ** np.arange(-5, 1)),
-        "LinearSVR": (lambda c: Pointwise(LinearSVR(C=c, max_iter=3000)), 10.0 ** np.arange(-4, 1)),
-        "LogisticRegression": (lambda c: Pointwise(LogisticRegression(C=c, max_iter=300)),
-                               10.0 ** np.arange(-4, 1)),
+        "LinearRankSVC, hinge": rank("hinge", 10.0 ** np.arange(-3, 3)),
+        "LinearRankSVC, squared hinge": rank("squared_hinge", 10.0 ** np.arange(-3, 3)),
+        "Ridge": pointwise(lambda c: Ridge(1 / c), 10.0 ** np.arange(-5, 1)),
+        "LinearSVR": pointwise(lambda c: LinearSVR(C=c, max_iter=3000), 10.0 ** np.arange(-4, 1)),
+        "LogisticRegression": pointwise(lambda c: LogisticRegression(C=c, max_iter=300),
+                                        10.0 ** np.arange(-4, 1)),
     }
+
+
+def _scores(make, weigh, X, y, qid, X_new):
+    """Scores of X_new by a model that was trained on the rest."""
+    from hingex import LinearRankSVC
+
+    model = make()
+    weight = {} if weigh is None else {"sample_weight": weigh(y)}
+    if isinstance(model, LinearRankSVC):
+        return model.fit(X, y, qid, **weight).predict(X_new)
+    model.fit(X, y, **weight)
+    if hasattr(model, "predict_proba"):  # the expected grade
+        return model.predict_proba(X_new) @ model.classes_
+    return model.predict(X_new)
 
 
 def _ndcg(emit, repeats):
@@ -245,44 +255,54 @@ def _ndcg(emit, repeats):
     kinds = {"raw": (X, X_test), "scaled": (_scaled(X, X), _scaled(X_test, X))}
     fold = qid % 5
 
+    def cross(score):
+        f = np.empty(len(y))
+        for k in range(5):
+            train = fold != k
+            f[~train] = score(train)
+        return ndcg_score(y, f, qid=qid, k=10)
+
+    def each(f):
+        return np.array([ndcg_score(y_test[qid_test == q], f[qid_test == q], k=10)
+                         if y_test[qid_test == q].any() else np.nan for q in np.unique(qid_test)])
+
+    ours = []
+
     def show(name, chosen, inner, f):
-        ndcg = ndcg_score(y_test, f, qid=qid_test, k=10)
-        emit({"model": name, "ndcg": ndcg, "inner": inner, "row":
-              f"| {name} | {chosen} | {inner:.4f} | {ndcg:.4f} | "
+        by_query = each(f)
+        ours.append(by_query)
+        apart = by_query - ours[1] if len(ours) > 1 else by_query - by_query
+        count = np.isfinite(apart).sum()
+        emit({"model": name, "ndcg": float(np.nanmean(by_query)), "inner": inner, "row":
+              f"| {name} | {chosen} | {inner:.4f} | {np.nanmean(by_query):.4f} | "
+              f"{np.nanmean(apart):+.4f} ({np.nanstd(apart) / np.sqrt(count):.4f}) | "
               f"{pairwise_accuracy(y_test, f, qid=qid_test):.4f} | "
               f"{mean_average_precision(y_test, f, qid=qid_test):.4f} |"})
 
-    for name, (make, strengths) in _models().items():
+    for name, makers in _models().items():
         found = {}
         for kind, (data, _) in kinds.items():
-            for c in strengths:
-                f = np.empty(len(y))
-                for k in range(5):
-                    train = fold != k
-                    model = make(c).fit(data[train], y[train], qid[train])
-                    f[~train] = model.predict(data[~train])
-                found[kind, c] = ndcg_score(y, f, qid=qid, k=10)
-        kind, c = max(found, key=found.get)
-        model = make(c).fit(kinds[kind][0], y, qid)
-        show(name, f"{kind}, C={c:g}", found[kind, c], model.predict(kinds[kind][1]))
+            for weights, weigh in WEIGHTS.items():
+                for chosen, make in makers.items():
+                    found[kind, weights, chosen] = cross(lambda t, d=data, m=make, w=weigh: _scores(
+                        m, w, d[t], y[t], qid[t], d[~t]))
+        kind, weights, chosen = best = max(found, key=found.get)
+        f = _scores(makers[chosen], WEIGHTS[weights], kinds[kind][0], y, qid, kinds[kind][1])
+        show(name, f"{chosen}, weights {weights}, {kind}", found[best], f)
     try:
         import lightgbm
     except ImportError:
         return
-    scores = {}
-    for rounds in (50, 100, 200):
-        f = np.empty(len(y))
-        for k in range(5):
-            train = fold != k
-            model = lightgbm.LGBMRanker(n_estimators=rounds, verbose=-1, n_jobs=1)
-            model.fit(X[train].toarray(), y[train], group=np.bincount(qid[train])[
-                np.unique(qid[train])])
-            f[~train] = model.predict(X[~train].toarray())
-        scores[rounds] = ndcg_score(y, f, qid=qid, k=10)
-    rounds = max(scores, key=scores.get)
-    model = lightgbm.LGBMRanker(n_estimators=rounds, verbose=-1, n_jobs=1)
-    model.fit(X.toarray(), y, group=np.bincount(qid))
-    show("LightGBM (trees)", f"{rounds} trees", scores[rounds], model.predict(X_test.toarray()))
+
+    def trees(rounds, X, y, qid, X_new):
+        model = lightgbm.LGBMRanker(n_estimators=rounds, verbose=-1, n_jobs=1)
+        sizes = np.unique(qid, return_counts=True)[1]
+        return model.fit(X.toarray(), y, group=sizes).predict(X_new.toarray())
+
+    found = {rounds: cross(lambda t, r=rounds: trees(r, X[t], y[t], qid[t], X[~t]))
+             for rounds in (50, 100, 200)}
+    rounds = max(found, key=found.get)
+    show("LightGBM (trees)", f"{rounds} trees", found[rounds], trees(rounds, X, y, qid, X_test))
 
 
 if __name__ == "__main__":

@@ -314,3 +314,22 @@ def test_kernel_runs(tmp_path):
     records = [json.loads(line) for line in out.read_text().splitlines()]
     assert ("hingex", 1) in {(r["adapter"], r["threads"]) for r in records}
     assert all(r["violation"] <= 1.1e-3 for r in records)
+
+
+def test_ranking_runs(bench, monkeypatch):
+    ranking = bench("ranking")
+    monkeypatch.setattr(ranking, "SIZES", (("dense", 3000, 4), ("sparse", 3000, 4)))
+    records = []
+    ranking._evaluations(records.append, 1)
+    assert len(records) == 8
+    assert all(r["seconds"] > 0 and r["row"].count("|") == 8 for r in records)
+    X, y, qid = ranking.lambdarank("test")
+    assert X.shape[0] == len(y) == len(qid)
+    pytest.importorskip("sklearn", reason="scikit-learn is not installed")
+    data = np.random.default_rng(0).normal(size=(60, 3))
+    problem = ("small", data, (data[:, 0] > 0).astype(int), np.arange(60) % 3, 0.1)
+    monkeypatch.setattr(ranking, "_problems", lambda: [problem])
+    records.clear()
+    ranking._pairs(records.append, 1)
+    assert [r["loss"] for r in records] == ["hinge", "squared_hinge"]
+    assert all(0 < r["linear_svc"] < 10 for r in records)

@@ -197,8 +197,8 @@ class LinearRankSVC(_RankModel):
     >>> import hingex
     >>> X = [[0.0, 1.0], [1.0, 0.0], [2.0, 1.0], [5.0, 0.0], [6.0, 1.0]]
     >>> model = hingex.LinearRankSVC().fit(X, [0, 1, 2, 0, 1], qid=[1, 1, 1, 2, 2])
-    >>> model.predict([[0.0, 0.0], [3.0, 0.0]]).argmax()
-    1
+    >>> model.predict([[0.0, 1.0], [3.0, 1.0], [1.0, 1.0]]).argsort()[::-1]
+    array([1, 2, 0])
     """
 
     def fit(self, X: Any, y: Any, qid: Any = None, sample_weight: Any = None,
