@@ -792,7 +792,9 @@ def query_weights(query_weight: Any, ids: np.ndarray) -> np.ndarray:
         weights = np.array([real("query_weight", query_weight.get(i, 1.0), positive=False)
                             for i in ids.tolist()])
     else:
-        weights = _numbers(np.asarray(query_weight), "query_weight").astype(np.float64)
+        weights = np.asarray(query_weight)
+        if weights.ndim:
+            weights = _numbers(weights, "query_weight").astype(np.float64)
         if weights.shape != (len(ids),):
             raise ValueError(f"query_weight.shape == {weights.shape}, expected ({len(ids)},): one "
                              "weight for each distinct qid, in their sorted order, or a dict")

@@ -312,6 +312,9 @@ def _ranking(relevance: Any, f: Any, qid: Any, owner: str) -> tuple[np.ndarray, 
     if not np.isfinite(f).all():
         at = int(np.argmin(np.isfinite(f)))
         raise ValueError(f"f[{at}] is {f[at]}; scores must be finite")
+    shape = np.shape(relevance)
+    if shape not in ((len(f),), (len(f), 1)):
+        raise ValueError(f"relevance.shape == {shape}, expected ({len(f)},) as f has")
     queries, _ = check.queries(relevance, qid, len(f), owner)
     return f, queries
 
