@@ -48,7 +48,8 @@ _PREAMBLE = 32
 _BATCH = ("LinearSVC", "LinearSVCCV", "LinearClassifier")  # LIBLINEAR's files can hold these
 _LINEAR = (*_BATCH, "PegasosClassifier", "PassiveAggressiveClassifier", "AROWClassifier")
 _KERNEL = ("SVC", "NuSVC", "SVR", "NuSVR", "OneClassSVM")
-_CLASSES = (*_LINEAR, *_KERNEL, "TextVectorizer", "TextClassifier")
+_RANKING = ("LinearRankSVC", "AUCMaximizer")
+_CLASSES = (*_LINEAR, *_RANKING, *_KERNEL, "TextVectorizer", "TextClassifier")
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*_", re.ASCII)
 _SCALARS = ("|b1", "|i1", "<i2", "<i4", "<i8", "|u1", "<u2", "<u4", "<u8", "<f2", "<f4", "<f8")
 _STRING = re.compile(r"(?:<U|\|S)[1-9][0-9]{0,7}", re.ASCII)
@@ -69,7 +70,7 @@ def save(model: Any, path: str | os.PathLike[str]) -> None:
 
     Parameters
     ----------
-    model : a linear model or kernel machine of hingex, TextVectorizer or TextClassifier
+    model : a linear or ranking model or kernel machine of hingex, TextVectorizer or TextClassifier
         Fitted.
     path : str or path-like
         An existing file is replaced at once and keeps its permissions: whatever happens, `path`
@@ -312,6 +313,10 @@ def _class(name: str) -> Any:
         from . import linear
 
         return getattr(linear, name)
+    if name in _RANKING:
+        from . import ranking
+
+        return getattr(ranking, name)
     if name in _KERNEL:
         from . import kernel
 
@@ -326,7 +331,9 @@ def _check(name: str) -> Callable[[dict[str, Any], dict[str, np.ndarray]], None]
         return _check_text_classifier
     if name in _KERNEL:
         return lambda fitted, arrays: None  # `_restored` and `_fitted_to_store` do it
-    return _check_linear if name in _LINEAR else _check_text
+    if name == "LinearRankSVC":
+        return lambda fitted, arrays: _check_scores(fitted, arrays, 1)
+    return _check_text if name == "TextVectorizer" else _check_linear
 
 
 def _round_up(n: int) -> int:
@@ -661,14 +668,9 @@ def _is_kind(kind: Any) -> bool:
 
 
 def _check_linear(fitted: dict[str, Any], arrays: dict[str, np.ndarray]) -> None:
-    """Whether the attributes of a linear classifier fit together; ValueError if not.
-
-    Only what predictions and duals are made of must be finite: the margin of a zero vector is
-    not, nor is the gap of a fit that was stopped early.
-    """
-    for key in ("classes_", "coef_", "intercept_"):
-        if key not in arrays:
-            raise ValueError(f"{key} is missing, or not an array of a kind that can be stored")
+    """Whether the attributes of a linear classifier fit together; ValueError if not."""
+    if "classes_" not in arrays:
+        raise ValueError("classes_ is missing, or not an array of a kind that can be stored")
     classes = arrays["classes_"]
     many = "multilabel_" in fitted
     if many and not _is_kind(fitted["multilabel_"]):
@@ -677,7 +679,18 @@ def _check_linear(fitted: dict[str, Any], arrays: dict[str, np.ndarray]) -> None
         raise ValueError(f"classes_ has shape {classes.shape}; it must list at least 2 classes")
     if not (classes[1:] > classes[:-1]).all():
         raise ValueError("classes_ are not distinct and in ascending order")
-    lanes = 1 if len(classes) == 2 and not many else len(classes)
+    _check_scores(fitted, arrays, 1 if len(classes) == 2 and not many else len(classes))
+
+
+def _check_scores(fitted: dict[str, Any], arrays: dict[str, np.ndarray], lanes: int) -> None:
+    """Whether the attributes of a model with `lanes` linear scores fit together.
+
+    Only what predictions and duals are made of must be finite: the margin of a zero vector is
+    not, nor is the gap of a fit that was stopped early.
+    """
+    for key in ("coef_", "intercept_"):
+        if key not in arrays:
+            raise ValueError(f"{key} is missing, or not an array of a kind that can be stored")
     d = fitted.get("n_features_in_", 0)
     if not _is_count(d) or d == 0:
         raise ValueError(f"n_features_in_ is {d!r}, not a number of features")

@@ -31,7 +31,7 @@ LAYERS = [
 ]
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
 # Inside functions only: reading a model file makes an estimator.
-UPWARD = {("model_io", "linear"), ("model_io", "kernel"), ("model_io", "text")}
+UPWARD = {("model_io", name) for name in ("linear", "kernel", "ranking", "text")}
 HEAVY = {"scipy", "sklearn", "pandas", "matplotlib", "tqdm", "click", "torch", "joblib"}
 HOMES = {"click": "cli"}  # where a heavy package may be imported at module level
 NUMERIC = {"numpy", "scipy"}

@@ -510,6 +510,39 @@ def test_estimators_follow_scikit_learn():
             checks.check_estimator(estimator)
 
 
+def test_model_files(tmp_path):
+    X, y, qid = data()
+    ranked, auc = LinearRankSVC(C=0.1).fit(X, y, qid), AUCMaximizer().fit(X, y > 0)
+    for model in (ranked, auc):
+        model.save(tmp_path / "model")
+        again = hingex.load(tmp_path / "model")
+        assert type(again) is type(model)
+        assert again.get_params() == model.get_params()
+        assert {k for k in vars(again) if k.endswith("_")} == {
+            k for k in vars(model) if k.endswith("_")}
+        assert_array_equal(again.predict(X), model.predict(X))
+    ranked.coef_ = np.full_like(ranked.coef_, np.nan)
+    with pytest.raises(ValueError, match="coef_"):
+        ranked.save(tmp_path / "model")
+
+
+def test_command_line_reads_the_models(tmp_path, capsys):
+    pytest.importorskip("click", reason="click is not installed")
+    from hingex.cli import main
+
+    X, y, qid = data(30)
+    model = LinearRankSVC(C=0.1).fit(X, y, qid)
+    path, rows = str(tmp_path / "model"), str(tmp_path / "rows")
+    model.save(path)
+    hingex.dump_svmlight_file(X, y, rows)
+    assert main(["info", path]) == 0
+    assert "LinearRankSVC" in capsys.readouterr().out
+    assert main(["predict", "--zero-based", path, rows]) == 0
+    assert_allclose([float(v) for v in capsys.readouterr().out.split()], model.predict(X))
+    assert main(["evaluate", "--zero-based", path, rows]) == 1
+    assert "query by query; use its method score" in capsys.readouterr().err
+
+
 # ------------------------------------------------------------------- cutting planes' program
 
 
