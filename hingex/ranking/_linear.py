@@ -181,8 +181,9 @@ class LinearRankSVC(_RankModel):
     -----
     Float32 and float64 data, dense in any memory order or CSR with int32 or int64 indices, are used
     where they lie. Other memory: about 100 bytes a row; for the hinge also up to 300 planes of d
-    numbers. Queries of one item, or of one grade, make no pairs and take no part. With more than
-    eight grades in a query an evaluation takes O(log grades) for an item, else O(1) once sorted.
+    numbers, 64 MB in all (or ten planes). Queries of one item, or of one grade, make no pairs and
+    take no part. With more than eight grades in a query an evaluation takes O(log grades) for an
+    item, else O(1) once sorted.
     See `hingex/solvers/rank.py` for the algorithm.
 
     References

@@ -24,12 +24,17 @@ class Simplex:
 
     def __init__(self, d: int, most: int) -> None:
         self.most = most
-        self.a = np.empty((0, d))
+        self._rows = np.empty((min(8, most), d))  # more than are used
         self.b = np.empty(0)
         self.gram = np.empty((0, 0))
         self.t = np.empty(0)
         self.grew = False  # whether the last solve raised the value
         self.value = -np.inf
+
+    @property
+    def a(self) -> np.ndarray:
+        """The planes' slopes, (planes, d)."""
+        return self._rows[: len(self.b)]
 
     def add(self, a: np.ndarray, b: float) -> None:
         """One more plane; where there are `most`, one that counts for nothing leaves."""
@@ -53,7 +58,10 @@ class Simplex:
             self.t[0] = 1.0
 
     def _keep(self, keep: np.ndarray) -> None:
-        self.a, self.b, self.t = self.a[keep], self.b[keep], self.t[keep]
+        for to, at in enumerate(np.flatnonzero(keep)):
+            if to != at:
+                self._rows[to] = self._rows[at]
+        self.b, self.t = self.b[keep], self.t[keep]
         self.gram = self.gram[np.ix_(keep, keep)]
 
     def _append(self, a: np.ndarray, b: float) -> None:
@@ -62,7 +70,11 @@ class Simplex:
         gram = np.empty((k + 1, k + 1))
         gram[:k, :k], gram[k, :k], gram[:k, k], gram[k, k] = self.gram, products, products, a @ a
         self.gram = gram
-        self.a = np.vstack([self.a, a])
+        if k == len(self._rows):
+            more = np.empty((min(2 * k, self.most), len(a)))
+            more[:k] = self._rows
+            self._rows = more
+        self._rows[k] = a
         self.b, self.t = np.append(self.b, b), np.append(self.t, 0.0)
 
     def solve(self) -> tuple[np.ndarray, float]:

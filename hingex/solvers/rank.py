@@ -25,8 +25,9 @@ come to nothing, the cutting planes so far end the work: their best convex combi
 quadratic program, has a dual objective at least as high as any of them, and its weights are the
 next point (the bundle method, with a search along the line from the best point so far).
 
-Complexity: some 10 to 40 steps, each a few tens of passes over X. Memory: O(n + d), and d numbers
-for each of at most PLANES planes.
+Complexity: some 10 to 40 steps, each a few tens of passes over X. Memory: O(n + d), and for the
+hinge PLANES planes of d numbers, at most 64 MB or FEWEST planes; where there are more, those that
+count for nothing leave, or the two of the least weight are made one.
 
 Sources: C.-P. Lee and C.-J. Lin, "Large-scale linear RankSVM", Neural Computation 26, 2014;
 O. Chapelle and S. S. Keerthi, "Efficient algorithms for ranking with SVMs", Information Retrieval
@@ -58,7 +59,9 @@ MIX = 0.01  # of the Hessian's diagonal in the preconditioner
 ARMIJO = 1e-4
 PATIENCE = 3  # steps in a row that hardly lower the gap, after which planes are combined,
 WEARY = 12  # and after which they take over
-PLANES = 300
+PLANES = 300  # at most,
+NUMBERS = 1 << 23  # and of so many numbers in all,
+FEWEST = 10  # but at least so many planes
 FINE = 1e-6  # of the objective: a fall that is progress of the squared hinge
 STUCK = 60  # steps in a row without progress that end the squared hinge
 SEARCH = 40  # scores to look at in a search along a step
@@ -105,7 +108,7 @@ def solve(
     Returns
     -------
     Fit
-        With one problem, and `dual` = -g (n, 1).
+        With one problem. Its `dual` is -g (n, 1) of the best point that is not a combination.
     """
     problem = Ranking(rows, queries, loss, scale, weight, tol, max_iter, max_time, threads, monitor)
 
@@ -157,7 +160,7 @@ class _Descent:
         # A start may be near the optimum already: what suits the gap to reach keeps it there.
         self.delta = FIRST if start is None else min(FIRST, NEAR * float(np.sqrt(p.tol)))
         self.first = 0.0  # norm of the first gradient
-        self.bundle = Simplex(p.d, PLANES)
+        self.bundle = Simplex(p.d, int(min(max(NUMBERS // max(p.d, 1), FEWEST), PLANES)))
         self.value = self.mass = 0.0
 
     def run(self) -> None:
