@@ -23,6 +23,7 @@ _HOMES = {
     "OneClassSVM": "kernel",
     "LinearRankSVC": "ranking",
     "AUCMaximizer": "ranking",
+    "LMNN": "metric",
     "CalibratedClassifier": "calibration",
     "load": "model_io",
     "load_svmlight_file": "io",
@@ -36,8 +37,8 @@ _HOMES = {
     "__version__": "_versions",
 }
 _SUBMODULES = (
-    "linear", "kernel", "kernels", "ranking", "calibration", "losses", "metrics", "solvers", "io",
-    "model_io", "blocks", "datasets", "text", "plot",
+    "linear", "kernel", "kernels", "ranking", "metric", "calibration", "losses", "metrics",
+    "solvers", "io", "model_io", "blocks", "datasets", "text", "plot",
 )
 
 __all__ = [*_HOMES, *_SUBMODULES]  # noqa: PLE0604

@@ -7,6 +7,7 @@ from . import kernel as kernel
 from . import kernels as kernels
 from . import linear as linear
 from . import losses as losses
+from . import metric as metric
 from . import metrics as metrics
 from . import model_io as model_io
 from . import plot as plot
@@ -33,6 +34,7 @@ from .linear import LinearSVC as LinearSVC
 from .linear import LinearSVCCV as LinearSVCCV
 from .linear import PassiveAggressiveClassifier as PassiveAggressiveClassifier
 from .linear import PegasosClassifier as PegasosClassifier
+from .metric import LMNN as LMNN
 from .model_io import load as load
 from .ranking import AUCMaximizer as AUCMaximizer
 from .ranking import LinearRankSVC as LinearRankSVC
