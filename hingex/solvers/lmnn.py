@@ -11,8 +11,8 @@ when an iteration lowers the objective by less than tol times its value.
 
 The sums are exact although only few l are looked at. A search of all rows, by products of blocks,
 lists for each i those within a radius R_i that is larger than sqrt(1 + max_j d_ij) by a margin; as
-rows move no other can come that near until R_i - ||z_i - z_i'|| - max_l ||z_l - z_l'|| falls below
-it, by the triangle inequality. Then there is a new search.
+rows move from z' to z no other can come that near until s R_i - ||z_i - s z_i'|| - max_l ||z_l -
+s z_l'|| falls below it, for any s > 0, by the triangle inequality. Then there is a new search.
 
 Complexity: a search O(n^2 p), an evaluation O(n d p + candidates p). Memory: O(n (d_out + k)), the
 candidates, and a block of products of BLOCK numbers.
@@ -36,7 +36,9 @@ from ..stop import HISTORY_DTYPE, Monitor, State
 
 LOSSES = ("hinge", "squared_hinge")
 BLOCK = 1 << 20  # numbers in a block of products
-MARGIN = 0.15  # of the radius: what rows may move before there is a new search
+NARROWEST, WIDEST = 0.1, 0.2  # of the radius: what rows may move before there is a new search
+FEW = 3  # evaluations after a search that should have been wider
+ROUNDING = 1e-5  # of the largest square: products in single precision are less than that off
 MEMORY = 10  # pairs of changes that L-BFGS keeps
 
 
@@ -146,7 +148,7 @@ class _Descent:
         self.room = np.empty(2 * k + n)
         self.Z0: np.ndarray | None = None  # where the last search was, and what it found
         self.radius = self.start = self.near = np.empty(0)
-        self.searches = 0
+        self.searches, self.used, self.margin, self.square = 0, FEW, NARROWEST, 1.0
         self.best, self.lowest, self.start_point = start, math.inf, start
         self.history: list[State] = []
         self.lost = 0
@@ -193,6 +195,7 @@ class _Descent:
         if self.Z0 is None:
             self._search(Z)
         value = self._sum(Z)
+        self.used += 1
         if not self._covered(Z):
             self._search(Z)
             value = self._sum(Z)
@@ -207,10 +210,12 @@ class _Descent:
     def _covered(self, Z: np.ndarray) -> bool:
         """Whether no row outside the candidates can be an impostor here."""
         assert self.Z0 is not None
-        step = Z - self.Z0
+        # A common factor moves rows far, but none of them nearer than all by that factor.
+        factor = float(np.vdot(Z, self.Z0)) / self.square
+        step = Z - factor * self.Z0
         moved = np.sqrt(np.einsum("ij,ij->i", step, step))
         needed = np.sqrt(1 + np.maximum(self.farthest, 0.0))
-        safe = self.radius - moved - moved.max(initial=0.0)
+        safe = factor * self.radius - moved - moved.max(initial=0.0)
         return bool((safe >= needed)[self.farthest >= 0].all())
 
     def _search(self, Z: np.ndarray) -> None:
@@ -220,17 +225,23 @@ class _Descent:
         empty = np.zeros(n + 1, np.int64)
         self.kernels.margins(Z, self.targets, empty, np.empty(0, np.int32), self.pull, self.push,
                              self.squared, self.V, self.farthest, self.room)
-        self.radius = (1 + MARGIN) * np.sqrt(1 + np.maximum(self.farthest, 0.0))
+        # Searches in a row for one evaluation each: the next one lasts longer.
+        self.margin = min(2 * self.margin, WIDEST) if self.used < FEW else max(
+            0.8 * self.margin, NARROWEST)
+        self.used = 0
+        self.radius = (1 + self.margin) * np.sqrt(1 + np.maximum(self.farthest, 0.0))
         squares = np.einsum("ij,ij->i", Z, Z)
-        # Squares and products may be off by rounding: a little more than the radius is listed.
-        reach = self.radius**2 + 1e-9 * (1 + float(squares.max()))
+        self.square = max(float(squares.sum()), 1e-300)
+        single = Z.astype(np.float32)
+        # Products are off by rounding: a little more than the radius is listed.
+        reach = self.radius**2 + ROUNDING * (1 + float(squares.max()))
         reach[self.farthest < 0] = -np.inf
         step = max(1, BLOCK // n)
         counts = np.zeros(n, np.int64)
         found = []
         for begin in range(0, n, step):
             part = slice(begin, min(n, begin + step))
-            products = Z[part] @ Z.T
+            products = single[part] @ single.T
             self.kernels.near_others(products, squares, self.codes, begin, reach[part],
                                      counts[part], None)
             out = np.empty(int(counts[part].sum()), np.int32)

@@ -25,7 +25,7 @@ cdef enum:
     ROWS = 256          # rows between two looks at signals
 
 
-def near_others(const double[:, ::1] products, const double[::1] squares, const int32_t[::1] codes,
+def near_others(const float[:, ::1] products, const double[::1] squares, const int32_t[::1] codes,
                 int64_t begin, const double[::1] reach, int64_t[::1] counts, int32_t[::1] out):
     """Rows of other classes nearer than reach_i (squared) to the rows begin, begin + 1...
 
