@@ -9,8 +9,8 @@ import pytest
 
 import hingex.solvers
 from hingex import ConvergenceWarning, LinearSVC
+from hingex._linear_model import not_converged
 from hingex._result import Fit
-from hingex import _linear_model
 from hingex.solvers import _hinge_newton, dual_cd, interior_point, newton
 
 LOSSES = ("hinge", "squared_hinge")
@@ -140,7 +140,7 @@ def test_a_class_that_got_worse_stays_as_it_was():
     (np.inf, "without a finite duality gap"),
 ])  # fmt: skip
 def test_bound_on_the_objective(gap, text):
-    said = _linear_model.not_converged("LinearSVC", a_fit(gap), 1e-3, 2)
+    said = not_converged("LinearSVC", a_fit(gap), 1e-3, 2)
     assert text in said
     assert "nan" not in said
     assert "e+02%" not in said
@@ -172,9 +172,9 @@ def test_reason_is_the_solvers_own(monkeypatch, loss):
     y = np.digitize(X[:, 0] + X[:, 1], [-0.5, 0.5])
     with pytest.warns(ConvergenceWarning, match="rounding left no progress after"):
         LinearSVC(loss, tol=1e-12).fit(X, y)
-    said = _linear_model.not_converged("LinearSVC", a_fit(0.1, n_iter=50, status="stalled"), 1e-3, 20)
+    said = not_converged("LinearSVC", a_fit(0.1, n_iter=50, status="stalled"), 1e-3, 20)
     assert "rounding left no progress after 50 iterations" in said
-    said = _linear_model.not_converged("LinearSVC", a_fit(0.1, n_iter=20), 1e-3, 30)
+    said = not_converged("LinearSVC", a_fit(0.1, n_iter=20), 1e-3, 30)
     assert "max_iter=30 was reached" in said
 
 

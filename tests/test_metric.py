@@ -225,8 +225,8 @@ def test_kernels_refuse_arrays_that_do_not_fit():
                     np.empty(0, np.int32), 0.5, 0.5, False, np.zeros((3, 2)), np.zeros(3),
                     np.zeros(5))
     with pytest.raises(ValueError, match="do not fit"):
-        own.near_others(np.zeros((2, 3), np.float32), np.zeros(3), np.zeros(3, np.int32), 2, np.zeros(2),
-                        np.zeros(2, np.int64), None)
+        own.near_others(np.zeros((2, 3), np.float32), np.zeros(3), np.zeros(3, np.int32), 2,
+                        np.zeros(2), np.zeros(2, np.int64), None)
 
 
 def test_it_follows_scikit_learn():
