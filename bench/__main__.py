@@ -11,6 +11,7 @@ from . import (
     kernel,
     linear,
     losses,
+    metric,
     micro,
     path,
     penalized,
@@ -111,6 +112,9 @@ def main():
                    metavar="PART", help=" ".join(ranking.PARTS))
     p.add_argument("--repeats", type=int, default=5)
     p.add_argument("--out", type=Path, default=OUT)
+    p = area.add_parser("metric", help="LMNN beside metric-learn")
+    p.add_argument("--sets", nargs="+", default=metric.SETS, choices=metric.SETS, metavar="SET")
+    p.add_argument("--out", type=Path, default=OUT)
     args = parser.parse_args()
 
     if data.folder() is None:
@@ -127,6 +131,9 @@ def main():
         return
     if args.area == "ranking":
         ranking.run(args.parts, args.repeats, args.out)
+        return
+    if args.area == "metric":
+        metric.run(args.sets, args.out)
         return
     if args.area == "blocks":
         blocks.run(args.copies, args.out)

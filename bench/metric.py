@@ -1,0 +1,111 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""LMNN beside metric-learn's: time to the objective that metric-learn ends at, and k-NN errors.
+
+Both minimise the same sum over the same targets from the identity: hinge, equal weights, one
+thread. metric-learn makes ITERATIONS gradient steps; what is timed of hingex is the fit until
+its objective is as low, and then the fit to its own tolerance. Errors are those of 3 nearest neighbours on the
+test data. The objectives of both are recomputed by one function, from all rows.
+"""
+
+import time
+
+from . import child, linear
+
+SETS = ("letter", "usps_zip")
+ITERATIONS = {"letter": 100, "usps_zip": 60}
+K = 3
+HEAD = """\
+| data | metric-learn: steps, s | its objective | hingex to it, s | ratio (wanted: 10) | \
+hingex to its end, s | its objective | error of k-NN: Euclidean | metric-learn | hingex |
+|---|---|---|---|---|---|---|---|---|---|"""
+
+
+def run(sets, out):
+    print(HEAD)
+    for name in sets:
+        records, code = child.run("bench.metric", {"set": name}, 1)
+        if code or not records:
+            raise RuntimeError(f"metric, {name}: the process ended with {code}")
+        stamp = {"area": "metric", "run": time.strftime("%Y-%m-%dT%H:%M:%S")}
+        linear.append(out, [stamp | record for record in records])
+        for r in records:
+            print(r["row"], flush=True)
+
+
+def main():
+    """In the child."""
+    import warnings
+
+    import numpy as np
+    from sklearn.neighbors import KNeighborsClassifier
+
+    import hingex
+
+    from . import data
+
+    warnings.simplefilter("ignore")
+    emit = child.emitter()
+    name = child.arguments()["set"]
+    X, y, _ = data.load(name)
+    X_test, y_test, _ = data.load(name, "test")
+    X, X_test = (np.asarray(part.toarray(), np.float64) for part in (X, X_test))
+    targets = hingex.solvers.lmnn.target_neighbors(X, y.astype(np.int32), K)
+
+    def error(L):
+        model = KNeighborsClassifier(K).fit(X @ L.T, y)
+        return 1 - model.score(X_test @ L.T, y_test)
+
+    def fit(goal, **options):
+        start = time.perf_counter()
+        model = hingex.LMNN(K, callback=lambda s: s.primal <= goal, **options).fit(X, y)
+        return model, time.perf_counter() - start
+
+    identity = np.eye(X.shape[1])
+    record = {"set": name, "euclidean": error(identity)}
+    theirs = seconds = None
+    try:
+        from metric_learn import LMNN
+    except ImportError:
+        goal = -np.inf
+    else:
+        peer = LMNN(n_neighbors=K, max_iter=ITERATIONS[name] + 2, init="identity",
+                    convergence_tol=1e-12, regularization=0.5)
+        start = time.perf_counter()
+        peer.fit(X, y)
+        seconds = time.perf_counter() - start
+        theirs, goal = error(peer.components_), objective(peer.components_, X, y, targets)
+        model, own = fit(goal)
+        assert objective(model.components_, X, y, targets) <= goal * (1 + 1e-9)
+        record |= {"peer": seconds, "goal": goal, "hingex": own, "peer_error": theirs}
+    model, whole = fit(-np.inf, tol=1e-4)
+    end = objective(model.components_, X, y, targets)
+    record |= {"whole": whole, "objective": end, "error": error(model.components_)}
+    beside = "- | - | - | - |"
+    if seconds is not None:
+        ratio = seconds / own
+        beside = f"{ITERATIONS[name]}, {seconds:.1f} | {goal:.0f} | {own:.2f} | {ratio:.1f}x |"
+    known = "-" if theirs is None else f"{100 * theirs:.2f}%"
+    emit(record | {"row": f"| {name} | {beside} {whole:.1f} | {end:.0f} | "
+                          f"{100 * record['euclidean']:.2f}% | {known} | "
+                          f"{100 * record['error']:.2f}% |"})
+
+
+def objective(L, X, y, targets):
+    """Half the targets' distances and half the margins', over all rows, in blocks."""
+    import numpy as np
+
+    Z = X @ L.T
+    squares = (Z * Z).sum(axis=1)
+    near = ((Z[:, None] - Z[targets]) ** 2).sum(axis=2)
+    total = 0.5 * near.sum()
+    for begin in range(0, len(Z), 256):
+        rows = np.arange(begin, min(len(Z), begin + 256))
+        D = squares[rows, None] + squares - 2 * Z[rows] @ Z.T
+        D[y[rows][:, None] == y] = np.inf
+        for j in range(targets.shape[1]):
+            total += 0.5 * np.maximum(1 + near[rows, j, None] - D, 0).sum()
+    return float(total)
+
+
+if __name__ == "__main__":
+    main()
