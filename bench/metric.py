@@ -2,9 +2,9 @@
 """LMNN beside metric-learn's: time to the objective that metric-learn ends at, and k-NN errors.
 
 Both minimise the same sum over the same targets from the identity: hinge, equal weights, one
-thread. metric-learn makes ITERATIONS gradient steps; what is timed of hingex is the fit until
-its objective is as low, and then the fit to its own tolerance. Errors are those of 3 nearest neighbours on the
-test data. The objectives of both are recomputed by one function, from all rows.
+thread. metric-learn makes ITERATIONS gradient steps; what is timed of hingex is the fit until its
+objective is as low, and then the fit to its own tolerance. Errors are those of 3 nearest neighbours
+on the test data. The objectives of both are recomputed by one function, from all rows.
 """
 
 import time
