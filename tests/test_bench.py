@@ -333,3 +333,16 @@ def test_ranking_runs(bench, monkeypatch):
     ranking._pairs(records.append, 1)
     assert [r["loss"] for r in records] == ["hinge", "squared_hinge"]
     assert all(0 < r["linear_svc"] < 10 for r in records)
+
+
+def test_metric_objective_is_the_fits(bench):
+    from hingex import LMNN
+    from hingex.solvers.lmnn import target_neighbors
+
+    metric = bench("metric")
+    rng = np.random.default_rng(0)
+    y = np.arange(300) % 3
+    X = rng.normal(size=(300, 4)) + y[:, None]
+    model = LMNN(tol=1e-3).fit(X, y)
+    targets = target_neighbors(X, y.astype(np.int32), 3)
+    assert metric.objective(model.components_, X, y, targets) == pytest.approx(model.objective_)
