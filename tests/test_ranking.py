@@ -88,6 +88,22 @@ def test_two_terms_and_scales_of_queries():
     assert_allclose(mass, (scale[qid[i]] * np.minimum(u / delta, 1)).sum(), rtol=1e-12)
 
 
+def test_the_hessian_is_that_of_the_last_squares():
+    rng = np.random.default_rng(0)
+    y, qid, f = problem(rng, 80, 2, 3)
+    pairs, slopes, before, after = kernel_pairs(y, qid), *(np.empty(80) for _ in range(3))
+    v = rng.normal(size=80)
+    pairs.evaluate(f, ((2.0, 1.0), (-2.0, 0.75)), True, slopes)
+    pairs.product(v, before)
+    pairs.evaluate(None, ((1.0, 1.0),), False, slopes)
+    pairs.product(v, after)
+    assert_array_equal(after, before)
+    i, j, _ = pairs_of(y, qid)
+    u = 1 - (f[i] - f[j])
+    bent = 4 * ((u > 0) & (u <= 0.25)) * (v[i] - v[j])
+    assert_allclose(after, np.bincount(i, bent, 80) - np.bincount(j, bent, 80), atol=1e-9)
+
+
 @pytest.mark.parametrize("f", [
     np.r_[1e9, np.random.default_rng(1).random(5000)],      # an outlier: keys tell little apart
     np.zeros(3000), np.arange(3000.0), -np.arange(3000.0), np.r_[np.zeros(1500), np.ones(1500)],

@@ -222,7 +222,8 @@ cdef class Pairs:
             what.coef[what.count], what.margin[what.count] = coef, margin
             what.mode[what.count] = HX_SQUARE if squared else HX_HINGE
             what.count += 1
-        self.seen = what
+        if squared:     # a look at the hinge itself leaves the smooth loss's Hessian in place
+            self.seen = what
         with nogil:
             if self.threads > 1 and self.queries > 1:
                 for q in prange(self.queries, num_threads=self.threads, schedule="dynamic"):
