@@ -74,7 +74,7 @@ def _evaluations(emit, repeats):
 
     from hingex import _validate
     from hingex._targets import queries_of
-    from hingex.solvers.rank import HINGE, Ranking
+    from hingex.solvers.rank import UNIT, Ranking
     from hingex.stop import Monitor
 
     rng = np.random.default_rng(0)
@@ -95,11 +95,10 @@ def _evaluations(emit, repeats):
                             None, 1e-3, 1, None, 1, Monitor())
 
                 def evaluate(p=p, w=w, squared=loss != "hinge"):
-                    p.pairs.evaluate(p.scores(w), HINGE, squared, p.slopes)
+                    p.pairs.evaluate(p.scores(w), UNIT, squared, p.slopes)
                     return w + p.combine(p.slopes)
 
-                f = X @ same
-                f = np.asarray(f, np.float64)
+                f = np.asarray(X @ same, np.float64)
                 whole = product = sort = float("inf")
                 for _ in range(repeats):
                     whole = min(whole, _least(evaluate, 1))

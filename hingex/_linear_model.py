@@ -1,10 +1,9 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What all models with linear scores have in common: scores, how fits end, files."""
+"""What all models with linear scores have in common: scores, and how fits end."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from os import PathLike
 from typing import Any
 
 import numpy as np
@@ -13,10 +12,11 @@ from . import _validate as check
 from ._core import kernels
 from ._estimator import Estimator
 from ._result import Fit, warn
+from ._storable import Storable
 from ._threads import n_threads
 
 
-class LinearScores(Estimator):
+class LinearScores(Storable, Estimator):
     """Base of estimators with scores X @ coef_.T + intercept_, by solvers that return a `Fit`."""
 
     coef_: np.ndarray
@@ -83,23 +83,6 @@ class LinearScores(Estimator):
         )
         if not sound:
             check.refuse_unsound(rows, type(self).__name__)
-
-    def save(self, path: str | PathLike[str]) -> None:
-        """Write the model to `path`, atomically; see docs/model_format.md.
-
-        Parameters
-        ----------
-        path : str or path-like
-            To be read by `hingex.load`.
-
-        Raises
-        ------
-        NotFittedError, ValueError, OSError
-            As `hingex.model_io.save`.
-        """
-        from . import model_io
-
-        model_io.save(self, path)
 
 
 def not_converged(owner: str, fit: Fit, tol: float, max_iter: int) -> str:

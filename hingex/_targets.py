@@ -58,13 +58,14 @@ def queries_of(relevance: np.ndarray, codes: np.ndarray | None) -> Queries:
     """Queries of items, n > 0, with numbers 0.. of queries, each of which has an item."""
     n = len(relevance)
     if codes is None:
-        codes = np.zeros(n, np.int64)
+        codes, by_level = np.zeros(n, np.int64), np.argsort(relevance, kind="stable")
+    else:
+        by_level = np.lexsort((relevance, codes))
     start = np.concatenate([[0], np.cumsum(np.bincount(codes))]).astype(np.int64)
     if (codes[1:] >= codes[:-1]).all():
         row = np.arange(n, dtype=np.int64)
     else:
         row = np.argsort(codes, kind="stable").astype(np.int64, copy=False)
-    by_level = np.lexsort((relevance, codes))
     sorted_y, sorted_q = relevance[by_level], codes[by_level]
     step = np.zeros(n, np.int64)
     step[1:] = (sorted_y[1:] != sorted_y[:-1]) & (sorted_q[1:] == sorted_q[:-1])

@@ -170,11 +170,10 @@ def _evaluate_numbers(svm: Any, model: str, test: str, as_json: bool, **reading:
     """R^2 and errors of a regressor."""
     import numpy as np
 
-    kind = getattr(svm, "_estimator_type", "ranker")
-    if kind == "ranker":
+    if svm._estimator_type == "ranker":
         raise ValueError(f"{model}: holds a {type(svm).__name__}, whose scores are judged query by "
                          "query; use its method score, with qid, in Python")
-    if kind != "regressor":
+    if svm._estimator_type != "regressor":
         raise ValueError(f"{model}: holds a {type(svm).__name__}, which knows no labels to be "
                          "judged by; `hingex predict` tells inliers (1) from outliers (-1)")
     X, true = read_data_for(svm, model, test, **reading)

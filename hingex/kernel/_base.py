@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from os import PathLike
 from typing import Any, NamedTuple, Self
 
 import numpy as np
@@ -15,6 +14,7 @@ from .. import kernels as kernel_functions
 from .._core import kernels
 from .._estimator import Estimator
 from .._result import warn
+from .._storable import Storable
 from .._threads import n_threads
 from ..solvers import smo
 from ..stop import Monitor
@@ -48,7 +48,7 @@ class Training(NamedTuple):
         )
 
 
-class KernelModel(Estimator):
+class KernelModel(Storable, Estimator):
     """Base of estimators whose scores are sums of kernels with support vectors."""
 
     kernel: Any
@@ -295,25 +295,6 @@ class KernelModel(Estimator):
         return state
 
     # ---- files ------------------------------------------------------------------------------
-
-    def save(self, path: str | PathLike[str]) -> None:
-        """Write the model to `path`, atomically; see docs/model_format.md.
-
-        Parameters
-        ----------
-        path : str or path-like
-            To be read by `hingex.load`.
-
-        Raises
-        ------
-        TypeError
-            If the kernel is a function, which files cannot hold.
-        NotFittedError, ValueError, OSError
-            As `hingex.model_io.save`.
-        """
-        from .. import model_io
-
-        model_io.save(self, path)
 
     def _fitted_to_store(self) -> dict[str, Any]:
         """Fitted attributes for a file: sparse support vectors as their three arrays."""

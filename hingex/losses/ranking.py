@@ -12,6 +12,7 @@ import numpy as np
 from .. import _scores as gate
 from .. import _validate as check
 from .._core import kernels
+from .._targets import queries_of
 from .._threads import n_threads
 from ._base import Loss, as_function
 from .margin import _finite
@@ -182,12 +183,8 @@ pairwise_ranking_loss = as_function(PairwiseRanking, "pairwise_ranking_loss")
 def _queries(relevance: np.ndarray, f: np.ndarray, qid: Any) -> tuple[np.ndarray, ...]:
     """Items by query and ascending score, where queries begin, and levels of relevance in each."""
     n = len(f)
-    if qid is None:
-        codes = None
-        order, by_level = np.argsort(f, kind="stable"), np.argsort(relevance, kind="stable")
-        first = np.zeros(n, bool)
-        start = np.array([0, n] if n else [0])
-    else:
+    codes = None
+    if qid is not None:
         ids = np.asarray(qid)
         if ids.shape != (n,):
             raise ValueError(f"qid.shape == {ids.shape}, expected ({n},) as f has")
@@ -199,19 +196,10 @@ def _queries(relevance: np.ndarray, f: np.ndarray, qid: Any) -> tuple[np.ndarray
             at = int(np.argmax(ids != ids))  # noqa: PLR0124
             raise ValueError(f"qid[{at}] is {ids[at]}: it says of no query that it is the item's")
         codes = codes.reshape(-1)
-        order, by_level = np.lexsort((f, codes)), np.lexsort((relevance, codes))
-        sizes = np.bincount(codes)
-        start = np.concatenate([[0], np.cumsum(sizes)])
-        first = np.zeros(n, bool)
-        first[start[:-1]] = True
     if n == 0:
         return np.empty(0, np.int64), np.zeros(1, np.int64), np.empty(0, np.int32)
-    first[0] = True
-    new = relevance[by_level[1:]] != relevance[by_level[:-1]]
-    step = np.concatenate([[False], new]) & ~first
-    level: Any = np.cumsum(step)
-    if codes is not None:  # from 0 in each query
-        level -= np.repeat(level[start[:-1]], np.diff(start))
+    queries = queries_of(relevance, codes)
+    order = np.argsort(f, kind="stable") if codes is None else np.lexsort((f, codes))
     levels = np.empty(n, np.int32)
-    levels[by_level] = level
-    return order.astype(np.int64, copy=False), start.astype(np.int64), levels
+    levels[queries.row] = queries.level
+    return order.astype(np.int64, copy=False), queries.start, levels

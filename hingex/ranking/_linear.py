@@ -11,6 +11,7 @@ import numpy as np
 from .. import _validate as check
 from .._estimator import Classifier
 from .._linear_model import LinearScores
+from .._result import Fit
 from .._targets import Queries
 from .._threads import n_threads
 from ..metrics import mean_average_precision, ndcg_score, pairwise_accuracy
@@ -51,8 +52,7 @@ class _RankModel(LinearScores):
 
     def _options(self) -> dict[str, Any]:
         """The parameters as the solver takes them, checked."""
-        verbose = check.boolean("verbose", self.verbose)
-        callback = check.optional_callable("callback", self.callback)
+        verbose, callback = self._watchers()
         tol = check.positive_float("tol", self.tol)
         max_time = check.optional_positive_float("max_time", self.max_time)
         check.positive_float("C", self.C)
@@ -66,9 +66,8 @@ class _RankModel(LinearScores):
         }  # fmt: skip
 
     def _learn(self, X: Any, rows: Any, queries: Queries, query_weight: np.ndarray,
-               sample_weight: Any, nothing: str, options: dict[str, Any]) -> None:
+               weight: np.ndarray | None, nothing: str, options: dict[str, Any]) -> Fit:
         """Solve and keep what was learnt; `nothing` says what is wrong where there are no pairs."""
-        weight = check.sample_weights(sample_weight, rows.n)
         with np.errstate(over="ignore"):
             scale = self._scale(queries, query_weight, weight, nothing)
         start = None
@@ -86,7 +85,7 @@ class _RankModel(LinearScores):
         self.n_iter_, self.converged_, self.history_ = fit.n_iter, fit.converged, fit.history
         self.primal_objective_, self.dual_objective_ = fit.primal, fit.dual_objective
         self.duality_gap_ = fit.gap
-        self._last_fit = fit
+        return fit
 
     def _scale(self, queries: Queries, query_weight: np.ndarray, weight: np.ndarray | None,
                nothing: str) -> np.ndarray:
@@ -111,11 +110,6 @@ class _RankModel(LinearScores):
             raise ValueError(f"the pairs' weights, C times those of queries and rows, add up to "
                              f"{total:g}; expected {1 / check.MAX_COST:g} to {check.MAX_COST:g}")
         return np.ascontiguousarray(scale)
-
-    def _end(self) -> None:
-        """Warn, or raise, if the fit did not reach its end."""
-        fit = self.__dict__.pop("_last_fit")
-        self._conclude(fit, {"tol": self.tol, "max_iter": self.max_iter})
 
 
 class LinearRankSVC(_RankModel):
@@ -202,6 +196,8 @@ class LinearRankSVC(_RankModel):
     array([1, 2, 0])
     """
 
+    _estimator_type = "ranker"
+
     def fit(self, X: Any, y: Any, qid: Any = None, sample_weight: Any = None,
             query_weight: Any = None) -> Self:
         """Train on (X, y, qid).
@@ -236,18 +232,16 @@ class LinearRankSVC(_RankModel):
         rows = check.as_rows(X, owner=owner, min_rows=2)
         queries, ids = check.queries(y, qid, rows.n, owner)
         weights = check.query_weights(query_weight, ids)
-        self._learn(
-            X, rows, queries, weights, sample_weight,
+        weight = check.sample_weights(sample_weight, rows.n)
+        fit = self._learn(
+            X, rows, queries, weights, weight,
             f"{owner} has no pairs to learn from: no query has two rows of different relevance y "
             "and positive weight. Check that qid is the query of each row, not its own number",
             options,
         )  # fmt: skip
-        given = None
-        if sample_weight is not None:
-            given = (np.broadcast_to(np.asarray(sample_weight), (rows.n,)) > 0).astype(float)
-        counts = queries.pairs(given)[weights > 0]
+        counts = queries.pairs(None if weight is None else np.sign(weight))[weights > 0]
         self.n_queries_, self.n_pairs_ = int((counts > 0).sum()), int(counts.sum())
-        self._end()
+        self._conclude(fit, options)
         return self
 
     def predict(self, X: Any) -> np.ndarray:
@@ -383,18 +377,18 @@ duality_gap_, history_
             raise ValueError(f"Only binary classification is supported. y has {len(classes)} "
                              f"classes; {owner} orders the rows of two")
         queries, _ = check.queries(codes, None, rows.n, owner)
-        self._learn(X, rows, queries, np.ones(1), sample_weight,
-                    f"{owner} needs a row of positive weight in each of the two classes", options)
-        self.classes_ = classes
         weight = check.sample_weights(sample_weight, rows.n)
-        self.intercept_ = np.zeros(1)
+        fit = self._learn(
+            X, rows, queries, np.ones(1), weight,
+            f"{owner} needs a row of positive weight in each of the two classes", options)
+        self.classes_ = classes
         scores = np.empty((rows.n, 1))
         self._fill(rows, scores, None)
         f, positive = scores[:, 0], codes > 0
         if weight is not None:
             f, positive, weight = (part[weight > 0] for part in (f, positive, weight))
         self.intercept_ = np.array([-_threshold(f, positive, weight)])
-        self._end()
+        self._conclude(fit, options)
         return self
 
     def predict(self, X: Any) -> np.ndarray:

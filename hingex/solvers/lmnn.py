@@ -107,9 +107,7 @@ def target_neighbors(X: Any, codes: np.ndarray, k: int) -> np.ndarray:
             mine = np.arange(begin, min(len(own), begin + step))
             d = sq[mine, None] + sq - 2 * _table(part[mine] @ part.T)
             d[mine - begin, mine] = np.inf
-            order = np.arange(len(own)) if count >= len(own) - 1 else None
-            chosen = (np.argpartition(d, count - 1, axis=1)[:, :count] if order is None
-                      else np.argsort(d, axis=1, kind="stable")[:, :count])
+            chosen = np.argpartition(d, count - 1, axis=1)[:, :count]
             far = np.take_along_axis(d, chosen, axis=1)
             chosen = np.take_along_axis(chosen, np.argsort(far, axis=1, kind="stable"), axis=1)
             out[own[mine], :count] = own[chosen]
@@ -149,7 +147,7 @@ class _Descent:
         self.Z0: np.ndarray | None = None  # where the last search was, and what it found
         self.radius = self.start = self.near = np.empty(0)
         self.searches, self.used, self.margin, self.square = 0, FEW, NARROWEST, 1.0
-        self.best, self.lowest, self.start_point = start, math.inf, start
+        self.best, self.lowest = start, math.inf
         self.history: list[State] = []
         self.lost = 0
 
@@ -159,7 +157,7 @@ class _Descent:
         status = "max_iter"
         try:
             found = minimize(
-                self._evaluate, self.start_point.ravel(), jac=True, method="L-BFGS-B",
+                self._evaluate, self.best.ravel(), jac=True, method="L-BFGS-B",
                 callback=self._after,
                 options={"maxiter": max_iter, "ftol": tol, "gtol": 0.0, "maxcor": MEMORY,
                          "maxfun": 20 * max_iter})  # fmt: skip

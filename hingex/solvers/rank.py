@@ -49,7 +49,7 @@ from ._second_order import Problem
 from ._simplex import Simplex
 
 LOSSES = ("hinge", "squared_hinge")
-HINGE = ((1.0, 1.0),)  # one term of coefficient 1 and margin 1
+UNIT = ((1.0, 1.0),)  # one term of coefficient 1 and margin 1
 FIRST = 0.5  # width of the parabola that rounds off the hinge, to begin with
 NEAR = 2.0  # times sqrt(tol): the width to begin with at a given start
 FINEST = 1e-7  # where the difference of two squares has too few digits left
@@ -134,14 +134,14 @@ class Ranking(Problem):
         self.hinge = loss == "hinge"
         self.slopes = np.empty(self.n)
         # Nothing is known before the first look: the model 0 has the pairs' weight as objective.
-        value, mass = self.pairs.evaluate(np.zeros(self.n), HINGE, False, self.slopes)
+        value, mass = self.pairs.evaluate(np.zeros(self.n), UNIT, False, self.slopes)
         self.primal, self.dual = [value], [0.0]
         self.gap = [1.0 if mass > 0 else 0.0]
 
     def terms(self, delta: float) -> tuple[tuple[float, float], ...]:
         """The smooth loss as squares: (coefficient, margin) of each."""
         if not self.hinge:
-            return HINGE
+            return UNIT
         half = 0.5 / delta
         return (half, 1.0), (-half, 1.0 - delta)
 
@@ -162,6 +162,7 @@ class _Descent:
         self.first = 0.0  # norm of the first gradient
         self.bundle = Simplex(p.d, int(min(max(NUMBERS // max(p.d, 1), FEWEST), PLANES)))
         self.value = self.mass = 0.0
+        self.part = np.empty(p.n)  # by row, for what is not kept
 
     def run(self) -> None:
         p = self.p
@@ -209,7 +210,7 @@ class _Descent:
         va = p.combine(p.slopes)
         square = 0.5 * float(self.w @ self.w)
         if p.hinge:
-            loss = p.pairs.evaluate(None, HINGE, False, np.empty(p.n))[0]
+            loss = p.pairs.evaluate(None, UNIT, False, self.part)[0]
             p.offer(self.w, square + loss)
             dual = self.mass - 0.5 * float(va @ va)
             self.bundle.add(va, self.mass)
@@ -280,16 +281,15 @@ class _Descent:
     def _gradients(self, gradient: np.ndarray, accuracy: float) -> np.ndarray:
         """About -H^-1 gradient, by preconditioned conjugate gradients."""
         p = self.p
-        degree, diagonal = np.empty(p.n), np.empty(p.d)
-        p.pairs.degrees(degree)
-        kernels("penalized").squares(p.rows, degree, diagonal)
+        part, diagonal = self.part, np.empty(p.d)
+        p.pairs.degrees(part)
+        kernels("penalized").squares(p.rows, part, diagonal)
         scale = MIX * (1 + np.maximum(diagonal, 0)) + (1 - MIX)
         x, r = np.zeros(p.d), -gradient
         z = r / scale
         v = z.copy()
         rz = float(r @ z)
         goal = accuracy * accuracy * rz
-        part = np.empty(p.n)
         for _ in range(MOST_CG):
             if not rz > goal:
                 break
@@ -348,7 +348,7 @@ class _Descent:
     def _plane(self, w: np.ndarray, f: np.ndarray) -> None:
         """Note the objective and the plane at w."""
         p = self.p
-        value, mass = p.pairs.evaluate(f, HINGE, False, p.slopes)
+        value, mass = p.pairs.evaluate(f, UNIT, False, p.slopes)
         p.offer(w, 0.5 * float(w @ w) + value)
         self.bundle.add(p.combine(p.slopes), mass)
 
@@ -359,7 +359,7 @@ class _Descent:
         low, high = 0.0, 1.0
         size = 0.5
         for _ in range(20):
-            p.pairs.evaluate(f + size * change, HINGE, False, p.slopes)
+            p.pairs.evaluate(f + size * change, UNIT, False, p.slopes)
             slope = ws + size * ss + float(p.slopes @ change)
             if slope > 0:
                 high = size

@@ -12,6 +12,7 @@ import numpy as np
 
 from .. import _validate as check
 from .._estimator import Classifier, unfitted
+from .._storable import Storable
 from ..linear import (
     AROWClassifier,
     LinearClassifier,
@@ -38,7 +39,7 @@ class Explanation(NamedTuple):
     terms: list[tuple[str, float]]  # the others' part, the largest first
 
 
-class TextClassifier(Classifier):
+class TextClassifier(Storable, Classifier):
     """Linear classifier of raw text: `TextVectorizer`, then a linear model on its rows.
 
     Parameters
@@ -294,23 +295,6 @@ class TextClassifier(Classifier):
                 [(str(names[at[j]]), float(part[j])) for j in chosen],
             ))  # fmt: skip
         return told
-
-    def save(self, path: str | PathLike[str]) -> None:
-        """Write vocabulary, idf, weights and parameters to one file, atomically.
-
-        Parameters
-        ----------
-        path : str or path-like
-            To be read by `hingex.load`.
-
-        Raises
-        ------
-        NotFittedError, ValueError, OSError
-            As `hingex.model_io.save`.
-        """
-        from .. import model_io
-
-        model_io.save(self, path)
 
     # ---- inside ----------------------------------------------------------------------------
 

@@ -7,7 +7,6 @@ import math
 import re
 import unicodedata
 from collections.abc import Callable, Iterable, Mapping
-from os import PathLike
 from typing import Any, NamedTuple, NoReturn, Self
 
 import numpy as np
@@ -16,6 +15,7 @@ from .. import _validate as check
 from .._core import kernels
 from .._estimator import Estimator
 from .._result import not_fitted
+from .._storable import Storable
 from .._threads import n_threads
 from ._characters import ENGLISH, characters
 from ._texts import Texts
@@ -46,7 +46,7 @@ class _Plan(NamedTuple):
     dtype: np.dtype
 
 
-class TextVectorizer(Estimator):
+class TextVectorizer(Storable, Estimator):
     r"""Sparse features from raw text: weighted counts of words or of n-grams.
 
     A term t in a document d has the value
@@ -532,23 +532,6 @@ class TextVectorizer(Estimator):
             names.append(text[start:end].decode("utf-8", "surrogatepass"))
             start = end
         return names
-
-    def save(self, path: str | PathLike[str]) -> None:
-        """Write parameters, vocabulary and idf to `path`, atomically; see docs/model_format.md.
-
-        Parameters
-        ----------
-        path : str or path-like
-            To be read by `hingex.load`.
-
-        Raises
-        ------
-        NotFittedError, ValueError, OSError
-            As `hingex.model_io.save`.
-        """
-        from .. import model_io
-
-        model_io.save(self, path)
 
     def _params_to_store(self) -> dict[str, Any]:
         """Parameters in types that model files have; the given vocabulary is in the arrays."""

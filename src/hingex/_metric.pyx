@@ -15,10 +15,8 @@ from ._types cimport hx_isa, hx_isa_get
 
 cdef extern from *:
     """
-    #define hx_dot_f64(isa, x, w, n) ((isa)->dot_f64((x), (w), (n)))
     #define hx_axpy_f64(isa, a, x, w, n) ((isa)->axpy_f64((a), (x), (w), (n)))
     """
-    double hx_dot_f64(const hx_isa *isa, const double *x, const double *w, int64_t n) nogil
     void hx_axpy_f64(const hx_isa *isa, double a, const double *x, double *w, int64_t n) nogil
 
 cdef enum:
