@@ -148,7 +148,7 @@ def test_components_and_where_they_begin(form):
     model = LMNN(n_components=2, tol=1e-3).fit(form(X), y)
     assert model.components_.shape == (2, 5)
     assert model.transform(form(X)).shape == (80, 2)
-    start = model._start(form(X), 5, "LMNN")
+    start = model._start(form(X), 5)
     assert_allclose(start @ start.T, np.eye(2), atol=1e-12)
     spread = np.linalg.svd(X - X.mean(axis=0), compute_uv=False)[:2]
     assert_allclose(np.linalg.norm((X - X.mean(axis=0)) @ start.T, axis=0), spread)
@@ -195,7 +195,9 @@ def test_limits_callback_and_ctrl_c():
     ({"n_neighbors": 0}, None, "n_neighbors"), ({"loss": "logistic"}, None, "loss must be"),
     ({"regularization": 1.0}, None, "regularization must lie in 0..1, without 1"),
     ({"n_components": 9}, None, "n_components must be at most the number of features, 3; got 9"),
-    ({"init": "random"}, None, "init must be"), ({"init": np.eye(2)}, None, "init of this LMNN"),
+    ({"init": "random"}, None, "init must be"),
+    ({"init": np.eye(2)}, None, r"init must be finite .* shape \(3, 3\).*got shape \(2, 2\)"),
+    ({"init": np.full((3, 3), np.nan)}, None, "init must be finite numbers.*with NaN or infinity"),
     ({"tol": 0}, None, "tol"), ({"max_time": -1}, None, "max_time"), ({}, [1] * 6, "at least 2"),
     ({}, range(6), "every class of y has one row"), ({}, [0, 1], "X has 6 rows"),
 ])
@@ -213,6 +215,8 @@ def test_bad_data():
         model.transform(np.full((2, 5), np.nan))
     with pytest.raises(hingex.NotFittedError):
         LMNN().transform(X)
+    with pytest.raises(ValueError, match=r"row \d+ of X has a norm beyond 1e19"):
+        LMNN().fit(X * 1e30, y)
     X[3, 1] = np.inf
     with pytest.raises(ValueError, match=r"infinity.*row 3, column 1"):
         LMNN().fit(X, y)

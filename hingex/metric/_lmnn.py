@@ -158,8 +158,9 @@ class LMNN(Estimator):
         if counts.max() < 2:
             raise ValueError(f"every class of y has one row; {owner} needs a class with two rows, "
                              "which are to be neighbours")
+        check.squared_norms(rows, 1.0)  # for its errors
         table = check.table_of(rows)
-        start = self._start(table, rows.d, owner)
+        start = self._start(table, rows.d)
         check.check_feature_names(self, X, reset=True)
         monitor = Monitor(callback, verbose, tol, max_time, owner, max_iter)
         found = lmnn.solve(
@@ -174,22 +175,29 @@ class LMNN(Estimator):
             raise KeyboardInterrupt
         if not found.converged:
             why = {
-                "max_iter": f"max_iter={max_iter} was reached",
-                "max_time": "max_time was reached",
+                "max_iter": f"max_iter={max_iter} was reached: raise it, or tol",
+                "max_time": "max_time was reached: raise it, or tol",
                 "callback": "the callback stopped it",
-                "stalled": "the line search found no lower objective",
+                "stalled": "the line search found no lower objective: raise tol, or scale the "
+                           "features to similar ranges",
             }[found.status]
             warn(f"{owner} stopped after {found.n_iter} iterations at an objective of "
-                 f"{found.objective:.6g}, because {why}: raise it, or tol", "ConvergenceWarning")
+                 f"{found.objective:.6g}, because {why}", "ConvergenceWarning")
         return self
 
-    def _start(self, X: Any, d: int, owner: str) -> np.ndarray:
+    def _start(self, X: Any, d: int) -> np.ndarray:
         p = d if self.n_components is None else check.integer("n_components", self.n_components)
         if p > d:
             raise ValueError(f"n_components must be at most the number of features, {d}; got {p}")
         init = self.init
         if not isinstance(init, str):
-            return check.finite_table("init", init, (p, d), owner)
+            given = np.asarray(init)
+            fits = given.dtype.kind in "fiu" and given.shape == (p, d)
+            if not fits or not np.isfinite(given).all():
+                raise ValueError(f"init must be finite numbers of shape ({p}, {d}), (n_components, "
+                                 f"features); got shape {given.shape}, dtype {given.dtype}"
+                                 f"{', with NaN or infinity' if fits else ''}")
+            return given.astype(np.float64)
         check.choice("init", init, ("auto", "identity", "pca"))
         if init == "identity" or (init == "auto" and p == d):
             return np.eye(p, d)
