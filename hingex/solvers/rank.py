@@ -108,7 +108,7 @@ def solve(
     Returns
     -------
     Fit
-        With one problem. Its `dual` is -g (n, 1) of the best point that is not a combination.
+        With one problem, and without duals: there is one for each pair.
     """
     problem = Ranking(rows, queries, loss, scale, weight, tol, max_iter, max_time, threads, monitor)
 
@@ -116,7 +116,9 @@ def solve(
         _Descent(problem, start).run()
 
     with np.errstate(all="ignore"):  # a step that overflows is refused by its objective
-        return problem.run(lane)
+        fit = problem.run(lane)
+    fit.dual = None
+    return fit
 
 
 class Ranking(Problem):
@@ -146,8 +148,15 @@ class Ranking(Problem):
         return (half, 1.0), (-half, 1.0 - delta)
 
     def offer(self, w: np.ndarray, primal: float) -> None:
+        """Keep these weights if their objective is the lowest so far."""
         if np.isfinite(primal):
             self.offer_primal(0, w, primal)
+
+    def bound(self, dual: float) -> None:
+        """Take note of a dual objective; the duals themselves, one for each pair, are nowhere."""
+        if np.isfinite(dual) and dual > self.dual[0]:
+            self.dual[0] = dual
+            self.update_gap(0)
 
 
 class _Descent:
@@ -217,8 +226,7 @@ class _Descent:
         else:
             p.offer(self.w, square + self.value)
             dual = self.mass - self.value - 0.5 * float(va @ va)
-        if np.isfinite(dual):
-            p.offer_dual(0, -p.slopes, dual)
+        p.bound(dual)
         return va, square + self.value
 
     def _narrow(self) -> None:
@@ -314,7 +322,8 @@ class _Descent:
         for _ in range(iterations):
             w = -self._combine()
             if p.gap[0] <= p.tol:
-                break
+                p.report(p.n)
+                return
             f = p.scores(w)
             self._plane(w, f)
             best = p.weights[0].copy()
@@ -325,23 +334,18 @@ class _Descent:
                 self._plane(best, best_f)
             p.report(p.n)
             if p.gap[0] <= p.tol:
-                break
+                return
             fell = p.primal[0] < (1 - FINE) * lowest
             still, lowest = 0 if fell or self.bundle.grew else still + 1, p.primal[0]
             if still > PATIENCE:
                 return  # rounding
-        else:
-            p.used_up = True
-        p.report(p.n)
+        p.used_up = True
 
     def _combine(self) -> np.ndarray:
         """X^T g of the best convex combination of the planes; its dual objective is noted."""
         p = self.p
         va, mass = self.bundle.solve()
-        dual = mass - 0.5 * float(va @ va)
-        if dual > p.dual[0]:
-            p.dual[0] = dual
-            p.update_gap(0)
+        p.bound(mass - 0.5 * float(va @ va))
         p.check_time()
         return va
 

@@ -190,15 +190,18 @@ HX_SPECIAL void hx_below(const hx_sums *s, const int width, const int sums, int6
  * a. Adds to out, and returns the sum over the better items of w times count (HX_HINGE) or of the
  * slacks of all pairs (HX_SQUARE). */
 HX_SPECIAL double hx_sides_of(const hx_query *q, const double margin, const double coef,
-                                 const int mode, const int width, const int weighted, double *out)
+                              const int mode, const int width, const int weighted, double *out)
 {
     const int64_t n = q->n, levels = q->levels, top = q->levels - 1;
     const double *const f = q->f, *const v = q->v, *const weight = q->w;
     const int32_t *const level = q->level;
     const int sums = mode == HX_SQUARE || mode == HX_PRODUCT;
-    hx_sums left = {{0}, {0}, q->tree}, came = {{0}, {0}, q->tree + 2 * (levels + 1)};
+    hx_sums left = {{0}, {0}, q->tree}, came = {{0}, {0}, NULL};
     double total = 0, count, value;
-    if (!width) memset(q->tree, 0, (size_t)(4 * (levels + 1)) * sizeof *q->tree);
+    if (!width) {
+        came.tree = q->tree + 2 * (levels + 1);
+        memset(q->tree, 0, (size_t)(4 * (levels + 1)) * sizeof *q->tree);
+    }
     for (int64_t i = 0; i < n; i++) {
         const double w = weighted ? weight[i] : 1.0;
         hx_put(&left, width, sums, levels, level[i], w, sums ? w * v[i] : 0.0);
