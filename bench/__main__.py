@@ -112,7 +112,7 @@ def main():
                    metavar="PART", help=" ".join(ranking.PARTS))
     p.add_argument("--repeats", type=int, default=5)
     p.add_argument("--out", type=Path, default=OUT)
-    p = area.add_parser("metric", help="LMNN beside metric-learn")
+    p = area.add_parser("metric", help="LMNN beside metric-learn, OASIS beside cosine")
     p.add_argument("--sets", nargs="+", default=metric.SETS, choices=metric.SETS, metavar="SET")
     p.add_argument("--out", type=Path, default=OUT)
     args = parser.parse_args()

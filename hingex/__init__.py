@@ -24,6 +24,7 @@ _HOMES = {
     "LinearRankSVC": "ranking",
     "AUCMaximizer": "ranking",
     "LMNN": "metric",
+    "OASIS": "metric",
     "CalibratedClassifier": "calibration",
     "load": "model_io",
     "load_svmlight_file": "io",

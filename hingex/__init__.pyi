@@ -35,6 +35,7 @@ from .linear import LinearSVCCV as LinearSVCCV
 from .linear import PassiveAggressiveClassifier as PassiveAggressiveClassifier
 from .linear import PegasosClassifier as PegasosClassifier
 from .metric import LMNN as LMNN
+from .metric import OASIS as OASIS
 from .model_io import load as load
 from .ranking import AUCMaximizer as AUCMaximizer
 from .ranking import LinearRankSVC as LinearRankSVC

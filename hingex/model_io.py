@@ -17,6 +17,7 @@ import zlib
 from array import array
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from importlib import import_module
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, BinaryIO, NoReturn
 
@@ -46,10 +47,15 @@ MAX_HEADER = 4 << 20
 _PREAMBLE = 32
 
 _BATCH = ("LinearSVC", "LinearSVCCV", "LinearClassifier")  # LIBLINEAR's files can hold these
-_LINEAR = (*_BATCH, "PegasosClassifier", "PassiveAggressiveClassifier", "AROWClassifier")
-_KERNEL = ("SVC", "NuSVC", "SVR", "NuSVR", "OneClassSVM")
-_RANKING = ("LinearRankSVC", "AUCMaximizer")
-_CLASSES = (*_LINEAR, *_RANKING, *_KERNEL, "TextVectorizer", "TextClassifier")
+# Each class that files can hold, and the module of hingex it comes from.
+_CLASSES = {
+    **dict.fromkeys((*_BATCH, "PegasosClassifier", "PassiveAggressiveClassifier",
+                     "AROWClassifier"), "linear"),
+    **dict.fromkeys(("LinearRankSVC", "AUCMaximizer"), "ranking"),
+    **dict.fromkeys(("SVC", "NuSVC", "SVR", "NuSVR", "OneClassSVM"), "kernel"),
+    **dict.fromkeys(("LMNN", "OASIS"), "metric"),
+    **dict.fromkeys(("TextVectorizer", "TextClassifier"), "text"),
+}  # fmt: skip
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*_", re.ASCII)
 _SCALARS = ("|b1", "|i1", "<i2", "<i4", "<i8", "|u1", "<u2", "<u4", "<u8", "<f2", "<f4", "<f8")
 _STRING = re.compile(r"(?:<U|\|S)[1-9][0-9]{0,7}", re.ASCII)
@@ -70,7 +76,8 @@ def save(model: Any, path: str | os.PathLike[str]) -> None:
 
     Parameters
     ----------
-    model : a linear or ranking model or kernel machine of hingex, TextVectorizer or TextClassifier
+    model : a linear or ranking model, kernel machine or metric of hingex, TextVectorizer or
+            TextClassifier
         Fitted.
     path : str or path-like
         An existing file is replaced at once and keeps its permissions: whatever happens, `path`
@@ -164,7 +171,7 @@ def load(path: str | os.PathLike[str]) -> Any:
 
     Returns
     -------
-    a linear model or kernel machine of hingex, TextVectorizer or TextClassifier
+    a linear or ranking model, kernel machine or metric of hingex, TextVectorizer or TextClassifier
         Predicts (or transforms) bit for bit as the saved model did. See `load_liblinear` and
         `load_libsvm` for the others'.
 
@@ -309,27 +316,13 @@ def _format(file: BinaryIO, name: str) -> str:
 
 
 def _class(name: str) -> Any:
-    if name in _LINEAR:
-        from . import linear
-
-        return getattr(linear, name)
-    if name in _RANKING:
-        from . import ranking
-
-        return getattr(ranking, name)
-    if name in _KERNEL:
-        from . import kernel
-
-        return getattr(kernel, name)
-    from . import text
-
-    return getattr(text, name)
+    return getattr(import_module("hingex." + _CLASSES[name]), name)
 
 
 def _check(name: str) -> Callable[[dict[str, Any], dict[str, np.ndarray]], None]:
     if name == "TextClassifier":
         return _check_text_classifier
-    if name in _KERNEL:
+    if _CLASSES[name] in ("kernel", "metric"):
         return lambda fitted, arrays: None  # `_restored` and `_fitted_to_store` do it
     if name == "LinearRankSVC":
         return lambda fitted, arrays: _check_scores(fitted, arrays, 1)

@@ -335,6 +335,19 @@ def test_ranking_runs(bench, monkeypatch):
     assert all(0 < r["linear_svc"] < 10 for r in records)
 
 
+def test_retrieval_is_that_of_the_score(bench):
+    from hingex import OASIS
+
+    rng = np.random.default_rng(0)
+    X = sp.csr_array(rng.normal(size=(100, 6)) * (rng.random((100, 6)) < 0.6))
+    y = np.arange(100) % 3
+    metric = bench("metric")
+    for k in (None, 3):
+        model = OASIS(max_features=k, max_iter=2).fit(X, y)
+        found = metric.precision(model.transform(X), X, y)
+        assert found == pytest.approx(model.score(X, y), abs=2e-3)  # rows of zeros tie
+
+
 def test_metric_objective_is_the_fits(bench):
     from hingex import LMNN
     from hingex.solvers.lmnn import target_neighbors

@@ -36,7 +36,7 @@ def info_command(model: str, *, as_json: bool) -> None:
         svm = svm.classifier_
     kernel = is_kernel_model(svm)
     if not kernel and not hasattr(svm, "coef_"):
-        _show_vectorizer(svm, model, file, as_json)
+        _show_transformer(svm, model, file, as_json)
         return
     facts = certificate(svm)
     own, data, course = (_of_kernel_model if kernel else _of_linear_model)(svm, facts)
@@ -131,22 +131,39 @@ def _kind(file: dict[str, Any]) -> str:
     return f"{kind}, {file['bytes']} bytes"
 
 
-def _show_vectorizer(vectorizer: Any, model: str, file: dict[str, Any], as_json: bool) -> None:
-    hashing = vectorizer.method == "hashing"
-    features = vectorizer.n_features if hashing else len(vectorizer.term_ends_)
+def _show_transformer(found: Any, model: str, file: dict[str, Any], as_json: bool) -> None:
+    own, lines = (_of_metric if hasattr(found, "components_") else _of_vectorizer)(found)
     if as_json:
         print_json({
-            "command": "info", "model": model, **file, "estimator": type(vectorizer).__name__,
-            "params": vectorizer.get_params(deep=False), "features": features,
-            "documents": vectorizer.n_documents_,
+            "command": "info", "model": model, **file, "estimator": type(found).__name__,
+            "params": found.get_params(deep=False), **own,
         })  # fmt: skip
         return
-    print_table({
-        "file": _kind(file),
-        "estimator": " ".join(repr(vectorizer).split()),
+    table = {"file": _kind(file), "estimator": " ".join(repr(found).split()), **lines}
+    if file.get("omitted"):
+        table["not stored"] = ", ".join(file["omitted"])
+    print_table(table)
+
+
+def _of_vectorizer(vectorizer: Any) -> tuple[dict[str, Any], dict[str, str]]:
+    hashing = vectorizer.method == "hashing"
+    features = vectorizer.n_features if hashing else len(vectorizer.term_ends_)
+    own = {"features": features, "documents": vectorizer.n_documents_}
+    return own, {
         "features": f"{features}, {'by hashing' if hashing else 'a term each'}",
         "documents": f"{vectorizer.n_documents_}",
-    })
+    }
+
+
+def _of_metric(metric: Any) -> tuple[dict[str, Any], dict[str, str]]:
+    shape = list(metric.components_.shape)
+    own = {"features": metric.n_features_in_, "components": shape, "n_iter": metric.n_iter_,
+           "seconds": _seconds(metric)}  # fmt: skip
+    lines = {"features": str(metric.n_features_in_), "components": " x ".join(map(str, shape)),
+             "epochs": str(metric.n_iter_)}  # fmt: skip
+    if own["seconds"] is not None:
+        lines["fit time"] = f"{own['seconds']:.2f} s"
+    return own, lines
 
 
 def _range(values: Any) -> str:

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Metrics that are learnt."""
+"""Metrics and similarities that are learnt."""
 
 from ._lmnn import LMNN
+from ._oasis import OASIS
 
-__all__ = ["LMNN"]
+__all__ = ["LMNN", "OASIS"]

@@ -9,15 +9,15 @@ from typing import Any, Self
 import numpy as np
 
 from .. import _validate as check
-from .._estimator import Estimator
 from .._result import warn
 from ..solvers import lmnn
 from ..stop import Monitor
+from ._base import Metric
 
 WIDEST = 5000  # features up to which their covariance is formed for init="pca"
 
 
-class LMNN(Estimator):
+class LMNN(Metric):
     r"""A linear map for k nearest neighbours: large margins between classes (LMNN).
 
     Looks for the matrix L, with :math:`d_{ab} = \|L x_a - L x_b\|^2`, that minimises
@@ -233,19 +233,10 @@ class LMNN(Estimator):
         table = check.table_of(check.fitted_rows(self, X))
         return np.asarray(table @ self.components_.T.astype(table.dtype, copy=False))
 
-    def fit_transform(self, X: Any, y: Any) -> np.ndarray:
-        """`fit(X, y)`, and `transform(X)`."""
-        return self.fit(X, y).transform(X)
-
     def get_mahalanobis_matrix(self) -> np.ndarray:
         """M = L^T L, (d, d): the squared distance of a and b is (a - b)^T M (a - b)."""
         self._check_fitted()
         return self.components_.T @ self.components_
 
-    def __sklearn_tags__(self) -> Any:
-        from sklearn.utils import TransformerTags
-
-        tags = super().__sklearn_tags__()
-        tags.transformer_tags = TransformerTags(preserves_dtype=["float64", "float32"])
-        tags.target_tags.required = True
-        return tags
+    def _check_arrays(self) -> None:
+        self._finite("components_", None, self._width())

@@ -1,0 +1,75 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""What metrics have in common: they are transformers, and model files hold them."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from typing import Any, Self
+
+import numpy as np
+
+from .._estimator import Estimator
+from .._storable import Storable
+from ..stop import HISTORY_DTYPE
+
+
+class Metric(Storable, Estimator):
+    """Base of the metrics that are learnt."""
+
+    @abstractmethod
+    def fit(self, X: Any, y: Any) -> Self: ...
+
+    @abstractmethod
+    def transform(self, X: Any) -> Any: ...
+
+    def fit_transform(self, X: Any, y: Any) -> Any:
+        """`fit(X, y)`, and `transform(X)`."""
+        return self.fit(X, y).transform(X)
+
+    @abstractmethod
+    def _check_arrays(self) -> None:
+        """Raise ValueError when the fitted attributes are missing or do not fit together."""
+
+    def _fitted_to_store(self) -> dict[str, Any]:
+        self._check_arrays()
+        return vars(self)
+
+    @classmethod
+    def _restored(cls, params: dict[str, Any], fitted: dict[str, Any]) -> Self:
+        model = cls(**params)
+        vars(model).update(fitted)
+        model._check_arrays()
+        return model
+
+    def _finite(self, name: str, rows: int | None, columns: int) -> None:
+        """That this attribute is a finite table; None for any number of rows above 0."""
+        array = vars(self).get(name)
+        if not isinstance(array, np.ndarray) or array.dtype.kind != "f" or array.ndim != 2 or (
+                array.shape != (len(array) if rows is None else rows, columns)) or not len(array):
+            raise ValueError(f"{name} must be real numbers of shape "
+                             f"({'p' if rows is None else rows}, {columns}); it is missing, or "
+                             "does not fit the rest of the model")
+        if not np.isfinite(array).all():
+            raise ValueError(f"{name} holds NaN or infinity")
+
+    def _width(self) -> int:
+        """Features, after a look at the numbers that tell of the fit."""
+        found = vars(self)
+        d, history = found.get("n_features_in_"), found.get("history_")
+        if type(d) is not int or d < 1:
+            raise ValueError(f"n_features_in_ is {d!r}, not a number of features")
+        if type(found.get("n_iter_")) is not int:
+            raise ValueError("n_iter_ is missing, or no number of epochs")
+        if history is not None and (
+                not isinstance(history, np.ndarray) or history.ndim != 1
+                or not set(HISTORY_DTYPE.names or ()) <= set(history.dtype.names or ())):
+            raise ValueError("history_ is not a list of epochs")
+        return d
+
+    def __sklearn_tags__(self) -> Any:
+        from sklearn.utils import TransformerTags
+
+        tags = super().__sklearn_tags__()
+        tags.transformer_tags = TransformerTags(preserves_dtype=["float64", "float32"])
+        tags.target_tags.required = True
+        return tags
