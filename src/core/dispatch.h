@@ -86,6 +86,16 @@ typedef struct {
                              double margin, int relative, double *g, double *sums);
     double (*joint_look_w32)(const float *f, const double *b, int64_t count, int64_t y,
                              double margin, int relative, double *g, double *sums);
+    /* Viterbi's algorithm: the best path y_1..y_length through K states, its score
+     *     first[y_1] + last[y_length] + sum_t scores[t ld + y_t] + sum_t trans[y_t ld + y_(t+1)].
+     * Rows have ld numbers, a multiple of 8 and at least K, all of which are read; `room` is for
+     * length * ld. Of several paths that with the least y_length, then y_(length-1)... */
+    float (*viterbi_f32)(const float *scores, int64_t length, int64_t K, int64_t ld,
+                         const float *trans, const float *first, const float *last, float *room,
+                         int32_t *y);
+    double (*viterbi_f64)(const double *scores, int64_t length, int64_t K, int64_t ld,
+                          const double *trans, const double *first, const double *last,
+                          double *room, int32_t *y);
 } hx_isa;
 
 /* The best table this machine runs, or the one HINGEX_ISA names; never NULL. */
@@ -126,6 +136,11 @@ static inline double hx_joint_solve(const hx_isa *isa, const double *c, double *
 {
     return isa->joint_solve(c, a, count, D, h, upper, cap, guess);
 }
+
+#define hx_viterbi(isa, scores, length, K, ld, trans, first, last, room, y)                       \
+    _Generic((scores),                                                                            \
+        const double *: (isa)->viterbi_f64, double *: (isa)->viterbi_f64,                         \
+        default: (isa)->viterbi_f32)(scores, length, K, ld, trans, first, last, room, y)
 
 #define hx_joint_look(isa, f, b, count, y, margin, relative, g, sums)                             \
     _Generic((f),                                                                                 \

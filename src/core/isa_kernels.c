@@ -519,6 +519,12 @@ double HX_CAT(hx_joint_look_w64_, HX_ISA)(const double *f, const double *b, int6
 double HX_CAT(hx_joint_look_w32_, HX_ISA)(const float *f, const double *b, int64_t count,
                                           int64_t y, double margin, int relative, double *g,
                                           double *sums);
+float HX_CAT(hx_viterbi_f32_, HX_ISA)(const float *scores, int64_t length, int64_t K, int64_t ld,
+                                      const float *trans, const float *first, const float *last,
+                                      float *room, int32_t *y);
+double HX_CAT(hx_viterbi_f64_, HX_ISA)(const double *scores, int64_t length, int64_t K,
+                                       int64_t ld, const double *trans, const double *first,
+                                       const double *last, double *room, int32_t *y);
 
 const hx_isa HX_CAT(hx_isa_, HX_ISA) = {
     .name = HX_STR(HX_ISA),
@@ -550,4 +556,6 @@ const hx_isa HX_CAT(hx_isa_, HX_ISA) = {
     .joint_solve = HX_CAT(hx_joint_solve_, HX_ISA),
     .joint_look_w64 = HX_CAT(hx_joint_look_w64_, HX_ISA),
     .joint_look_w32 = HX_CAT(hx_joint_look_w32_, HX_ISA),
+    .viterbi_f32 = HX_CAT(hx_viterbi_f32_, HX_ISA),
+    .viterbi_f64 = HX_CAT(hx_viterbi_f64_, HX_ISA),
 };

@@ -22,6 +22,7 @@ cdef extern from "dispatch.h" nogil:
                  int64_t D, double sign, double *G, int64_t ld)
     double hx_joint_solve(const hx_isa *isa, const double *c, double *a, int64_t count, double D,
                           double h, double upper, double cap, double guess)
+    double hx_viterbi(...)          # (isa, scores, length, K, ld, trans, first, last, room, y)
     double hx_joint_look(...)   # (isa, f, b, count, y, margin, relative, g, sums); f by type
 
 

@@ -1,0 +1,960 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Structured outputs: inference, and steps of block-coordinate Frank-Wolfe and of subgradients.
+
+An example has rows of X, its parts, and an output y: a label for each part. Its score under the
+weights w = (W, t) is
+
+    w . phi(x, y) = sum_r  x_r . W[:, y_r]  +  t . counts(y)
+
+with counts by kind of the model:
+
+    multiclass      one part; counts: the label
+    chain           parts in a row; counts: pairs of neighbouring labels, the first and the last
+
+and Delta(y, y') = sum_r cost[y_r, y'_r]. W is feature-major, (d, ld), ld the number K of labels
+rounded up to a multiple of 8; t has rows of ld numbers, too. What is in the columns past K is 0.
+
+    P(w) = 1/2 ||w||^2 + C sum_i max_y' (Delta_i(y') - w . psi_i(y')),
+    psi_i(y') = phi(x_i, y_i) - phi(x_i, y')
+    D(alpha) = sum_i l_i - 1/2 ||sum_i w_i||^2,   w_i = C sum_y' alpha_i(y') psi_i(y'),
+    l_i = C sum_y' alpha_i(y') Delta_i(y'),   alpha_i in the simplex
+
+A step of block-coordinate Frank-Wolfe goes from (w_i, l_i) towards C (psi_i(y*), Delta_i(y*)), y*
+the maximiser, as far as D rises. w_i is not stored as such, but as what it is made of: a number for
+each part and label (C less the marginals of alpha_i, with a minus sign), and its part of t. Memory:
+O(parts K + n |t|), whatever d is.
+"""
+from cpython.exc cimport PyErr_CheckSignals
+from cython.parallel cimport prange
+from libc.math cimport HUGE_VAL
+from libc.stdint cimport int32_t, int64_t
+from libc.stdlib cimport calloc, free, realloc
+from libc.string cimport memcmp, memcpy, memset
+
+from time import perf_counter
+
+import numpy as np
+
+from ._rows cimport Rows
+from ._types cimport (
+    hx_isa, hx_isa_get, hx_lanes_axpy, hx_lanes_dot, hx_row, hx_row_len, hx_rows, hx_viterbi, index,
+    real,
+)
+
+cdef extern from *:
+    """
+    #define hx_axpy_f64(isa, a, x, w, n) ((isa)->axpy_f64((a), (x), (w), (n)))
+    #define hx_dot_f64(isa, x, w, n) ((isa)->dot_f64((x), (w), (n)))
+    """
+    void hx_axpy_f64(const hx_isa *isa, double a, const double *x, double *w, int64_t n) nogil
+    double hx_dot_f64(const hx_isa *isa, const double *x, const double *w, int64_t n) nogil
+
+cdef enum Kind:
+    MULTICLASS, CHAIN
+
+KINDS = {"multiclass": MULTICLASS, "chain": CHAIN}
+
+cdef enum:
+    LANES = 8           # ld is a multiple of it
+    TOGETHER = 16       # examples of a thread between two meetings
+
+cdef double SLICE = 0.01        # seconds between two looks at signals
+cdef double SMALLEST = 1e-9     # scale at which w is multiplied out
+
+
+cdef struct Data:
+    const hx_rows *X
+    const hx_isa *isa
+    int kind
+    int64_t n, K, ld, d, m
+    const int64_t *start        # (n + 1) rows of the examples
+    const int32_t *y            # labels, by row
+    const double *cost          # (K, ld)
+
+
+cdef struct Room:               # of a thread
+    double *U                   # scores, (longest, ld)
+    double *A                   # with costs
+    double *M                   # for inference
+    int32_t *y                  # (longest)
+    int32_t *slot               # (d): where a feature is in a step, or -1
+    double *t                   # (m): a copy that may change
+    double *counts              # (m) zeros
+
+
+cdef struct Step:               # w_i's way to go
+    int64_t i, count, turns
+    double *delta               # (longest, ld), by part and label
+    double *t                   # (m)
+    double *V                   # (count, ld): the same by feature
+    int32_t *features           # (count)
+    double inner, square, ell, loss
+    int sound                   # 0: there was no memory
+
+
+cdef void _scores(const Data *D, int64_t i, const double *W, double *U, const real *v,
+                  const index *idx) noexcept nogil:
+    cdef int64_t r, length
+    for r in range(D.start[i], D.start[i + 1]):
+        length = hx_row(D.X, r, &v, &idx)
+        hx_lanes_dot(D.X, v, idx, length, W, D.ld, D.ld, U + (r - D.start[i]) * D.ld)
+
+
+cdef double _best(const Data *D, int64_t i, const double *A, const double *t, double *M,
+                  int32_t *y) noexcept nogil:
+    """The output of the highest score."""
+    cdef int64_t k, at = 0
+    cdef double best
+    if D.kind == CHAIN:
+        return hx_viterbi(D.isa, A, D.start[i + 1] - D.start[i], D.K, D.ld, t, t + D.K * D.ld,
+                          t + (D.K + 1) * D.ld, M, y)
+    best = A[0] + t[0]
+    for k in range(1, D.K):
+        if A[k] + t[k] > best:
+            best, at = A[k] + t[k], k
+    y[0] = <int32_t>at
+    return best
+
+
+cdef void _count(const Data *D, int64_t i, const int32_t *y, double by, double *t) noexcept nogil:
+    """t += by * counts(y)."""
+    cdef int64_t r, length = D.start[i + 1] - D.start[i]
+    if D.kind == CHAIN:
+        for r in range(length - 1):
+            t[y[r] * D.ld + y[r + 1]] += by
+        t[D.K * D.ld + y[0]] += by
+        t[(D.K + 1) * D.ld + y[length - 1]] += by
+    else:
+        t[y[0]] += by
+
+
+cdef double _score_of(const Data *D, int64_t i, const double *U, const double *t,
+                      const int32_t *y) noexcept nogil:
+    cdef int64_t r, length = D.start[i + 1] - D.start[i]
+    cdef double total = 0
+    for r in range(length):
+        total += U[r * D.ld + y[r]]
+    if D.kind == CHAIN:
+        for r in range(length - 1):
+            total += t[y[r] * D.ld + y[r + 1]]
+        return total + t[D.K * D.ld + y[0]] + t[(D.K + 1) * D.ld + y[length - 1]]
+    return total + t[y[0]]
+
+
+cdef double _cost(const Data *D, int64_t i, const int32_t *other) noexcept nogil:
+    """Delta(y_i, other)."""
+    cdef int64_t r, first = D.start[i]
+    cdef double total = 0
+    for r in range(D.start[i + 1] - first):
+        total += D.cost[D.y[first + r] * D.ld + other[r]]
+    return total
+
+
+cdef double _worst(const Data *D, int64_t i, const double *t, Room *room) noexcept nogil:
+    """Loss-augmented inference from the scores U: room.y; returns Delta - w . psi, at least 0."""
+    cdef int64_t r, first = D.start[i], length = D.start[i + 1] - first
+    cdef double own
+    memcpy(room.A, room.U, length * D.ld * sizeof(double))
+    for r in range(length):
+        hx_axpy_f64(D.isa, 1.0, D.cost + D.y[first + r] * D.ld, room.A + r * D.ld, D.K)
+    _best(D, i, room.A, t, room.M, room.y)
+    # Anew from y, in one order for both: what is equal is so to the last bit.
+    own = _score_of(D, i, room.U, t, D.y + first)
+    return max(0.0, _cost(D, i, room.y) + (_score_of(D, i, room.U, t, room.y) - own))
+
+
+cdef void _gather(const Data *D, Room *room, Step *s, const real *v,
+                  const index *idx) noexcept nogil:
+    """delta by feature, and its square."""
+    cdef int64_t r, m, length, at, first = D.start[s.i], f
+    cdef const double *own
+    cdef double x
+    cdef double square = hx_dot_f64(D.isa, s.t, s.t, D.m)
+    s.count = 0
+    for r in range(first, D.start[s.i + 1]):
+        length = hx_row(D.X, r, &v, &idx)
+        own = s.delta + (r - first) * D.ld
+        for m in range(length):
+            f = idx[m] if D.X.is_csr else m
+            x = v[m * D.X.cs]
+            if x == 0:
+                continue
+            at = room.slot[f]
+            if at < 0:
+                at = room.slot[f] = <int32_t>s.count
+                s.features[at] = <int32_t>f
+                s.count += 1
+                memset(s.V + at * D.ld, 0, D.ld * sizeof(double))
+            hx_axpy_f64(D.isa, x, own, s.V + at * D.ld, D.ld)
+    for m in range(s.count):
+        room.slot[s.features[m]] = -1
+    s.square = square + hx_dot_f64(D.isa, s.V, s.V, s.count * D.ld)
+
+
+cdef void _prepare(const Data *D, int64_t i, const double *w, double C,
+                   const double *R, const double *S, Room *room, Step *s, const real *v,
+                   const index *idx) noexcept nogil:
+    """The step of example i: towards C psi(y*), from (R, S)."""
+    cdef int64_t r, k, first = D.start[i], length = D.start[i + 1] - first
+    cdef const double *t = w + D.d * D.ld
+    s.i = i
+    _scores(D, i, w, room.U, v, idx)
+    s.loss = _worst(D, i, t, room)
+    s.ell = C * _cost(D, i, room.y)
+    for r in range(length * D.ld):
+        s.delta[r] = -R[first * D.ld + r]
+    for k in range(D.m):
+        s.t[k] = -S[i * D.m + k]
+    for r in range(length):
+        s.delta[r * D.ld + D.y[first + r]] += C
+        s.delta[r * D.ld + room.y[r]] -= C
+    _count(D, i, D.y + first, C, s.t)
+    _count(D, i, room.y, -C, s.t)
+    s.inner = hx_dot_f64(D.isa, s.delta, room.U, length * D.ld)
+    s.inner += hx_dot_f64(D.isa, s.t, t, D.m)
+    _gather(D, room, s, v, idx)
+
+
+cdef void _prepare_any(const Data *D, int64_t i, const double *w, double C,
+                       const double *R, const double *S, Room *room, Step *s) noexcept nogil:
+    if D.X.is_f32:
+        if D.X.is_i64:
+            _prepare(D, i, w, C, R, S, room, s, <const float *>NULL, <const int64_t *>NULL)
+        else:
+            _prepare(D, i, w, C, R, S, room, s, <const float *>NULL, <const int32_t *>NULL)
+    elif D.X.is_i64:
+        _prepare(D, i, w, C, R, S, room, s, <const double *>NULL, <const int64_t *>NULL)
+    else:
+        _prepare(D, i, w, C, R, S, room, s, <const double *>NULL, <const int32_t *>NULL)
+
+
+cdef void _scores_any(const Data *D, int64_t i, const double *W, double *U) noexcept nogil:
+    if D.X.is_f32:
+        if D.X.is_i64:
+            _scores(D, i, W, U, <const float *>NULL, <const int64_t *>NULL)
+        else:
+            _scores(D, i, W, U, <const float *>NULL, <const int32_t *>NULL)
+    elif D.X.is_i64:
+        _scores(D, i, W, U, <const double *>NULL, <const int64_t *>NULL)
+    else:
+        _scores(D, i, W, U, <const double *>NULL, <const int32_t *>NULL)
+
+
+cdef void _add_rows(const Data *D, int64_t i, const int32_t *other, double by, double *w,
+                    const real *v, const index *idx) noexcept nogil:
+    """w += by psi(other)."""
+    cdef int64_t r, m, f, length, first = D.start[i]
+    cdef double x
+    for r in range(D.start[i + 1] - first):
+        if other[r] == D.y[first + r]:
+            continue
+        length = hx_row(D.X, first + r, &v, &idx)
+        for m in range(length):
+            f = (idx[m] if D.X.is_csr else m) * D.ld
+            x = by * v[m * D.X.cs]
+            w[f + D.y[first + r]] += x
+            w[f + other[r]] -= x
+    _count(D, i, D.y + first, by, w + D.d * D.ld)
+    _count(D, i, other, -by, w + D.d * D.ld)
+
+
+cdef void _add_any(const Data *D, int64_t i, const int32_t *other, double by,
+                   double *w) noexcept nogil:
+    if D.X.is_f32:
+        if D.X.is_i64:
+            _add_rows(D, i, other, by, w, <const float *>NULL, <const int64_t *>NULL)
+        else:
+            _add_rows(D, i, other, by, w, <const float *>NULL, <const int32_t *>NULL)
+    elif D.X.is_i64:
+        _add_rows(D, i, other, by, w, <const double *>NULL, <const int64_t *>NULL)
+    else:
+        _add_rows(D, i, other, by, w, <const double *>NULL, <const int32_t *>NULL)
+
+
+cdef class Examples:
+    """Examples of one kind of model, and inference on them.
+
+    Parameters
+    ----------
+    X : Rows
+    start : int64 (n + 1,)
+        Rows of example i: start[i] to start[i + 1]; none is empty.
+    y : int32 (rows,)
+        True labels, 0..K-1; zeros where there are none.
+    cost : float64 (K, K)
+        Of taking the second label for the first.
+    kind : int
+        Of KINDS.
+    threads : int
+    """
+    cdef Data data
+    cdef Room *room
+    cdef object keep
+    cdef int threads
+    cdef int64_t longest, widest
+    cdef readonly int64_t size      # of w
+    cdef readonly int64_t lanes     # ld
+    cdef public object poll         # called about every 10 ms if not None; it may raise
+
+    def __cinit__(self, Rows X not None, const int64_t[::1] start not None,
+                  const int32_t[::1] y not None, const double[:, ::1] cost not None, int kind,
+                  int threads):
+        cdef int64_t n = start.shape[0] - 1, K = cost.shape[0], i, r, width
+        cdef int64_t ld = (K + LANES - 1) // LANES * LANES, longest = 1, widest = 1
+        cdef double[:, ::1] padded = np.zeros((K, ld)), U, A, M, t, counts
+        cdef int32_t[:, ::1] path, slot
+        cdef unsigned char[:, ::1] rooms
+        cdef Data *D = &self.data
+        cdef Room *room
+        if n < 1 or y.shape[0] != X.c.n or start[0] != 0 or start[n] != X.c.n or K < 1 or (
+                cost.shape[1] != K or kind not in (MULTICLASS, CHAIN)):
+            raise ValueError("arrays of Examples do not fit each other")
+        for i in range(n):
+            if start[i + 1] <= start[i] or (kind == MULTICLASS and start[i + 1] > start[i] + 1):
+                raise ValueError("an example has no rows, or too many")
+            longest = max(longest, start[i + 1] - start[i])
+            width = 0
+            for r in range(start[i], start[i + 1]):
+                width += hx_row_len(&X.c, r)
+            widest = max(widest, min(width, X.c.d))
+        for r in range(X.c.n):
+            if not 0 <= y[r] < K:
+                raise ValueError("a label is out of range")
+        padded[:, :K] = cost
+        threads = max(1, min(threads, n))
+        U, A, M = np.zeros((3, threads, longest * ld))
+        D.m = (K + 2) * ld if kind == CHAIN else ld
+        t, counts = np.zeros((2, threads, D.m))
+        path = np.zeros((threads, longest), np.int32)
+        slot = np.full((threads, X.c.d), -1, np.int32)
+        rooms = np.zeros((threads, sizeof(Room)), np.uint8)
+        self.room = <Room *>&rooms[0, 0]
+        for i in range(threads):
+            room = self.room + i
+            room.U, room.A, room.M = &U[i, 0], &A[i, 0], &M[i, 0]
+            room.y, room.slot, room.t, room.counts = (
+                &path[i, 0], &slot[i, 0], &t[i, 0], &counts[i, 0])
+        D.X, D.isa, D.kind, D.n, D.K, D.ld, D.d = &X.c, hx_isa_get(), kind, n, K, ld, X.c.d
+        D.start, D.y, D.cost = &start[0], &y[0], &padded[0, 0]
+        self.keep = (X, start, y, padded, U, A, M, path, slot, t, counts, rooms)
+        self.threads, self.longest, self.widest = threads, longest, widest
+        self.size, self.lanes = D.d * ld + D.m, ld
+
+    @property
+    def n(self):
+        return self.data.n
+
+    def infer(self, const double[::1] w, bint augmented, int32_t[::1] y, double[::1] value):
+        """The best outputs, with costs if `augmented`; `value`: their loss, or their score."""
+        cdef Data *D = &self.data
+        cdef int64_t at = 0, end, each = 64 * self.threads
+        cdef int b, team = self.threads
+        cdef Room *room = self.room
+        cdef double now = perf_counter()
+        if w.shape[0] != self.size or y.shape[0] != D.X.n or value.shape[0] != D.n:
+            raise ValueError("arrays of infer do not fit each other")
+        while at < D.n:
+            end = min(D.n, at + each)
+            with nogil:
+                for b in prange(team, num_threads=team, schedule="static"):
+                    _infer(D, at, end, b, team, &w[0], augmented, room + b, &y[0], &value[0])
+            at = end
+            now = self._look(now)
+
+    def combine(self, const int32_t[::1] y, double[::1] w):
+        """w += sum_i psi_i(y); returns sum_i Delta_i(y)."""
+        cdef Data *D = &self.data
+        cdef int64_t i
+        cdef double total = 0
+        cdef const int32_t *other
+        if w.shape[0] != self.size or y.shape[0] != D.X.n:
+            raise ValueError("arrays of combine do not fit each other")
+        for i in range(D.X.n):
+            if not 0 <= y[i] < D.K:
+                raise ValueError("a label is out of range")
+        with nogil:
+            for i in range(D.n):
+                other = &y[D.start[i]]
+                total += _cost(D, i, other)
+                _add_any(D, i, other, 1.0, &w[0])
+        PyErr_CheckSignals()
+        return total
+
+    def descend(self, double[::1] w, const int64_t[::1] order, double lam, double t):
+        """Subgradient steps, one for each of these examples; w is changed.
+
+        Step t is w <- (1 - eta lam) w + eta psi_i(y*), eta = 1 / (lam t), on
+        lam / 2 ||w||^2 + the mean loss; the first has the number t + 1.
+        """
+        cdef Data *D = &self.data
+        cdef Room *room = self.room
+        cdef int64_t at, j, i
+        cdef double scale = 1, now = perf_counter()
+        if w.shape[0] != self.size:
+            raise ValueError("w has the wrong length")
+        for at in range(order.shape[0]):
+            i = order[at]
+            if not 0 <= i < D.n:
+                raise ValueError("an example of the order does not exist")
+            t += 1
+            with nogil:
+                _scores_any(D, i, &w[0], room.U)
+                for j in range((D.start[i + 1] - D.start[i]) * D.ld):
+                    room.U[j] *= scale
+                for j in range(D.m):
+                    room.t[j] = scale * w[D.d * D.ld + j]
+                _worst(D, i, room.t, room)
+                scale *= 1 - 1 / t
+                if scale < SMALLEST:
+                    for j in range(self.size):
+                        w[j] *= scale
+                    scale = 1
+                _add_any(D, i, room.y, 1 / (lam * t * scale), &w[0])
+            now = self._look(now)
+        with nogil:
+            for j in range(self.size):
+                w[j] *= scale
+
+    cdef double _look(self, double before) except? -1:
+        """Signals and poll, when it is time; returns when that was."""
+        cdef double now = perf_counter()
+        if now - before < SLICE:
+            return before
+        PyErr_CheckSignals()
+        if self.poll is not None:
+            self.poll()
+        return now
+
+
+cdef void _infer(const Data *D, int64_t at, int64_t end, int b, int team, const double *w,
+                 bint augmented, Room *room, int32_t *y, double *value) noexcept nogil:
+    cdef int64_t i
+    cdef const double *t = w + D.d * D.ld
+    i = at + b
+    while i < end:
+        _scores_any(D, i, w, room.U)
+        if augmented:
+            value[i] = _worst(D, i, t, room)
+        else:
+            value[i] = _best(D, i, room.U, t, room.M, room.y)
+        memcpy(y + D.start[i], room.y, (D.start[i + 1] - D.start[i]) * sizeof(int32_t))
+        i += team
+
+
+cdef int64_t _batch(const int64_t *order, int64_t at, int64_t end, int64_t *seen) noexcept nogil:
+    """The end of the examples from `at` on that are all different."""
+    cdef int64_t j
+    for j in range(at, end):
+        if seen[order[j]] >= at:
+            return j
+        seen[order[j]] = j
+    return end
+
+
+cdef class FrankWolfe:
+    """The dual of the problem above, in blocks: w, and of each example its part of w and of D.
+
+    Parameters
+    ----------
+    examples : Examples
+    C : float
+    """
+    cdef Examples examples
+    cdef double C
+    cdef readonly object w          # (size,)
+    cdef readonly object marginals  # (rows, ld), (n, m), (n,): delta's parts, and l_i
+    cdef readonly object gaps       # (n,): of each example, as last seen; infinite before
+
+    def __cinit__(self, Examples examples not None, double C):
+        cdef const Data *D = &examples.data
+        self.examples, self.C = examples, C
+        self.w = np.zeros(examples.size)
+        self.marginals = (np.zeros((D.X.n, D.ld)), np.zeros((D.n, D.m)), np.zeros(D.n))
+        self.gaps = np.full(D.n, np.inf)
+
+    def steps(self, const int64_t[::1] order, double deadline):
+        """A step for each of these examples; returns how many were made.
+
+        With several threads the maximisers of TOGETHER examples a thread are found at once, for
+        the same w; the steps are exact for the w that they meet.
+        """
+        cdef Examples own = self.examples
+        cdef const Data *D = &own.data
+        cdef int team = own.threads, b
+        cdef int64_t together = 1 if team == 1 else team * TOGETHER
+        cdef int64_t at = 0, end, j, count = order.shape[0]
+        cdef double[::1] w = self.w, ell = self.marginals[2], gaps = self.gaps
+        cdef double[:, ::1] R = self.marginals[0], S = self.marginals[1]
+        cdef double[:, ::1] delta, t, V
+        cdef int32_t[:, ::1] features
+        cdef unsigned char[:, ::1] rooms
+        cdef int64_t[::1] seen = np.full(D.n, -1)
+        cdef Step *step
+        cdef Room *room = own.room
+        cdef double now = perf_counter()
+        together = max(1, min(together, count))
+        delta, t = np.empty((together, own.longest * D.ld)), np.empty((together, D.m))
+        V = np.empty((together, own.widest * D.ld))
+        features = np.empty((together, own.widest), np.int32)
+        rooms = np.zeros((together, sizeof(Step)), np.uint8)
+        step = <Step *>&rooms[0, 0]
+        for j in range(together):
+            step[j].delta, step[j].t = &delta[j, 0], &t[j, 0]
+            step[j].V, step[j].features = &V[j, 0], &features[j, 0]
+        for j in range(count):
+            if not 0 <= order[j] < D.n:
+                raise ValueError("an example of the order does not exist")
+        while at < count:
+            end = _batch(&order[0], at, min(count, at + together), &seen[0])
+            with nogil:
+                if team == 1:
+                    _prepare_any(D, order[at], &w[0], self.C, &R[0, 0], &S[0, 0], room,
+                                 step)
+                else:
+                    for b in prange(team, num_threads=team, schedule="static"):
+                        _prepare_some(D, &order[at], end - at, b, team, &w[0], self.C, &R[0, 0],
+                                      &S[0, 0], room + b, step)
+                for j in range(end - at):
+                    _apply(D, step + j, together > 1, &w[0], &R[0, 0], &S[0, 0], &ell[0], &gaps[0])
+            at = end
+            now = own._look(now)
+            if now > deadline:
+                break
+        return at
+
+    def dual(self):
+        """sum l_i - 1/2 ||w||^2."""
+        return float(self.marginals[2].sum() - 0.5 * self.w @ self.w)
+
+
+cdef void _prepare_some(const Data *D, const int64_t *order, int64_t count, int b, int team,
+                        const double *w, double C, const double *R, const double *S, Room *room,
+                        Step *step) noexcept nogil:
+    cdef int64_t j
+    j = b
+    while j < count:
+        _prepare_any(D, order[j], w, C, R, S, room, step + j)
+        j += team
+
+
+cdef void _apply(const Data *D, Step *s, bint stale, double *w, double *R, double *S, double *ell,
+                 double *gaps) noexcept nogil:
+    """The step, as far as the dual objective rises, at most to its end."""
+    cdef int64_t m, first = D.start[s.i], length = D.start[s.i + 1] - first
+    cdef double *t = w + D.d * D.ld
+    cdef double gap, size
+    if stale:           # w has moved since
+        s.inner = hx_dot_f64(D.isa, s.t, t, D.m)
+        for m in range(s.count):
+            s.inner += hx_dot_f64(D.isa, s.V + m * D.ld, w + s.features[m] * D.ld, D.ld)
+    gap = (s.ell - ell[s.i]) - s.inner
+    gaps[s.i] = max(gap, 0.0)
+    if gap <= 0:
+        return
+    size = 1.0 if gap >= s.square else gap / s.square
+    for m in range(s.count):
+        hx_axpy_f64(D.isa, size, s.V + m * D.ld, w + s.features[m] * D.ld, D.ld)
+    hx_axpy_f64(D.isa, size, s.t, t, D.m)
+    hx_axpy_f64(D.isa, size, s.delta, R + first * D.ld, length * D.ld)
+    hx_axpy_f64(D.isa, size, s.t, S + s.i * D.m, D.m)
+    ell[s.i] += size * (s.ell - ell[s.i])
+
+
+# ---- pairwise steps ------------------------------------------------------------------------
+
+
+cdef struct Block:              # outputs of an example that have a weight
+    int64_t count, room
+    double *alpha               # (room), before a step, and (room) after it
+    int32_t *y                  # (room, length)
+
+
+cdef int _make_room(Block *b, int64_t length) noexcept nogil:
+    """For one output more; 0 if there is no memory."""
+    cdef int64_t room = max(4, 2 * b.room), m
+    cdef double *alpha
+    cdef int32_t *y
+    if b.count < b.room:
+        return 1
+    y = <int32_t *>realloc(b.y, room * length * sizeof(int32_t))
+    if y == NULL:
+        return 0
+    b.y = y
+    alpha = <double *>realloc(b.alpha, 2 * room * sizeof(double))
+    if alpha == NULL:
+        return 0
+    b.alpha = alpha
+    for m in range(b.count - 1, -1, -1):
+        alpha[room + m] = alpha[b.room + m]
+    b.room = room
+    return 1
+
+
+cdef double _apart(const Data *D, int64_t i, const double *G, const int32_t *a, const int32_t *b,
+                   double *counts) noexcept nogil:
+    """||psi(a) - psi(b)||^2; `counts` (m) is 0, and is so again."""
+    cdef int64_t r, q, length = D.start[i + 1] - D.start[i]
+    cdef double total = 0, g
+    for r in range(length):
+        if a[r] == b[r]:
+            continue
+        total += 2 * G[r * length + r]
+        for q in range(r):
+            if a[q] == b[q]:
+                continue
+            g = ((a[r] == a[q]) + (b[r] == b[q])) - ((a[r] == b[q]) + (b[r] == a[q]))
+            total += 2 * g * G[r * length + q]
+    _count(D, i, a, 1.0, counts)
+    _count(D, i, b, -1.0, counts)
+    total += _drain(D, i, a, counts) + _drain(D, i, b, counts)
+    return total
+
+
+cdef double _drain(const Data *D, int64_t i, const int32_t *y, double *counts) noexcept nogil:
+    """Sum of squares of the counts where those of y are; they become 0."""
+    cdef int64_t r, length = D.start[i + 1] - D.start[i]
+    cdef double total = 0
+    if D.kind != CHAIN:
+        total = counts[y[0]] * counts[y[0]]
+        counts[y[0]] = 0
+        return total
+    for r in range(length - 1):
+        total += counts[y[r] * D.ld + y[r + 1]] * counts[y[r] * D.ld + y[r + 1]]
+        counts[y[r] * D.ld + y[r + 1]] = 0
+    r = D.K * D.ld + y[0]
+    total += counts[r] * counts[r]
+    counts[r] = 0
+    r = (D.K + 1) * D.ld + y[length - 1]
+    total += counts[r] * counts[r]
+    counts[r] = 0
+    return total
+
+
+cdef bint _solve_block(const Data *D, int64_t i, Block *b, const double *G, double C, int most,
+                       double accuracy, double *t, Room *room, Step *s) noexcept nogil:
+    """Pairwise steps within example i, at most so many: U, t and delta follow them.
+
+    s.inner: the block's gap at first. False if there is no memory.
+    """
+    cdef int64_t r, q, m, up, down, first = D.start[i], length = D.start[i + 1] - first
+    cdef int turn
+    cdef double h, best, least, mean, size, by, gap = 0, apart
+    cdef const int32_t *own = D.y + first
+    cdef int32_t *a
+    cdef int32_t *c
+    cdef double *alpha
+    s.inner = s.turns = 0
+    for turn in range(most):
+        if not _make_room(b, length):
+            return False
+        alpha = b.alpha + b.room
+        memcpy(room.A, room.U, length * D.ld * sizeof(double))
+        for r in range(length):
+            hx_axpy_f64(D.isa, 1.0, D.cost + own[r] * D.ld, room.A + r * D.ld, D.K)
+        a = b.y + b.count * length
+        _best(D, i, room.A, t, room.M, a)
+        best = _cost(D, i, a) + _score_of(D, i, room.U, t, a)
+        mean, least, down, up = 0, HUGE_VAL, -1, -1
+        for m in range(b.count):
+            if memcmp(b.y + m * length, a, length * sizeof(int32_t)) == 0:
+                up = m
+            if alpha[m] > 0:
+                h = _cost(D, i, b.y + m * length) + _score_of(D, i, room.U, t, b.y + m * length)
+                mean += alpha[m] * h
+                if h < least:
+                    least, down = h, m
+        gap = C * (best - mean)
+        if turn == 0:
+            s.inner = max(gap, 0.0)
+        if gap <= accuracy * s.inner or best <= least or up == down:
+            break
+        c = b.y + down * length
+        apart = _apart(D, i, G, a, c, room.counts)
+        size = alpha[down]
+        if C * apart * size > best - least:
+            size = (best - least) / (C * apart)
+        if up < 0:
+            up = b.count
+            b.count += 1
+            b.alpha[up] = alpha[up] = 0
+        s.turns += 1
+        alpha[up] += size
+        alpha[down] = 0 if size >= alpha[down] else alpha[down] - size
+        by = C * size
+        _count(D, i, c, by, t)
+        _count(D, i, a, -by, t)
+        for r in range(length):
+            if a[r] == c[r]:
+                continue
+            s.delta[r * D.ld + c[r]] += by
+            s.delta[r * D.ld + a[r]] -= by
+            for q in range(length):
+                room.U[q * D.ld + c[r]] += by * G[r * length + q]
+                room.U[q * D.ld + a[r]] -= by * G[r * length + q]
+    return True
+
+
+cdef void _settle(const Data *D, int64_t i, Block *b, double share) noexcept nogil:
+    """The weights after a step that went this share of its way; those of 0 leave."""
+    cdef int64_t m, kept = 0, length = D.start[i + 1] - D.start[i]
+    cdef double *after = b.alpha + b.room
+    cdef double total = 0
+    for m in range(b.count):
+        after[m] = after[m] if share == 1 else b.alpha[m] + share * (after[m] - b.alpha[m])
+        if after[m] > 0:
+            if kept != m:
+                memcpy(b.y + kept * length, b.y + m * length, length * sizeof(int32_t))
+            after[kept] = after[m]
+            kept += 1
+    b.count = kept
+    memcpy(b.alpha, after, kept * sizeof(double))
+
+
+cdef double _mean_cost(const Data *D, int64_t i, const Block *b, const double *alpha) noexcept nogil:
+    """sum_y alpha(y) Delta(y)."""
+    cdef int64_t m, length = D.start[i + 1] - D.start[i]
+    cdef double total = 0
+    for m in range(b.count):
+        if alpha[m] > 0:
+            total += alpha[m] * _cost(D, i, b.y + m * length)
+    return total
+
+
+cdef void _solve_one(const Data *D, int64_t i, Block *blocks, const double *G,
+                     const int64_t *places, double C, int most, double accuracy, double *w,
+                     bint apart, Room *room, Step *s) noexcept nogil:
+    """Block i; `apart`: w stays as it is, and the step is made ready for `_go`."""
+    cdef int64_t k
+    cdef Block *b = blocks + i
+    cdef double *t = w + D.d * D.ld
+    s.i = i
+    memset(s.delta, 0, (D.start[i + 1] - D.start[i]) * D.ld * sizeof(double))
+    _scores_any(D, i, w, room.U)
+    if apart:
+        memcpy(room.t, t, D.m * sizeof(double))
+        t = room.t
+    s.sound = _solve_block(D, i, b, G + places[i], C, most, accuracy, t, room, s)
+    if not s.sound:
+        return
+    s.loss = s.inner
+    s.ell = C * _mean_cost(D, i, b, b.alpha + b.room)
+    if apart:
+        for k in range(D.m):
+            s.t[k] = t[k] - w[D.d * D.ld + k]
+        _gather_any(D, room, s)
+
+
+cdef void _solve_some(const Data *D, const int64_t *order, int64_t count, int b, int team,
+                      Block *blocks, const double *G, const int64_t *places, double C, int most,
+                      double accuracy, double *w, Room *room, Step *step) noexcept nogil:
+    cdef int64_t j = b
+    while j < count:
+        _solve_one(D, order[j], blocks, G, places, C, most, accuracy, w, True, room, step + j)
+        j += team
+
+
+cdef void _go(const Data *D, Step *s, Block *b, double C, bint stale, double *w, double *ell,
+              double *gaps) noexcept nogil:
+    """w towards the block's solution: to it, or where w has moved since as far as D rises."""
+    cdef int64_t m
+    cdef double *t = w + D.d * D.ld
+    cdef double gain, share = 1
+    gaps[s.i] = s.loss
+    if stale:
+        s.inner = hx_dot_f64(D.isa, s.t, t, D.m)
+        for m in range(s.count):
+            s.inner += hx_dot_f64(D.isa, s.V + m * D.ld, w + s.features[m] * D.ld, D.ld)
+        gain = (s.ell - ell[s.i]) - s.inner
+        share = 0 if gain <= 0 else (1 if gain >= s.square else gain / s.square)
+        if share > 0:
+            for m in range(s.count):
+                hx_axpy_f64(D.isa, share, s.V + m * D.ld, w + s.features[m] * D.ld, D.ld)
+            hx_axpy_f64(D.isa, share, s.t, t, D.m)
+    else:
+        _add_delta_any(D, s.i, s.delta, w)
+    _settle(D, s.i, b, share)
+    ell[s.i] = C * _mean_cost(D, s.i, b, b.alpha)
+
+
+cdef void _gather_any(const Data *D, Room *room, Step *s) noexcept nogil:
+    if D.X.is_f32:
+        if D.X.is_i64:
+            _gather(D, room, s, <const float *>NULL, <const int64_t *>NULL)
+        else:
+            _gather(D, room, s, <const float *>NULL, <const int32_t *>NULL)
+    elif D.X.is_i64:
+        _gather(D, room, s, <const double *>NULL, <const int64_t *>NULL)
+    else:
+        _gather(D, room, s, <const double *>NULL, <const int32_t *>NULL)
+
+
+cdef void _add_delta(const Data *D, int64_t i, const double *delta, double *w, const real *v,
+                     const index *idx) noexcept nogil:
+    cdef int64_t r, k, length, parts = D.start[i + 1] - D.start[i]
+    cdef bint moved
+    for r in range(parts):
+        moved = False
+        for k in range(D.K):
+            if delta[r * D.ld + k] != 0:
+                moved = True
+                break
+        if moved:
+            length = hx_row(D.X, D.start[i] + r, &v, &idx)
+            hx_lanes_axpy(D.X, delta + r * D.ld, v, idx, length, D.ld, w, D.ld)
+
+
+cdef void _add_delta_any(const Data *D, int64_t i, const double *delta, double *w) noexcept nogil:
+    if D.X.is_f32:
+        if D.X.is_i64:
+            _add_delta(D, i, delta, w, <const float *>NULL, <const int64_t *>NULL)
+        else:
+            _add_delta(D, i, delta, w, <const float *>NULL, <const int32_t *>NULL)
+    elif D.X.is_i64:
+        _add_delta(D, i, delta, w, <const double *>NULL, <const int64_t *>NULL)
+    else:
+        _add_delta(D, i, delta, w, <const double *>NULL, <const int32_t *>NULL)
+
+
+cdef void _products(const Data *D, int64_t i, double *G, double *dense, const real *v,
+                    const index *idx) noexcept nogil:
+    """x_r . x_q of the parts of an example; `dense` (d) is 0, and is so again."""
+    cdef int64_t r, q, m, many, first = D.start[i], length = D.start[i + 1] - first
+    cdef double total
+    for r in range(length):
+        many = hx_row(D.X, first + r, &v, &idx)
+        for m in range(many):
+            dense[idx[m] if D.X.is_csr else m] += v[m * D.X.cs]
+        for q in range(r, length):
+            many = hx_row(D.X, first + q, &v, &idx)
+            total = 0
+            for m in range(many):
+                total += v[m * D.X.cs] * dense[idx[m] if D.X.is_csr else m]
+            G[r * length + q] = G[q * length + r] = total
+        many = hx_row(D.X, first + r, &v, &idx)
+        for m in range(many):
+            dense[idx[m] if D.X.is_csr else m] = 0
+
+
+cdef class Pairwise:
+    """As FrankWolfe; of each example the outputs with a weight are kept, and their weights."""
+    cdef Examples examples
+    cdef double C
+    cdef readonly object w, gaps, ell
+    cdef Block *blocks
+    cdef object products, places
+
+    def __cinit__(self, Examples examples not None, double C):
+        cdef const Data *D = &examples.data
+        cdef int64_t i, length
+        cdef double[::1] G, dense = np.zeros(D.d)
+        cdef int64_t[::1] places
+        self.examples, self.C = examples, C
+        self.w, self.ell = np.zeros(examples.size), np.zeros(D.n)
+        self.gaps = np.full(D.n, np.inf)
+        self.blocks = <Block *>calloc(D.n, sizeof(Block))
+        if self.blocks == NULL:
+            raise MemoryError("no memory for the outputs of the examples")
+        self.places = np.zeros(D.n + 1, np.int64)
+        places = self.places
+        for i in range(D.n):
+            length = D.start[i + 1] - D.start[i]
+            places[i + 1] = places[i] + length * length
+            if not _make_room(self.blocks + i, length):
+                raise MemoryError("no memory for the outputs of the examples")
+            memcpy(self.blocks[i].y, D.y + D.start[i], length * sizeof(int32_t))
+            self.blocks[i].alpha[0] = self.blocks[i].alpha[self.blocks[i].room] = 1
+            self.blocks[i].count = 1
+        self.products = np.empty(places[D.n])
+        G = self.products
+        for i in range(D.n):
+            if D.X.is_f32:
+                if D.X.is_i64:
+                    _products(D, i, &G[places[i]], &dense[0], <const float *>NULL,
+                              <const int64_t *>NULL)
+                else:
+                    _products(D, i, &G[places[i]], &dense[0], <const float *>NULL,
+                              <const int32_t *>NULL)
+            elif D.X.is_i64:
+                _products(D, i, &G[places[i]], &dense[0], <const double *>NULL,
+                          <const int64_t *>NULL)
+            else:
+                _products(D, i, &G[places[i]], &dense[0], <const double *>NULL,
+                          <const int32_t *>NULL)
+
+    def __dealloc__(self):
+        cdef int64_t i
+        if self.blocks != NULL:
+            for i in range(self.examples.data.n):
+                free(self.blocks[i].alpha)
+                free(self.blocks[i].y)
+            free(self.blocks)
+
+    @property
+    def planes(self):
+        """Outputs with a weight, of all examples."""
+        cdef int64_t i, total = 0
+        for i in range(self.examples.data.n):
+            total += self.blocks[i].count
+        return total
+
+    def steps(self, const int64_t[::1] order, double deadline, int most, double accuracy):
+        """Blocks solved by pairwise steps, as FrankWolfe.steps.
+
+        Each by at most so many of them, until its gap is this part of what it was. With several
+        threads they are solved for the same w, and w then goes towards each solution as far as D
+        rises. Returns the blocks done, and the pairwise steps.
+        """
+        cdef Examples own = self.examples
+        cdef const Data *D = &own.data
+        cdef int team = own.threads, b
+        cdef int64_t together = 1 if team == 1 else team * TOGETHER
+        cdef int64_t at = 0, end, j, count = order.shape[0], turns = 0
+        cdef double[::1] w = self.w, ell = self.ell, gaps = self.gaps, G = self.products
+        cdef int64_t[::1] places = self.places
+        cdef double[:, ::1] delta, t, V
+        cdef int32_t[:, ::1] features
+        cdef unsigned char[:, ::1] rooms
+        cdef int64_t[::1] seen = np.full(D.n, -1)
+        cdef Room *room = own.room
+        cdef Step *step
+        cdef Block *blocks = self.blocks
+        cdef double C = self.C, now = perf_counter()
+        together = max(1, min(together, count))
+        delta = np.empty((together, own.longest * D.ld))
+        t = np.empty((together, D.m if team > 1 else 1))
+        V = np.empty((together, own.widest * D.ld if team > 1 else 1))
+        features = np.empty((together, own.widest if team > 1 else 1), np.int32)
+        rooms = np.zeros((together, sizeof(Step)), np.uint8)
+        step = <Step *>&rooms[0, 0]
+        for j in range(together):
+            step[j].delta, step[j].t = &delta[j, 0], &t[j, 0]
+            step[j].V, step[j].features = &V[j, 0], &features[j, 0]
+        for j in range(count):
+            if not 0 <= order[j] < D.n:
+                raise ValueError("an example of the order does not exist")
+        while at < count:
+            end = _batch(&order[0], at, min(count, at + together), &seen[0])
+            with nogil:
+                if team == 1:
+                    _solve_one(D, order[at], blocks, &G[0], &places[0], C, most, accuracy, &w[0],
+                               False, room, step)
+                else:
+                    for b in prange(team, num_threads=team, schedule="static"):
+                        _solve_some(D, &order[at], end - at, b, team, blocks, &G[0], &places[0], C,
+                                    most, accuracy, &w[0], room + b, step)
+                for j in range(end - at):
+                    if step[j].sound:
+                        _go(D, step + j, blocks + step[j].i, C, team > 1, &w[0], &ell[0], &gaps[0])
+            for j in range(end - at):
+                turns += step[j].turns
+                if not step[j].sound:
+                    raise MemoryError("no memory for the outputs of an example")
+            at = end
+            now = own._look(now)
+            if now > deadline:
+                break
+        return at, turns
+
+    def dual(self):
+        """sum l_i - 1/2 ||w||^2."""
+        return float(self.ell.sum() - 0.5 * self.w @ self.w)
