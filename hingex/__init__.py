@@ -25,6 +25,7 @@ _HOMES = {
     "AUCMaximizer": "ranking",
     "LMNN": "metric",
     "OASIS": "metric",
+    "StructuredSVM": "structured",
     "CalibratedClassifier": "calibration",
     "load": "model_io",
     "load_svmlight_file": "io",
@@ -38,7 +39,7 @@ _HOMES = {
     "__version__": "_versions",
 }
 _SUBMODULES = (
-    "linear", "kernel", "kernels", "ranking", "metric", "calibration", "losses", "metrics",
+    "linear", "kernel", "kernels", "ranking", "metric", "structured", "calibration", "losses", "metrics",
     "solvers", "io", "model_io", "blocks", "datasets", "text", "plot",
 )
 

@@ -56,7 +56,8 @@ KINDS = {"multiclass": MULTICLASS, "chain": CHAIN}
 
 cdef enum:
     LANES = 8           # ld is a multiple of it
-    TOGETHER = 16       # examples of a thread between two meetings
+    TOGETHER = 4        # examples of a thread between two meetings of FrankWolfe,
+    APART = 64          # and of Pairwise
 
 cdef double SLICE = 0.01        # seconds between two looks at signals
 cdef double SMALLEST = 1e-9     # scale at which w is multiplied out
@@ -698,7 +699,6 @@ cdef void _settle(const Data *D, int64_t i, Block *b, double share) noexcept nog
     """The weights after a step that went this share of its way; those of 0 leave."""
     cdef int64_t m, kept = 0, length = D.start[i + 1] - D.start[i]
     cdef double *after = b.alpha + b.room
-    cdef double total = 0
     for m in range(b.count):
         after[m] = after[m] if share == 1 else b.alpha[m] + share * (after[m] - b.alpha[m])
         if after[m] > 0:
@@ -720,77 +720,110 @@ cdef double _mean_cost(const Data *D, int64_t i, const Block *b, const double *a
     return total
 
 
-cdef void _solve_one(const Data *D, int64_t i, Block *blocks, const double *G,
-                     const int64_t *places, double C, int most, double accuracy, double *w,
-                     bint apart, Room *room, Step *s) noexcept nogil:
-    """Block i; `apart`: w stays as it is, and the step is made ready for `_go`."""
-    cdef int64_t k
-    cdef Block *b = blocks + i
-    cdef double *t = w + D.d * D.ld
-    s.i = i
-    memset(s.delta, 0, (D.start[i + 1] - D.start[i]) * D.ld * sizeof(double))
-    _scores_any(D, i, w, room.U)
-    if apart:
-        memcpy(room.t, t, D.m * sizeof(double))
-        t = room.t
-    s.sound = _solve_block(D, i, b, G + places[i], C, most, accuracy, t, room, s)
+cdef void _solve_one(const Problem *p, Worker *own, Step *s) noexcept nogil:
+    """Block s.i for the worker's w, which is changed."""
+    cdef const Data *D = p.D
+    cdef Block *b = p.blocks + s.i
+    cdef int64_t length = D.start[s.i + 1] - D.start[s.i]
+    s.delta = own.delta
+    memset(s.delta, 0, length * D.ld * sizeof(double))
+    _scores_any(D, s.i, own.w, own.room.U)
+    s.sound = _solve_block(D, s.i, b, p.G + p.places[s.i], p.C, p.most, p.accuracy,
+                           own.w + D.d * D.ld, own.room, s)
     if not s.sound:
         return
-    s.loss = s.inner
-    s.ell = C * _mean_cost(D, i, b, b.alpha + b.room)
-    if apart:
-        for k in range(D.m):
-            s.t[k] = t[k] - w[D.d * D.ld + k]
-        _gather_any(D, room, s)
+    s.ell = p.C * _mean_cost(D, s.i, b, b.alpha + b.room)
+    _add_delta_any(D, s.i, s.delta, own.w, own.room.slot if own.touched != NULL else NULL,
+                   own.touched, &own.count)
 
 
-cdef void _solve_some(const Data *D, const int64_t *order, int64_t count, int b, int team,
-                      Block *blocks, const double *G, const int64_t *places, double C, int most,
-                      double accuracy, double *w, Room *room, Step *step) noexcept nogil:
-    cdef int64_t j = b
-    while j < count:
-        _solve_one(D, order[j], blocks, G, places, C, most, accuracy, w, True, room, step + j)
-        j += team
+cdef void _finish(const Problem *p, Step *s, double share) noexcept nogil:
+    """Duals of the block after this share of its step."""
+    p.gaps[s.i] = s.inner
+    _settle(p.D, s.i, p.blocks + s.i, share)
+    p.ell[s.i] = s.ell
+    if share != 1:
+        p.ell[s.i] = p.C * _mean_cost(p.D, s.i, p.blocks + s.i, p.blocks[s.i].alpha)
 
 
-cdef void _go(const Data *D, Step *s, Block *b, double C, bint stale, double *w, double *ell,
-              double *gaps) noexcept nogil:
-    """w towards the block's solution: to it, or where w has moved since as far as D rises."""
-    cdef int64_t m
-    cdef double *t = w + D.d * D.ld
-    cdef double gain, share = 1
-    gaps[s.i] = s.loss
-    if stale:
-        s.inner = hx_dot_f64(D.isa, s.t, t, D.m)
-        for m in range(s.count):
-            s.inner += hx_dot_f64(D.isa, s.V + m * D.ld, w + s.features[m] * D.ld, D.ld)
-        gain = (s.ell - ell[s.i]) - s.inner
-        share = 0 if gain <= 0 else (1 if gain >= s.square else gain / s.square)
-        if share > 0:
-            for m in range(s.count):
-                hx_axpy_f64(D.isa, share, s.V + m * D.ld, w + s.features[m] * D.ld, D.ld)
-            hx_axpy_f64(D.isa, share, s.t, t, D.m)
-    else:
-        _add_delta_any(D, s.i, s.delta, w)
-    _settle(D, s.i, b, share)
-    ell[s.i] = C * _mean_cost(D, s.i, b, b.alpha)
+cdef void _solve_some(const Problem *p, Worker *worker, int b, Step *step,
+                      int64_t count) noexcept nogil:
+    cdef int64_t j
+    for j in range(b * count // p.team, (b + 1) * count // p.team):
+        _solve_one(p, worker + b, step + j)
 
 
-cdef void _gather_any(const Data *D, Room *room, Step *s) noexcept nogil:
-    if D.X.is_f32:
-        if D.X.is_i64:
-            _gather(D, room, s, <const float *>NULL, <const int64_t *>NULL)
-        else:
-            _gather(D, room, s, <const float *>NULL, <const int32_t *>NULL)
-    elif D.X.is_i64:
-        _gather(D, room, s, <const double *>NULL, <const int64_t *>NULL)
-    else:
-        _gather(D, room, s, <const double *>NULL, <const int32_t *>NULL)
+cdef void _finish_some(const Problem *p, int b, Step *step, int64_t count) noexcept nogil:
+    cdef int64_t j
+    for j in range(b * count // p.team, (b + 1) * count // p.team):
+        if step[j].sound:
+            _finish(p, step + j, p.share)
 
 
-cdef void _add_delta(const Data *D, int64_t i, const double *delta, double *w, const real *v,
+cdef void _meet(Problem *p, Worker *worker, const Step *step, int64_t count) noexcept nogil:
+    """w along the sum of the workers' changes, as far as D rises; the workers' w follow."""
+    cdef const Data *D = p.D
+    cdef int64_t j, f, at, all_ = D.d * D.ld, ld = D.ld
+    cdef int b
+    cdef double gain = 0, square = 0
+    # Features that several have touched are in the list of the first of them only.
+    for b in range(p.team):
+        for j in range(worker[b].count):
+            worker[b].room.slot[worker[b].touched[j]] = -1
+    for b in range(p.team):
+        at = 0
+        for j in range(worker[b].count):
+            f = worker[b].touched[j]
+            if worker[0].room.slot[f] >= 0:
+                continue
+            worker[0].room.slot[f] = 0
+            worker[b].touched[at] = <int32_t>f
+            at += 1
+            _sum(p, worker, f * ld, ld, &gain, &square)
+        worker[b].count = at
+    _sum(p, worker, all_, D.m, &gain, &square)
+    gain = -gain
+    for j in range(count):
+        gain += step[j].ell - p.ell[step[j].i]
+    p.share = 0 if gain <= 0 else (1 if gain >= square else gain / square)
+    for b in range(p.team):
+        for j in range(worker[b].count):
+            f = worker[b].touched[j]
+            worker[0].room.slot[f] = -1
+            _follow(p, worker, f * ld, ld)
+        worker[b].count = 0
+    _follow(p, worker, all_, D.m)
+
+
+cdef void _sum(Problem *p, const Worker *worker, int64_t first, int64_t many, double *gain,
+               double *square) noexcept nogil:
+    """The workers' changes of so many weights; what they are with w, and with themselves."""
+    cdef int64_t k
+    cdef int b
+    cdef double *sums = p.sums + first
+    cdef const double *w = p.w + first
+    cdef const double *own
+    memset(sums, 0, many * sizeof(double))
+    for b in range(p.team):
+        own = worker[b].w + first
+        for k in range(many):
+            sums[k] += own[k] - w[k]
+    gain[0] += hx_dot_f64(p.D.isa, sums, w, many)
+    square[0] += hx_dot_f64(p.D.isa, sums, sums, many)
+
+
+cdef void _follow(Problem *p, Worker *worker, int64_t first, int64_t many) noexcept nogil:
+    cdef int b
+    hx_axpy_f64(p.D.isa, p.share, p.sums + first, p.w + first, many)
+    for b in range(p.team):
+        memcpy(worker[b].w + first, p.w + first, many * sizeof(double))
+
+
+cdef void _add_delta(const Data *D, int64_t i, const double *delta, double *w, int32_t *seen,
+                     int32_t *touched, int64_t *count, const real *v,
                      const index *idx) noexcept nogil:
-    cdef int64_t r, k, length, parts = D.start[i + 1] - D.start[i]
+    """w += what delta is in features; unless `seen` is NULL they are listed once in `touched`."""
+    cdef int64_t r, k, f, length, parts = D.start[i + 1] - D.start[i]
     cdef bint moved
     for r in range(parts):
         moved = False
@@ -801,18 +834,30 @@ cdef void _add_delta(const Data *D, int64_t i, const double *delta, double *w, c
         if moved:
             length = hx_row(D.X, D.start[i] + r, &v, &idx)
             hx_lanes_axpy(D.X, delta + r * D.ld, v, idx, length, D.ld, w, D.ld)
+            if seen != NULL:
+                for k in range(length):
+                    f = idx[k] if D.X.is_csr else k
+                    if seen[f] < 0:
+                        seen[f] = 0
+                        touched[count[0]] = <int32_t>f
+                        count[0] += 1
 
 
-cdef void _add_delta_any(const Data *D, int64_t i, const double *delta, double *w) noexcept nogil:
+cdef void _add_delta_any(const Data *D, int64_t i, const double *delta, double *w, int32_t *seen,
+                         int32_t *touched, int64_t *count) noexcept nogil:
     if D.X.is_f32:
         if D.X.is_i64:
-            _add_delta(D, i, delta, w, <const float *>NULL, <const int64_t *>NULL)
+            _add_delta(D, i, delta, w, seen, touched, count, <const float *>NULL,
+                       <const int64_t *>NULL)
         else:
-            _add_delta(D, i, delta, w, <const float *>NULL, <const int32_t *>NULL)
+            _add_delta(D, i, delta, w, seen, touched, count, <const float *>NULL,
+                       <const int32_t *>NULL)
     elif D.X.is_i64:
-        _add_delta(D, i, delta, w, <const double *>NULL, <const int64_t *>NULL)
+        _add_delta(D, i, delta, w, seen, touched, count, <const double *>NULL,
+                   <const int64_t *>NULL)
     else:
-        _add_delta(D, i, delta, w, <const double *>NULL, <const int32_t *>NULL)
+        _add_delta(D, i, delta, w, seen, touched, count, <const double *>NULL,
+                   <const int32_t *>NULL)
 
 
 cdef void _products(const Data *D, int64_t i, double *G, double *dense, const real *v,
@@ -835,13 +880,34 @@ cdef void _products(const Data *D, int64_t i, double *G, double *dense, const re
             dense[idx[m] if D.X.is_csr else m] = 0
 
 
+cdef struct Worker:             # a thread
+    Room *room
+    double *delta
+    double *w                   # of its own, or that of all
+    int32_t *touched            # features that it has changed, or NULL
+    int64_t count
+
+
+cdef struct Problem:
+    const Data *D
+    Block *blocks
+    const double *G             # products of the parts of the examples,
+    const int64_t *places       # which begin here
+    double *w
+    double *ell
+    double *gaps
+    double *sums
+    double C, accuracy, share
+    int most, team
+
+
 cdef class Pairwise:
     """As FrankWolfe; of each example the outputs with a weight are kept, and their weights."""
     cdef Examples examples
     cdef double C
     cdef readonly object w, gaps, ell
     cdef Block *blocks
-    cdef object products, places
+    cdef object products, places, local, sums, touched
 
     def __cinit__(self, Examples examples not None, double C):
         cdef const Data *D = &examples.data
@@ -898,53 +964,65 @@ cdef class Pairwise:
         return total
 
     def steps(self, const int64_t[::1] order, double deadline, int most, double accuracy):
-        """Blocks solved by pairwise steps, as FrankWolfe.steps.
+        """Blocks solved by pairwise steps, one after the other.
 
-        Each by at most so many of them, until its gap is this part of what it was. With several
-        threads they are solved for the same w, and w then goes towards each solution as far as D
-        rises. Returns the blocks done, and the pairwise steps.
+        Each by at most so many steps, until its gap is this part of what it was. Several threads
+        have a w each: after some blocks w goes along the sum of all changes, as far as D rises, and
+        so do the duals of these blocks. Returns the blocks done, and the steps.
         """
         cdef Examples own = self.examples
         cdef const Data *D = &own.data
         cdef int team = own.threads, b
-        cdef int64_t together = 1 if team == 1 else team * TOGETHER
         cdef int64_t at = 0, end, j, count = order.shape[0], turns = 0
+        cdef int64_t together = max(1, min(count, <int64_t>team * APART if team > 1 else 1))
         cdef double[::1] w = self.w, ell = self.ell, gaps = self.gaps, G = self.products
-        cdef int64_t[::1] places = self.places
-        cdef double[:, ::1] delta, t, V
-        cdef int32_t[:, ::1] features
-        cdef unsigned char[:, ::1] rooms
-        cdef int64_t[::1] seen = np.full(D.n, -1)
+        cdef int64_t[::1] places = self.places, seen = np.full(D.n, -1)
+        cdef double[:, ::1] delta = np.empty((team, own.longest * D.ld)), local
+        cdef double[::1] sums
+        cdef int32_t[:, ::1] touched
+        cdef unsigned char[:, ::1] rooms, workers
         cdef Room *room = own.room
         cdef Step *step
-        cdef Block *blocks = self.blocks
-        cdef double C = self.C, now = perf_counter()
-        together = max(1, min(together, count))
-        delta = np.empty((together, own.longest * D.ld))
-        t = np.empty((together, D.m if team > 1 else 1))
-        V = np.empty((together, own.widest * D.ld if team > 1 else 1))
-        features = np.empty((together, own.widest if team > 1 else 1), np.int32)
-        rooms = np.zeros((together, sizeof(Step)), np.uint8)
-        step = <Step *>&rooms[0, 0]
-        for j in range(together):
-            step[j].delta, step[j].t = &delta[j, 0], &t[j, 0]
-            step[j].V, step[j].features = &V[j, 0], &features[j, 0]
+        cdef Worker *worker
+        cdef Problem p
+        cdef double now = perf_counter()
         for j in range(count):
             if not 0 <= order[j] < D.n:
                 raise ValueError("an example of the order does not exist")
+        rooms = np.zeros((together, sizeof(Step)), np.uint8)
+        step = <Step *>&rooms[0, 0]
+        workers = np.zeros((team, sizeof(Worker)), np.uint8)
+        worker = <Worker *>&workers[0, 0]
+        p.D, p.C, p.most, p.accuracy = D, self.C, most, accuracy
+        p.blocks, p.G, p.places = self.blocks, &G[0], &places[0]
+        p.w, p.ell, p.gaps, p.team = &w[0], &ell[0], &gaps[0], team
+        if team > 1:
+            if self.local is None:
+                self.local, self.sums = np.empty((team, own.size)), np.empty(own.size)
+                self.touched = np.empty((team, D.d), np.int32)
+            self.local[:] = self.w
+            local, sums, touched = self.local, self.sums, self.touched
+            p.sums = &sums[0]
+        for b in range(team):
+            worker[b].room, worker[b].delta = room + b, &delta[b, 0]
+            worker[b].w = &local[b, 0] if team > 1 else &w[0]
+            worker[b].touched = &touched[b, 0] if team > 1 else NULL
         while at < count:
             end = _batch(&order[0], at, min(count, at + together), &seen[0])
             with nogil:
                 if team == 1:
-                    _solve_one(D, order[at], blocks, &G[0], &places[0], C, most, accuracy, &w[0],
-                               False, room, step)
+                    step.i = order[at]
+                    _solve_one(&p, worker, step)
+                    if step.sound:
+                        _finish(&p, step, 1.0)
                 else:
+                    for j in range(end - at):
+                        step[j].i = order[at + j]
                     for b in prange(team, num_threads=team, schedule="static"):
-                        _solve_some(D, &order[at], end - at, b, team, blocks, &G[0], &places[0], C,
-                                    most, accuracy, &w[0], room + b, step)
-                for j in range(end - at):
-                    if step[j].sound:
-                        _go(D, step + j, blocks + step[j].i, C, team > 1, &w[0], &ell[0], &gaps[0])
+                        _solve_some(&p, worker, b, step, end - at)
+                    _meet(&p, worker, step, end - at)
+                    for b in prange(team, num_threads=team, schedule="static"):
+                        _finish_some(&p, b, step, end - at)
             for j in range(end - at):
                 turns += step[j].turns
                 if not step[j].sound:

@@ -1,0 +1,365 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""What solvers of structured problems see: oracles over n examples, and the dual in n blocks.
+
+    P(w) = 1/2 ||w||^2 + C sum_i max_y (Delta_i(y) - w . psi_i(y)),  psi_i(y) = phi(x_i, y_i) -
+                                                                              phi(x_i, y)
+
+`Compiled` has the models that hingex has inference for, `Duck` any object with the methods
+joint_feature, loss and loss_augmented_inference.
+"""
+
+from __future__ import annotations
+
+import math
+from time import perf_counter
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+
+from .._core import kernels
+from ..stop import HISTORY_DTYPE, Monitor, State
+
+TURNS = 10  # pairwise steps in a block, at most,
+ENOUGH = 0.1  # until its gap is this part of what it was
+CACHED = 1 << 24  # numbers of true joint features that are kept
+LONGEST = 2000  # parts of an example, up to which pairwise steps are worth their products
+PRODUCTS = 1 << 26  # of parts with parts, of all examples
+ROUNDING = 1e-9  # relative, of what an oracle may be worse than the truth
+
+
+class Learned(NamedTuple):
+    """What a solver comes to: w of the lowest objective, and how the work ended."""
+
+    w: np.ndarray
+    primal: float
+    dual: float  # -inf without one
+    gap: float  # relative; nan without a dual
+    history: np.ndarray
+    n_iter: int
+    n_calls: int  # of loss-augmented inference
+    status: str
+    state: Any = None  # for a warm start
+
+
+class Dual(Protocol):
+    """A point of the dual and its w, which steps change in place."""
+
+    w: np.ndarray
+    gaps: np.ndarray
+
+    def dual(self) -> float: ...
+
+    def steps(self, order: np.ndarray, deadline: float) -> tuple[int, int]:
+        """Returns the examples done, and the calls of the oracle."""
+
+
+class Blocks(Protocol):
+    """Examples and their oracle."""
+
+    n: int
+    size: int
+
+    def losses(self, w: np.ndarray) -> float:
+        """The sum of the losses at w."""
+
+    def plane(self, w: np.ndarray) -> tuple[np.ndarray, float, float]:
+        """(sum psi_i, sum Delta_i, sum of the losses) for the maximisers at w."""
+
+    def start(self, C: float, step: str) -> Dual: ...
+
+    def descend(self, w: np.ndarray, order: np.ndarray, lam: float, t: float) -> None:
+        """Subgradient steps t + 1, t + 2..., which change w."""
+
+
+class Compiled:
+    """Examples whose inference is compiled.
+
+    Parameters
+    ----------
+    kind : str
+        Of `_structured.KINDS`.
+    rows : Rows
+    start : int64 ndarray (n + 1,)
+        Rows of each example.
+    y : int32 ndarray (rows,)
+        Labels of the parts, or zeros.
+    cost : ndarray (K, K)
+    threads : int
+    """
+
+    def __init__(self, kind: str, rows: Any, start: np.ndarray, y: np.ndarray, cost: np.ndarray,
+                 threads: int) -> None:
+        own = kernels("structured")
+        self.examples = own.Examples(rows, start, y, cost, own.KINDS[kind], threads)
+        self.n, self.size, self.lanes = len(start) - 1, self.examples.size, self.examples.lanes
+        self.d, self.K = rows.d, len(cost)
+        lengths = np.diff(start).astype(float)
+        self.pairs = lengths.max() <= LONGEST and (lengths**2).sum() <= PRODUCTS
+        self.y = np.empty(len(y), np.int32)
+        self.values = np.empty(self.n)
+
+    def watch(self, poll: Any) -> None:
+        self.examples.poll = poll
+
+    def losses(self, w: np.ndarray) -> float:
+        self.examples.infer(w, True, self.y, self.values)
+        return float(self.values.sum())
+
+    def plane(self, w: np.ndarray) -> tuple[np.ndarray, float, float]:
+        total = self.losses(w)
+        psi = np.zeros(self.size)
+        return psi, float(self.examples.combine(self.y, psi)), total
+
+    def predict(self, w: np.ndarray) -> np.ndarray:
+        """The best labels of all parts."""
+        self.examples.infer(w, False, self.y, self.values)
+        return self.y
+
+    def start(self, C: float, step: str) -> Dual:
+        if step == "pairwise" and self.pairs:
+            return _Pairwise(self.examples, C)
+        return _FrankWolfe(self.examples, C)
+
+    def descend(self, w: np.ndarray, order: np.ndarray, lam: float, t: float) -> None:
+        self.examples.descend(w, order, lam, t)
+
+    def packed(self, flat: np.ndarray) -> np.ndarray:
+        """Weights as kernels have them, from (K d of parts, those of the counts)."""
+        w = np.zeros(self.size)
+        used = self.K * self.d
+        w[: self.d * self.lanes].reshape(self.d, self.lanes)[:, : self.K] = (
+            flat[:used].reshape(self.K, self.d).T)
+        rest = w[self.d * self.lanes :].reshape(-1, self.lanes)
+        rest[:, : self.K] = flat[used:].reshape(-1, self.K)
+        return w
+
+    def flat(self, w: np.ndarray) -> np.ndarray:
+        """The inverse of `packed`."""
+        parts = w[: self.d * self.lanes].reshape(self.d, self.lanes)[:, : self.K].T
+        rest = w[self.d * self.lanes :].reshape(-1, self.lanes)[:, : self.K]
+        return np.concatenate([parts.ravel(), rest.ravel()])
+
+
+class _FrankWolfe:
+    def __init__(self, examples: Any, C: float) -> None:
+        self.own = kernels("structured").FrankWolfe(examples, C)
+        self.w, self.gaps, self.dual = self.own.w, self.own.gaps, self.own.dual
+
+    def steps(self, order: np.ndarray, deadline: float) -> tuple[int, int]:
+        done = self.own.steps(order, deadline)
+        return done, done
+
+
+class _Pairwise:
+    def __init__(self, examples: Any, C: float) -> None:
+        self.own = kernels("structured").Pairwise(examples, C)
+        self.w, self.gaps, self.dual = self.own.w, self.own.gaps, self.own.dual
+
+    def steps(self, order: np.ndarray, deadline: float) -> tuple[int, int]:
+        done, turns = self.own.steps(order, deadline, TURNS, ENOUGH)
+        return done, done + turns
+
+
+class Duck:
+    """Examples of a model in Python: any object with joint_feature, loss and
+    loss_augmented_inference, which are called one example after the other.
+
+    Parameters
+    ----------
+    model : object
+    X, Y : list
+    """
+
+    def __init__(self, model: Any, X: list[Any], Y: list[Any]) -> None:
+        self.model, self.X, self.Y, self.n = model, X, Y, len(X)
+        self.size = len(self._feature(0, Y[0], None))
+        self.poll: Any = None
+        self.true: dict[int, np.ndarray] = {}
+        for i, y in enumerate(Y):
+            if (own := self._cost(i, y)) != 0:
+                raise ValueError(f"loss(y, y) is {own:g} for example {i}; the cost of the true "
+                                 "output must be 0")
+
+    def watch(self, poll: Any) -> None:
+        self.poll = poll
+
+    def _feature(self, i: int, y: Any, size: int | None) -> np.ndarray:
+        feature = self.model.joint_feature(self.X[i], y)
+        feature = feature.toarray().ravel() if hasattr(feature, "toarray") else feature
+        array = np.asarray(feature, np.float64)
+        if array.ndim != 1 or (size is not None and len(array) != size):
+            raise ValueError(f"joint_feature returned shape {array.shape} for example {i}; "
+                             f"expected ({'size' if size is None else size},), as for the others")
+        if not np.isfinite(array).all():
+            raise ValueError(f"joint_feature returned NaN or infinity for example {i}")
+        return array
+
+    def _cost(self, i: int, other: Any) -> float:
+        cost = float(self.model.loss(self.Y[i], other))
+        if not 0 <= cost < math.inf:
+            raise ValueError(f"loss returned {cost:g} for example {i}; costs must be finite and "
+                             "not negative")
+        return cost
+
+    def _truth(self, i: int) -> np.ndarray:
+        if i not in self.true:
+            feature = self._feature(i, self.Y[i], self.size)
+            if self.n * self.size > CACHED:
+                return feature
+            self.true[i] = feature
+        return self.true[i]
+
+    def oracle(self, w: np.ndarray, i: int) -> tuple[np.ndarray, float, float]:
+        """psi, Delta and the loss of the maximiser."""
+        if self.poll is not None:
+            self.poll()
+        other = self.model.loss_augmented_inference(self.X[i], self.Y[i], w)
+        psi = self._truth(i) - self._feature(i, other, self.size)
+        cost = self._cost(i, other)
+        value = cost - float(w @ psi)
+        if value < -ROUNDING * max(1.0, cost) * (1.0 + float(np.abs(w * psi).sum())):
+            raise ValueError(
+                f"loss_augmented_inference returned for example {i} an output that is worse than "
+                f"the true one: {value:g} where that has 0, so it is no maximiser. Is the true "
+                "output among those it looks at?")
+        return psi, cost, max(value, 0.0)
+
+    def losses(self, w: np.ndarray) -> float:
+        return sum(self.oracle(w, i)[2] for i in range(self.n))
+
+    def plane(self, w: np.ndarray) -> tuple[np.ndarray, float, float]:
+        total, cost, loss = np.zeros(self.size), 0.0, 0.0
+        for i in range(self.n):
+            psi, delta, value = self.oracle(w, i)
+            total += psi
+            cost, loss = cost + delta, loss + value
+        return total, cost, loss
+
+    def start(self, C: float, step: str) -> Dual:
+        return _DuckDual(self, C, step == "pairwise")
+
+    def descend(self, w: np.ndarray, order: np.ndarray, lam: float, t: float) -> None:
+        for i in order:
+            t += 1
+            psi = self.oracle(w, i)[0]
+            w *= 1 - 1 / t
+            w += psi / (lam * t)
+
+
+class _DuckDual:
+    """Of each example the outputs that have a weight: psi, Delta, and the weights."""
+
+    def __init__(self, blocks: Duck, C: float, pairwise: bool) -> None:
+        self.blocks, self.C, self.pairwise = blocks, C, pairwise
+        n, size = blocks.n, blocks.size
+        self.w = np.zeros(size)
+        self.gaps = np.full(n, np.inf)
+        self.psi = [np.zeros((1, size)) for _ in range(n)]
+        self.cost = [np.zeros(1) for _ in range(n)]
+        self.alpha = [np.ones(1) for _ in range(n)]
+
+    def dual(self) -> float:
+        total = sum(float(a @ c) for a, c in zip(self.alpha, self.cost, strict=True))
+        return self.C * total - 0.5 * float(self.w @ self.w)
+
+    def steps(self, order: np.ndarray, deadline: float) -> tuple[int, int]:
+        for done, i in enumerate(order, 1):
+            self._step(int(i))
+            if perf_counter() > deadline:
+                break
+        return done, done
+
+    def _step(self, i: int) -> None:
+        C, w = self.C, self.w
+        psi, cost, value = self.blocks.oracle(w, i)
+        values = self.cost[i] - self.psi[i] @ w
+        mean = float(self.alpha[i] @ values)
+        self.gaps[i] = max(C * (value - mean), 0.0)
+        if value <= values.min() or self.gaps[i] == 0:
+            return
+        same = np.flatnonzero((self.cost[i] == cost) & (self.psi[i] == psi).all(axis=1))
+        if len(same):
+            up = int(same[0])
+        else:
+            up = len(self.cost[i])
+            self.psi[i] = np.vstack([self.psi[i], psi])
+            self.cost[i] = np.append(self.cost[i], cost)
+            self.alpha[i], values = np.append(self.alpha[i], 0.0), np.append(values, value)
+        alpha = self.alpha[i]
+        if self.pairwise:
+            down = int(np.argmin(np.where(alpha > 0, values, np.inf)))
+            if up == down:  # whose value rounding has made to differ from itself
+                return
+            towards, most = psi - self.psi[i][down], float(alpha[down])
+            gain = value - float(values[down])
+        else:
+            towards, most, gain = psi - alpha @ self.psi[i], 1.0, value - mean
+        square = C * float(towards @ towards)
+        size = most if gain >= square * most else gain / square
+        w += C * size * towards
+        if self.pairwise:
+            alpha[up] += size
+            alpha[down] = 0.0 if size >= most else alpha[down] - size
+        else:
+            alpha *= 1 - size
+            alpha[up] += size
+        kept = alpha > 0
+        if not kept.all():
+            self.psi[i], self.cost[i], self.alpha[i] = (
+                self.psi[i][kept], self.cost[i][kept], alpha[kept])
+
+
+class Course:
+    """The way of a solver: history, clock, watchers, and the best that was found."""
+
+    def __init__(self, size: int, tol: float, max_time: float | None, monitor: Monitor) -> None:
+        self.begin = perf_counter()
+        self.deadline = math.inf if max_time is None else self.begin + max_time
+        self.tol, self.monitor = tol, monitor
+        self.w = np.zeros(size)
+        self.primal, self.dual, self.calls = math.inf, -math.inf, 0
+        self.history: list[tuple] = []
+        self.status = "max_iter"
+
+    @property
+    def gap(self) -> float:
+        """Relative duality gap; infinite before both objectives are known."""
+        if math.isinf(self.primal) or math.isinf(self.dual):
+            return math.inf
+        return max(self.primal - self.dual, 0.0) / max(abs(self.primal), 1e-300)
+
+    def offer(self, w: np.ndarray, primal: float) -> None:
+        if primal < self.primal:
+            self.w[:] = w
+            self.primal = primal
+
+    def bound(self, dual: float) -> None:
+        self.dual = max(self.dual, dual)
+
+    def over(self, certified: bool, estimate: tuple[float, float] | None = None) -> bool:
+        """An epoch has ended; whether the work has, too. `estimate`: primal and gap, if not."""
+        now = perf_counter()
+        primal, gap = (self.primal, self.gap) if estimate is None else estimate
+        if math.isinf(self.dual):
+            gap = math.nan
+        state = State(len(self.history) + 1, now - self.begin, primal,
+                      self.dual if math.isfinite(self.dual) else math.nan, gap, self.calls,
+                      certified)  # fmt: skip
+        self.history.append(tuple(state))
+        if self.gap <= self.tol:
+            self.status = "converged"
+        elif self.monitor.update(state):
+            self.status = "callback"
+        elif now > self.deadline:
+            self.status = "max_time"
+        else:
+            return False
+        if self.status == "converged":
+            self.monitor.update(state)
+        return True
+
+    def learned(self, state: Any = None) -> Learned:
+        gap = self.gap if math.isfinite(self.dual) else math.nan
+        return Learned(self.w, self.primal, self.dual, gap,
+                       np.array(self.history, dtype=HISTORY_DTYPE), len(self.history), self.calls,
+                       self.status, state)  # fmt: skip

@@ -1,0 +1,53 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""One label for each row: the multiclass SVM of Crammer and Singer as a structured model."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from .._validate import as_rows
+from ._parts import Parts
+
+
+class Multiclass(Parts):
+    """A label for each row of X, with score coef[y] . x + b[y].
+
+    w is coef (n_states, d) and b. With the Hamming cost it is the machine of `LinearSVC(multi_class
+    ="crammer_singer", intercept="regularized")`, which is faster; here costs may differ.
+
+    Parameters
+    ----------
+    n_states : int or None, default None
+        Labels, 0 to n_states - 1; None for as many as there are in `fit`.
+    cost : array-like (n_states, n_states) or None, default None
+        cost[y, other]: of taking `other` for y, not negative, 0 on the diagonal; None: 1.
+    """
+
+    _kind = "multiclass"
+
+    def __init__(self, n_states: int | None = None, *, cost: Any = None) -> None:
+        self.n_states = n_states
+        self.cost = cost
+
+    def _n_counts(self, K: int) -> int:
+        return K
+
+    def _counts(self, y: np.ndarray, K: int) -> np.ndarray:
+        return np.bincount(y, minlength=K).astype(np.float64)
+
+    def _gathered(self, X: Any, lengths: Any, owner: str) -> tuple[Any, np.ndarray]:
+        if lengths is not None:
+            raise ValueError("lengths is for sequences; the examples of Multiclass are rows of X")
+        rows = as_rows(X, owner=owner)
+        return rows, np.arange(rows.n + 1)
+
+    def _labels(self, Y: Any, start: np.ndarray, stacked: bool) -> np.ndarray:
+        y = np.asarray(Y)
+        if y.shape != (len(start) - 1,):
+            raise ValueError(f"y has shape {y.shape}, but X has {len(start) - 1} rows")
+        return y
+
+    def _output(self, y: np.ndarray) -> Any:
+        return int(y[0])

@@ -1,0 +1,233 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Models whose outputs are a label for each part of an example, with inference that is compiled."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from .. import _validate as check
+from .._estimator import Estimator
+from .._validate import as_rows, is_sparse
+from ..solvers._blocks import Compiled
+
+
+class Bound(NamedTuple):
+    """Examples as kernels read them."""
+
+    rows: Any
+    start: np.ndarray  # int64 (n + 1,)
+    y: np.ndarray | None  # int32 (rows,)
+
+
+class Parts(Estimator):
+    """Base of the models; see `Chain`.
+
+    Score of an output: sum_r coef[y_r] . x_r + counts(y) . t, with the weights w = (coef, t) in
+    this order, coef (n_states, d).
+    """
+
+    _kind: str
+    n_states: int | None
+    cost: Any
+
+    def _n_counts(self, K: int) -> int:
+        """Numbers in t."""
+        raise NotImplementedError
+
+    def _counts(self, y: np.ndarray, K: int) -> np.ndarray:
+        """What t is multiplied with."""
+        raise NotImplementedError
+
+    def _gathered(self, X: Any, lengths: Any, owner: str) -> tuple[Any, np.ndarray]:
+        """Rows of all examples, and where each begins."""
+        raise NotImplementedError
+
+    def _labels(self, Y: Any, start: np.ndarray, stacked: bool) -> np.ndarray:
+        """Labels of all parts, (rows,)."""
+        raise NotImplementedError
+
+    # ---- the four methods ------------------------------------------------------------------
+
+    def joint_feature(self, x: Any, y: Any) -> np.ndarray:
+        """phi(x, y), for which w . phi is the score; dense.
+
+        Parameters
+        ----------
+        x : example
+        y : labels of its parts, integers below `n_states`
+
+        Returns
+        -------
+        ndarray (n_states d + numbers of the counts,)
+
+        Raises
+        ------
+        ValueError
+            If `n_states` is None, or for x and y that do not fit.
+        """
+        if self.n_states is None:
+            raise ValueError(f"{type(self).__name__} needs n_states for joint features of its own")
+        K = check.integer("n_states", self.n_states)
+        rows, start = self._gathered([x], None, type(self).__name__)
+        y = _integers(self._labels([y], start, False), K)
+        coef = np.zeros((K, rows.d))
+        table = check.table_of(rows)
+        table = table.toarray() if is_sparse(table) else table
+        np.add.at(coef, y, table)
+        return np.concatenate([coef.ravel(), self._counts(y, K)])
+
+    def loss(self, y: Any, y_other: Any) -> float:
+        """Sum over the parts of the cost of `y_other` for `y`; by default how many differ."""
+        y, other = np.ravel(y), np.ravel(y_other)
+        if y.shape != other.shape:
+            raise ValueError(f"y has {len(y)} parts, y_other {len(other)}")
+        if self.cost is None:
+            return float(np.count_nonzero(y != other))
+        return float(self._costs(len(np.asarray(self.cost)))[y, other].sum())
+
+    def inference(self, x: Any, w: Any) -> Any:
+        """The output of the highest score.
+
+        Parameters
+        ----------
+        x : example
+        w : ndarray
+
+        Returns
+        -------
+        ndarray of int, or int for one part
+        """
+        return self._infer(x, None, w)
+
+    def loss_augmented_inference(self, x: Any, y: Any, w: Any) -> Any:
+        """The output of the highest score plus loss(y, output)."""
+        return self._infer(x, y, w)
+
+    def _infer(self, x: Any, y: Any, w: Any) -> Any:
+        w = np.asarray(w, np.float64)
+        rows, start = self._gathered([x], None, type(self).__name__)
+        K = self._states_of(w, rows.d)
+        labels = np.zeros(rows.n, np.int32)
+        if y is not None:
+            labels = _integers(self._labels([y], start, False), K)
+        blocks = Compiled(self._kind, rows, start, labels, self._costs(K), 1)
+        packed = blocks.packed(w)
+        if y is None:
+            found = blocks.predict(packed)
+        else:
+            blocks.losses(packed)
+            found = blocks.y
+        return self._output(found.astype(np.intp))
+
+    def _output(self, y: np.ndarray) -> Any:
+        return y
+
+    def _states_of(self, w: np.ndarray, d: int) -> int:
+        K = self.n_states
+        if K is None:
+            K = 1
+            while K * d + self._n_counts(K) < w.size:
+                K += 1
+        if w.shape != (K * d + self._n_counts(K),):
+            raise ValueError(f"w has shape {w.shape}, which does not fit {d} features" + (
+                "" if self.n_states is None else f" and n_states={K}"))
+        return K
+
+    # ---- for the solvers -------------------------------------------------------------------
+
+    def _costs(self, K: int) -> np.ndarray:
+        if self.cost is None:
+            return 1.0 - np.eye(K)
+        cost = np.asarray(self.cost, np.float64)
+        if cost.shape != (K, K) or not np.isfinite(cost).all() or (cost < 0).any() or (
+                np.diagonal(cost) != 0).any():
+            raise ValueError(f"cost must be a matrix of shape ({K}, {K}), finite and not negative, "
+                             f"with zeros on its diagonal: cost[y, other]; got {check._show(cost)}")
+        return cost
+
+    def _bound(self, X: Any, Y: Any, lengths: Any, owner: str) -> Bound:
+        rows, start = self._gathered(X, lengths, owner)
+        if Y is None:
+            return Bound(rows, start, None)
+        return Bound(rows, start, self._labels(Y, start, lengths is not None))
+
+    def _sized(self, y: np.ndarray) -> int:
+        """n_states, or how many there are to judge by y, of which none is too large."""
+        K = int(y.max()) + 1 if self.n_states is None else check.integer("n_states", self.n_states)
+        _integers(y, K)
+        return K
+
+
+def _integers(y: np.ndarray, K: int) -> np.ndarray:
+    """y as int32, if it is integers 0..K-1."""
+    if y.dtype.kind not in "iu" or not len(y):
+        raise ValueError(f"labels must be integers from 0 to n_states - 1; got {y.dtype}")
+    if y.min() < 0 or y.max() >= K:
+        wrong = y.min() if y.min() < 0 else y.max()
+        raise ValueError(f"label {wrong} is not in 0..{K - 1}; labels must be integers from 0 to "
+                         "n_states - 1")
+    return np.ascontiguousarray(y, dtype=np.int32)
+
+
+def gathered_sequences(X: Any, lengths: Any, owner: str) -> tuple[Any, np.ndarray]:
+    """The rows of all sequences, and where each begins.
+
+    Parameters
+    ----------
+    X : list of array-likes or CSR matrices (length, d), or with `lengths` one of (rows, d)
+    lengths : array-like of int or None
+
+    Raises
+    ------
+    ValueError, TypeError
+        For sequences that are empty, not finite or of different widths; their number is told.
+    """
+    if lengths is not None:
+        rows = as_rows(X, owner=owner)
+        sizes = np.asarray(lengths)
+        if sizes.ndim != 1 or sizes.dtype.kind not in "iu" or (sizes < 1).any():
+            raise ValueError("lengths must be positive integers, one for each sequence; got "
+                             f"{check._show(lengths)}")
+        if sizes.sum() != rows.n:
+            raise ValueError(f"lengths add up to {sizes.sum()}, but X has {rows.n} rows")
+    else:
+        if is_sparse(X) or (hasattr(X, "ndim") and X.ndim == 2):
+            raise ValueError("X is one matrix: pass a list of sequences, each of shape (length, d),"
+                             " or lengths= as well")
+        parts = []
+        for i, x in enumerate(X):
+            try:
+                parts.append(as_rows(x, owner=owner))
+            except (ValueError, TypeError) as error:
+                raise type(error)(f"sequence {i} of X: {error}") from None
+            if parts[i].d != parts[0].d:
+                raise ValueError(f"sequence {i} of X has {parts[i].d} features, sequence 0 has "
+                                 f"{parts[0].d}")
+        if not parts:
+            raise ValueError("X has no sequences")
+        rows = parts[0] if len(parts) == 1 else check.stacked(parts)
+        sizes = np.array([part.n for part in parts])
+    return rows, np.concatenate([[0], np.cumsum(sizes, dtype=np.int64)])
+
+
+def gathered_labels(Y: Any, start: np.ndarray, stacked: bool) -> np.ndarray:
+    """The labels of all sequences, as one array."""
+    if stacked:
+        y = np.asarray(Y)
+        if y.shape != (start[-1],):
+            raise ValueError(f"y has shape {y.shape}, but X has {start[-1]} rows")
+        return y
+    n = len(start) - 1
+    if not isinstance(Y, Sequence | np.ndarray):
+        Y = list(Y)
+    if len(Y) != n:
+        raise ValueError(f"Y has {len(Y)} sequences of labels, X has {n} sequences")
+    parts = [np.asarray(y) for y in Y]
+    for i, y in enumerate(parts):
+        if y.shape != (start[i + 1] - start[i],):
+            raise ValueError(f"sequence {i} of Y has shape {y.shape}, but sequence {i} of X has "
+                             f"{start[i + 1] - start[i]} rows")
+    return np.concatenate(parts)
