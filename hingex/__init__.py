@@ -26,6 +26,7 @@ _HOMES = {
     "LMNN": "metric",
     "OASIS": "metric",
     "StructuredSVM": "structured",
+    "ChainSVM": "structured",
     "CalibratedClassifier": "calibration",
     "load": "model_io",
     "load_svmlight_file": "io",
@@ -39,8 +40,8 @@ _HOMES = {
     "__version__": "_versions",
 }
 _SUBMODULES = (
-    "linear", "kernel", "kernels", "ranking", "metric", "structured", "calibration", "losses", "metrics",
-    "solvers", "io", "model_io", "blocks", "datasets", "text", "plot",
+    "linear", "kernel", "kernels", "ranking", "metric", "structured", "calibration", "losses",
+    "metrics", "solvers", "io", "model_io", "blocks", "datasets", "text", "plot",
 )
 
 __all__ = [*_HOMES, *_SUBMODULES]  # noqa: PLE0604

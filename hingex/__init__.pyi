@@ -13,6 +13,7 @@ from . import model_io as model_io
 from . import plot as plot
 from . import ranking as ranking
 from . import solvers as solvers
+from . import structured as structured
 from . import text as text
 from ._result import ConvergenceWarning as ConvergenceWarning
 from ._result import NotFittedError as NotFittedError
@@ -39,6 +40,8 @@ from .metric import OASIS as OASIS
 from .model_io import load as load
 from .ranking import AUCMaximizer as AUCMaximizer
 from .ranking import LinearRankSVC as LinearRankSVC
+from .structured import ChainSVM as ChainSVM
+from .structured import StructuredSVM as StructuredSVM
 
 __version__: str
 __all__: list[str]

@@ -54,6 +54,7 @@ _CLASSES = {
     **dict.fromkeys(("LinearRankSVC", "AUCMaximizer"), "ranking"),
     **dict.fromkeys(("SVC", "NuSVC", "SVR", "NuSVR", "OneClassSVM"), "kernel"),
     **dict.fromkeys(("LMNN", "OASIS"), "metric"),
+    "ChainSVM": "structured",
     **dict.fromkeys(("TextVectorizer", "TextClassifier"), "text"),
 }  # fmt: skip
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*_", re.ASCII)
@@ -322,7 +323,7 @@ def _class(name: str) -> Any:
 def _check(name: str) -> Callable[[dict[str, Any], dict[str, np.ndarray]], None]:
     if name == "TextClassifier":
         return _check_text_classifier
-    if _CLASSES[name] in ("kernel", "metric"):
+    if _CLASSES[name] in ("kernel", "metric", "structured"):
         return lambda fitted, arrays: None  # `_restored` and `_fitted_to_store` do it
     if name == "LinearRankSVC":
         return lambda fitted, arrays: _check_scores(fitted, arrays, 1)

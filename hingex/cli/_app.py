@@ -47,12 +47,19 @@ def _text() -> click.Command:
     return text_group
 
 
+def _tag() -> click.Command:
+    from .tag import tag_group
+
+    return tag_group
+
+
 # Name -> what imports the command, and its line in the help, which imports none.
 _COMMANDS: dict[str, tuple[Callable[[], click.Command], str]] = {
     "train": (_train, "Train a linear SVM on an svmlight file."),
     "predict": (_predict, "Predict the labels of an svmlight file."),
     "evaluate": (_evaluate, "Judge a model on a labelled svmlight file."),
     "text": (_text, "Train on raw text, predict, and explain."),
+    "tag": (_tag, "Train on tagged sentences, and tag words."),
     "info": (_info, "Show what is in a model file."),
     "demo": (_demo, "Train on real text that comes with hingex, and show the result."),
 }

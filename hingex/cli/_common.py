@@ -94,8 +94,9 @@ def load_predictor(path: str) -> Any:
 
     model = load(path)
     name = type(model).__name__
-    if hasattr(model, "vectorizer_") or not hasattr(model, "predict"):
-        hint = "; use `hingex text`" if hasattr(model, "vectorizer_") else ""
+    of_text, of_words = hasattr(model, "vectorizer_"), hasattr(model, "transitions_")
+    if of_text or of_words or not hasattr(model, "predict"):
+        hint = f"; use `hingex {'text' if of_text else 'tag'}`" if of_text or of_words else ""
         raise ValueError(f"{path}: holds a {name}, which is no model of svmlight rows{hint}")
     if getattr(model, "kernel", None) == "precomputed":
         raise ValueError(f"{path}: holds a {name} with kernel='precomputed', for which rows of "

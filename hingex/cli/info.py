@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """``hingex info``."""
 
+import math
 from collections.abc import Iterable
 from typing import Any
 
@@ -35,8 +36,8 @@ def info_command(model: str, *, as_json: bool) -> None:
                    "documents": svm.vectorizer_.n_documents_}  # fmt: skip
         svm = svm.classifier_
     kernel = is_kernel_model(svm)
-    if not kernel and not hasattr(svm, "coef_"):
-        _show_transformer(svm, model, file, as_json)
+    if not kernel and not hasattr(svm, "intercept_"):
+        _show_other(svm, model, file, as_json)
         return
     facts = certificate(svm)
     own, data, course = (_of_kernel_model if kernel else _of_linear_model)(svm, facts)
@@ -131,8 +132,9 @@ def _kind(file: dict[str, Any]) -> str:
     return f"{kind}, {file['bytes']} bytes"
 
 
-def _show_transformer(found: Any, model: str, file: dict[str, Any], as_json: bool) -> None:
-    own, lines = (_of_metric if hasattr(found, "components_") else _of_vectorizer)(found)
+def _show_other(found: Any, model: str, file: dict[str, Any], as_json: bool) -> None:
+    of = _of_metric if hasattr(found, "components_") else _of_vectorizer
+    own, lines = (_of_tagger if hasattr(found, "transitions_") else of)(found)
     if as_json:
         print_json({
             "command": "info", "model": model, **file, "estimator": type(found).__name__,
@@ -143,6 +145,27 @@ def _show_transformer(found: Any, model: str, file: dict[str, Any], as_json: boo
     if file.get("omitted"):
         table["not stored"] = ", ".join(file["omitted"])
     print_table(table)
+
+
+def _of_tagger(tagger: Any) -> tuple[dict[str, Any], dict[str, str]]:
+    labels = label_texts(tagger.classes_)
+    used = int((tagger.coef_ != 0).any(axis=0).sum())
+    gap = tagger.duality_gap_
+    own = {
+        "classes": [plain_label(label) for label in tagger.classes_.tolist()],
+        "features": tagger.n_features_in_, "features_used": used, "n_iter": tagger.n_iter_,
+        "duality_gap": None if math.isnan(gap) else gap, "seconds": _seconds(tagger),
+    }  # fmt: skip
+    hashed = ", by hashing" if tagger.hashed_ else ""
+    lines = {
+        "classes": f"{len(labels)}: {_some(labels)}",
+        "features": f"{tagger.n_features_in_}{hashed}, {used} with a nonzero weight",
+        "gap": "none with this solver" if math.isnan(gap) else f"{gap:.2e}",
+        "epochs": str(tagger.n_iter_),
+    }  # fmt: skip
+    if own["seconds"] is not None:
+        lines["fit time"] = f"{own['seconds']:.2f} s"
+    return own, lines
 
 
 def _of_vectorizer(vectorizer: Any) -> tuple[dict[str, Any], dict[str, str]]:

@@ -263,8 +263,10 @@ class _DuckDual:
         return self.C * total - 0.5 * float(self.w @ self.w)
 
     def steps(self, order: np.ndarray, deadline: float) -> tuple[int, int]:
-        for done, i in enumerate(order, 1):
-            self._step(int(i))
+        done = 0
+        for i in order.tolist():
+            self._step(i)
+            done += 1
             if perf_counter() > deadline:
                 break
         return done, done

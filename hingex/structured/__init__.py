@@ -2,7 +2,11 @@
 """Structured prediction: SVMs whose outputs are sequences and other compounds of labels."""
 
 from ._chain import Chain
+from ._chain_svm import ChainSVM
 from ._multiclass import Multiclass
 from ._svm import StructuredSVM
+from ._tagged import read_tagged
+from ._tokens import word_features
 
-__all__ = ["Chain", "Multiclass", "StructuredSVM"]
+__all__ = ["Chain", "ChainSVM", "Multiclass", "StructuredSVM", "read_tagged",
+           "word_features"]

@@ -43,6 +43,13 @@ class Multiclass(Parts):
         rows = as_rows(X, owner=owner)
         return rows, np.arange(rows.n + 1)
 
+    def _single(self, x: Any) -> tuple[Any, np.ndarray]:
+        row = x if getattr(x, "ndim", 1) == 2 else np.asarray(x)[None]
+        rows = as_rows(row, owner=type(self).__name__)
+        if rows.n != 1:
+            raise ValueError(f"x has {rows.n} rows; an example of Multiclass is one")
+        return rows, np.arange(2)
+
     def _labels(self, Y: Any, start: np.ndarray, stacked: bool) -> np.ndarray:
         y = np.asarray(Y)
         if y.shape != (len(start) - 1,):

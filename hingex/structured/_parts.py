@@ -45,6 +45,10 @@ class Parts(Estimator):
         """Rows of all examples, and where each begins."""
         raise NotImplementedError
 
+    def _single(self, x: Any) -> tuple[Any, np.ndarray]:
+        """The same of one example."""
+        return self._gathered([x], None, type(self).__name__)
+
     def _labels(self, Y: Any, start: np.ndarray, stacked: bool) -> np.ndarray:
         """Labels of all parts, (rows,)."""
         raise NotImplementedError
@@ -71,7 +75,7 @@ class Parts(Estimator):
         if self.n_states is None:
             raise ValueError(f"{type(self).__name__} needs n_states for joint features of its own")
         K = check.integer("n_states", self.n_states)
-        rows, start = self._gathered([x], None, type(self).__name__)
+        rows, start = self._single(x)
         y = _integers(self._labels([y], start, False), K)
         coef = np.zeros((K, rows.d))
         table = check.table_of(rows)
@@ -108,7 +112,7 @@ class Parts(Estimator):
 
     def _infer(self, x: Any, y: Any, w: Any) -> Any:
         w = np.asarray(w, np.float64)
-        rows, start = self._gathered([x], None, type(self).__name__)
+        rows, start = self._single(x)
         K = self._states_of(w, rows.d)
         labels = np.zeros(rows.n, np.int32)
         if y is not None:

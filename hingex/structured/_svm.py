@@ -63,16 +63,16 @@ class StructuredSVM(Estimator):
         Begin where the last fit ended: with bcfw at its dual, if data and C are the same; else at
         its weights, for the other solvers.
     n_jobs : int or None, default 1
-        Threads over examples; None for all CPUs. More than one take steps that are not as good each,
-        since they are found for weights that others change meanwhile. Without effect on models in
-        Python.
+        Threads over examples; None for all CPUs. Each has weights of its own for some examples, so
+        that results depend on how many there are, and more than one pay with few features only.
+        Without effect on models in Python.
     random_state : None, int, RandomState or Generator, default None
         Order of the examples; None means 0.
     verbose : bool, default False
         Show a progress bar with the gap.
     callback : callable or None, default None
-        Called with a `hingex.stop.State` after every epoch; its `active` is how often loss-augmented
-        inference has been called. A true result stops the fit.
+        Called with a `hingex.stop.State` after every epoch; its `active` is how often
+        loss-augmented inference has been called. A true result stops the fit.
 
     Attributes
     ----------
@@ -99,6 +99,8 @@ class StructuredSVM(Estimator):
     and interdependent output variables", JMLR 6, 2005. Solvers: see `hingex.solvers.bcfw`,
     `one_slack` and `structured_subgradient`.
     """
+
+    _owner = "StructuredSVM"  # in messages
 
     def __init__(
         self,
@@ -158,18 +160,23 @@ class StructuredSVM(Estimator):
             After Ctrl-C; the fitted attributes hold the best weights so far.
         """
         options = self._options()
-        model, blocks, mark = self._examples(X, Y, lengths)
         warm = check.boolean("warm_start", self.warm_start)
         seed = check.random_seed(self.random_state)
-        learned = self._solve(blocks, options, seed, mark, warm)
-        compiled = isinstance(blocks, Compiled)
+        model, blocks, mark = self._examples(X, Y, lengths)
+        mark = (mark, options["C"], options["step"])
+        state, kept = None, vars(self).get("_kept")
+        if warm and kept is not None and kept[0] == mark:
+            _, blocks, state = kept
+        learned = self._solve(blocks, options, seed, warm, state)
         self.model_ = model
         self.coef_ = blocks.flat(learned.w) if isinstance(blocks, Compiled) else learned.w
         self.primal_objective_, self.duality_gap_ = learned.primal, learned.gap
         self.dual_objective_ = learned.dual if np.isfinite(learned.dual) else float("nan")
         self.n_iter_, self.n_calls_ = learned.n_iter, learned.n_calls
         self.converged_, self.history_ = learned.status == "converged", learned.history
-        self._kept = (mark, learned.state) if warm and compiled and learned.state else None
+        self._kept = None
+        if warm and mark[0] is not None and learned.state is not None:
+            self._kept = mark, blocks, learned.state
         if learned.status == "interrupted":
             raise KeyboardInterrupt
         if not self.converged_:
@@ -202,7 +209,7 @@ class StructuredSVM(Estimator):
                 raise ValueError(f"X has {len(X)} examples, Y has {len(Y)} outputs: one for each, "
                                  "and at least one, are needed")
             return model, Duck(model, X, Y), None
-        bound = model._bound(X, Y, lengths, type(self).__name__)
+        bound = model._bound(X, Y, lengths, self._owner)
         assert bound.y is not None
         K = model._sized(bound.y)
         check.squared_norms(bound.rows, 1.0)  # for its errors
@@ -212,20 +219,14 @@ class StructuredSVM(Estimator):
                           n_threads(self.n_jobs))
         return model, blocks, _mark(bound, model) if self.warm_start else None
 
-    def _solve(self, blocks: Any, options: dict[str, Any], seed: int, mark: Any,
-               warm: bool) -> Learned:
+    def _solve(self, blocks: Any, options: dict[str, Any], seed: int, warm: bool,
+               state: Any) -> Learned:
         solver = options.pop("solver")
         monitor = Monitor(options.pop("callback"), options.pop("verbose"), options["tol"],
-                          options["max_time"], type(self).__name__, options["max_iter"])
+                          options["max_time"], self._owner, options["max_iter"])
         blocks.watch(monitor.poll)
         if solver == "bcfw":
-            state = None
-            kept = vars(self).get("_kept")
-            mark = (mark, options["C"], options["step"])
-            if warm and kept is not None and kept[0] == mark:
-                state = kept[1]
-            learned = bcfw.solve(blocks, seed=seed, monitor=monitor, state=state, **options)
-            return learned
+            return bcfw.solve(blocks, seed=seed, monitor=monitor, state=state, **options)
         for name in ("step", "sampling", "average"):
             options.pop(name)
         start = None
@@ -251,7 +252,7 @@ class StructuredSVM(Estimator):
         }[learned.status]
         reached = "" if np.isnan(learned.gap) else (
             f" at a relative duality gap of {learned.gap:.2e}, above tol={self.tol:g}")
-        warn(f"{type(self).__name__} stopped after {learned.n_iter} epochs{reached}, because {why}. "
+        warn(f"{self._owner} stopped after {learned.n_iter} epochs{reached}, because {why}. "
              "Raise max_iter or max_time, raise tol, or lower C.", "ConvergenceWarning")
 
     def predict(self, X: Any, lengths: Any = None) -> Any:
@@ -275,7 +276,7 @@ class StructuredSVM(Estimator):
         model = self.model_
         if not isinstance(model, Parts):
             return [model.inference(x, self.coef_) for x in X]
-        bound = model._bound(X, None, lengths, type(self).__name__)
+        bound = model._bound(X, None, lengths, self._owner)
         found = predicted(model, bound, self.coef_, n_threads(self.n_jobs))
         if lengths is not None or model._kind == "multiclass":
             return found
@@ -307,7 +308,7 @@ class StructuredSVM(Estimator):
             if len(found) != len(Y):
                 raise ValueError(f"X has {len(found)} examples, Y has {len(Y)} outputs")
             return -float(np.mean([model.loss(y, z) for y, z in zip(Y, found, strict=True)]))
-        bound = model._bound(X, Y, lengths, type(self).__name__)
+        bound = model._bound(X, Y, lengths, self._owner)
         found = predicted(model, bound, self.coef_, n_threads(self.n_jobs))
         return float(np.mean(found == bound.y))
 
@@ -332,8 +333,8 @@ def predicted(model: Parts, bound: Bound, coef: np.ndarray, threads: int) -> np.
 def _check_methods(model: Any) -> None:
     for name, arguments in METHODS.items():
         if not callable(getattr(model, name, None)):
-            raise TypeError(f"model of type {type(model).__name__} has no method {name}{arguments}; "
-                            f"StructuredSVM needs {', '.join(METHODS)}")
+            raise TypeError(f"model of type {type(model).__name__} has no method {name}{arguments};"
+                            f" StructuredSVM needs {', '.join(METHODS)}")
 
 
 def _mark(bound: Bound, model: Parts) -> tuple[Any, ...]:

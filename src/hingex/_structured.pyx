@@ -272,6 +272,22 @@ cdef void _add_any(const Data *D, int64_t i, const int32_t *other, double by,
         _add_rows(D, i, other, by, w, <const double *>NULL, <const int32_t *>NULL)
 
 
+def viterbi(const real[:, ::1] scores, const real[:, ::1] trans, const real[::1] first,
+            const real[::1] last, int64_t K, real[:, ::1] room, int32_t[::1] y):
+    """The best path through K states, see dispatch.h; returns its score. Rows have ld numbers."""
+    cdef int64_t length = scores.shape[0], ld = scores.shape[1]
+    cdef real best
+    if length < 1 or not 0 < K <= ld or ld % LANES or (
+            trans.shape[0] < K or trans.shape[1] != ld or first.shape[0] != ld
+            or last.shape[0] != ld or y.shape[0] != length or room.shape[0] != length
+            or room.shape[1] != ld):
+        raise ValueError("arrays of viterbi do not fit each other")
+    with nogil:
+        best = hx_viterbi(hx_isa_get(), &scores[0, 0], length, K, ld, &trans[0, 0], &first[0],
+                          &last[0], &room[0, 0], &y[0])
+    return best
+
+
 cdef class Examples:
     """Examples of one kind of model, and inference on them.
 
@@ -710,7 +726,8 @@ cdef void _settle(const Data *D, int64_t i, Block *b, double share) noexcept nog
     memcpy(b.alpha, after, kept * sizeof(double))
 
 
-cdef double _mean_cost(const Data *D, int64_t i, const Block *b, const double *alpha) noexcept nogil:
+cdef double _mean_cost(const Data *D, int64_t i, const Block *b,
+                       const double *alpha) noexcept nogil:
     """sum_y alpha(y) Delta(y)."""
     cdef int64_t m, length = D.start[i + 1] - D.start[i]
     cdef double total = 0

@@ -1,0 +1,324 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Tagging of sequences: chains with labels of any kind, and features by name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Self
+
+import numpy as np
+
+from .. import _validate as check
+from .._estimator import Estimator
+from .._storable import Storable
+from .._threads import n_threads
+from ._chain import Chain
+from ._parts import Bound, gathered_sequences
+from ._svm import StructuredSVM, predicted
+from ._tokens import hash_tokens
+
+OBJECTIVES = ("primal_objective_", "dual_objective_", "duality_gap_")
+
+
+class ChainSVM(Storable, Estimator):
+    r"""Labels for the elements of sequences (tagging), of which neighbours matter.
+
+    A structured SVM over a first-order chain, with margin rescaling by the number of wrong labels,
+    or by their cost: see `Chain` for the score and `StructuredSVM` for the problem.
+
+    Parameters
+    ----------
+    C : float, default 0.1
+        Weight of a sequence's loss, which grows with its length.
+    cost : dict or None, default None
+        {(label, other): cost of taking other for label}, 1 for pairs that are not there. None: 1
+        for all.
+    n_features : int, default 2**18
+        Columns for features by name, which are hashed to them.
+    solver : {"bcfw", "one_slack", "subgradient"}, default "bcfw"
+    tol, max_iter, max_time, n_jobs, random_state, verbose, callback
+        As for `StructuredSVM`.
+
+    Attributes
+    ----------
+    classes_ : ndarray (K,)
+        Labels, ascending.
+    coef_ : ndarray (K, d)
+        Weights of features for each label.
+    transitions_ : ndarray (K, K)
+        Of label (row) before label (column).
+    start_, end_ : ndarray (K,)
+        Of the first and the last label.
+    hashed_ : bool
+        Whether X had features by name.
+    primal_objective_, dual_objective_, duality_gap_ : float
+    n_iter_, n_calls_ : int
+    converged_ : bool
+    history_ : structured ndarray
+    n_features_in_ : int
+
+    Warns
+    -----
+    ConvergenceWarning
+        When a fit ends before `tol`.
+
+    Examples
+    --------
+    >>> from hingex.structured import ChainSVM, word_features
+    >>> sentences = [["the", "dog", "barks"], ["a", "cat", "sleeps"], ["dogs", "bark"]]
+    >>> tags = [["DET", "NOUN", "VERB"], ["DET", "NOUN", "VERB"], ["NOUN", "VERB"]]
+    >>> tagger = ChainSVM(C=1.0).fit([word_features(s) for s in sentences], tags)
+    >>> tagger.predict([word_features(["the", "cat", "barks"])])[0].tolist()
+    ['DET', 'NOUN', 'VERB']
+    """
+
+    duality_gap_: float
+    n_iter_: int
+    converged_: bool
+
+    def __init__(
+        self,
+        C: float = 0.1,
+        *,
+        cost: Mapping[Any, float] | None = None,
+        n_features: int = 2**18,
+        solver: str = "bcfw",
+        tol: float = 1e-3,
+        max_iter: int = 1000,
+        max_time: float | None = None,
+        n_jobs: int | None = 1,
+        random_state: Any = None,
+        verbose: bool = False,
+        callback: Callable[[Any], Any] | None = None,
+    ) -> None:
+        self.C = C
+        self.cost = cost
+        self.n_features = n_features
+        self.solver = solver
+        self.tol = tol
+        self.max_iter = max_iter
+        self.max_time = max_time
+        self.n_jobs = n_jobs
+        self.random_state = random_state
+        self.verbose = verbose
+        self.callback = callback
+
+    def fit(self, X: Any, y: Any, lengths: Any = None) -> Self:
+        """Train on sequences and their labels.
+
+        Parameters
+        ----------
+        X : list of sequences
+            Each an array-like or CSR matrix (length, d), or a list of tokens: a list of names of
+            features, or a dict of names to numbers, strings (name=value is the feature then) or
+            booleans. Or, with `lengths`, all sequences one after the other: (rows, d), used where
+            it lies, or a list of tokens.
+        y : list of label sequences, or with `lengths` one array
+            Strings, integers or booleans; at least two distinct ones.
+        lengths : array-like of int, optional
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError, TypeError
+            For parameters or data out of range; the message names what, where, and the fix.
+        KeyboardInterrupt
+            After Ctrl-C; the fitted attributes hold the best weights so far.
+        """
+        owner = type(self).__name__
+        hashed = _by_name(X, lengths)
+        rows, start = self._gathered(X, lengths, hashed)
+        classes, codes = check.encode_labels(
+            _flat_labels(y, start, lengths is not None), rows.n, owner)
+        K = len(classes)
+        model = Chain(K, cost=_cost_matrix(self.cost, classes))
+        svm = StructuredSVM(
+            model, self.C, solver=self.solver, tol=self.tol, max_iter=self.max_iter,
+            max_time=self.max_time, n_jobs=self.n_jobs, random_state=self.random_state,
+            verbose=self.verbose, callback=self.callback,
+        )  # fmt: skip
+        svm._owner = owner
+        try:
+            svm.fit(check.table_of(rows), codes, np.diff(start))
+        finally:
+            if "coef_" in vars(svm):
+                self._take(svm, classes, rows.d, hashed)
+        return self
+
+    def _take(self, svm: StructuredSVM, classes: np.ndarray, d: int, hashed: bool) -> None:
+        K = len(classes)
+        self.classes_, self.n_features_in_, self.hashed_ = classes, d, hashed
+        parts = np.split(svm.coef_, [K * d, K * d + K * K, K * d + K * K + K])
+        self.coef_, self.transitions_ = parts[0].reshape(K, d), parts[1].reshape(K, K)
+        self.start_, self.end_ = parts[2], parts[3]
+        for name in (*OBJECTIVES, "n_iter_", "n_calls_", "converged_", "history_"):
+            setattr(self, name, getattr(svm, name))
+
+    def _gathered(self, X: Any, lengths: Any, hashed: bool) -> tuple[Any, np.ndarray]:
+        owner = type(self).__name__
+        if hashed:
+            d = check.integer("n_features", self.n_features)
+            if lengths is None:
+                X, lengths = hash_tokens(X, d)
+            else:
+                X, _ = hash_tokens([X], d)
+        return gathered_sequences(X, lengths, owner)
+
+    def _predicted(self, X: Any, lengths: Any) -> tuple[np.ndarray, np.ndarray]:
+        """Codes of all elements, and where each sequence begins."""
+        self._check_fitted()
+        hashed, owner = _by_name(X, lengths), type(self).__name__
+        if hashed != self.hashed_:
+            kinds = {True: "features by name", False: "rows of numbers"}
+            raise ValueError(f"X has {kinds[hashed]}, but this {owner} was fitted on "
+                             f"{kinds[self.hashed_]}")
+        rows, start = self._gathered(X, lengths, hashed)
+        if rows.d != self.n_features_in_:
+            raise ValueError(f"X has {rows.d} features, but {owner} is expecting "
+                             f"{self.n_features_in_} features as input")
+        coef = np.concatenate([part.ravel() for part in (
+            self.coef_, self.transitions_, self.start_, self.end_)])
+        model = Chain(len(self.classes_))
+        return predicted(model, Bound(rows, start, None), coef, n_threads(self.n_jobs)), start
+
+    def predict(self, X: Any, lengths: Any = None) -> Any:
+        """Labels of the elements of sequences.
+
+        Parameters
+        ----------
+        X, lengths
+            As for `fit`.
+
+        Returns
+        -------
+        list of ndarray (length,), or with `lengths` one ndarray (rows,)
+
+        Raises
+        ------
+        ValueError, TypeError
+            For X that is not like that of `fit`.
+        """
+        codes, start = self._predicted(X, lengths)
+        labels = self.classes_[codes]
+        return labels if lengths is not None else np.split(labels, start[1:-1])
+
+    def score(self, X: Any, y: Any, lengths: Any = None) -> float:
+        """The share of labels that are predicted.
+
+        Parameters
+        ----------
+        X, y, lengths
+            As for `fit`; labels that `fit` has not seen count as errors.
+
+        Returns
+        -------
+        float in 0..1
+
+        Raises
+        ------
+        ValueError, TypeError
+            As `predict`, and for y that does not fit X.
+        """
+        codes, start = self._predicted(X, lengths)
+        owner = type(self).__name__
+        y = check.label_array(_flat_labels(y, start, lengths is not None), len(codes), owner)
+        check.check_same_kind(y, self.classes_, owner)
+        return float(np.mean(self.classes_[codes] == y))
+
+    def confusion(self, X: Any, y: Any, lengths: Any = None) -> np.ndarray:
+        """Counts of pairs of labels: true ones in rows, predicted ones in columns.
+
+        Parameters
+        ----------
+        X, y, lengths
+            As for `fit`.
+
+        Returns
+        -------
+        ndarray of int (K, K), in the order of `classes_`
+
+        Raises
+        ------
+        ValueError, TypeError
+            As `predict`, and for labels that `fit` has not seen.
+        """
+        codes, start = self._predicted(X, lengths)
+        K = len(self.classes_)
+        true = check.encode_known(_flat_labels(y, start, lengths is not None), len(codes),
+                                  self.classes_, type(self).__name__)
+        return np.bincount(true.astype(np.intp) * K + codes, minlength=K * K).reshape(K, K)
+
+    def _check_arrays(self) -> None:
+        """Raise ValueError when the fitted attributes are missing or do not fit together."""
+        found = vars(self)
+        classes, d = found.get("classes_"), found.get("n_features_in_")
+        if not isinstance(classes, np.ndarray) or classes.ndim != 1 or len(classes) < 2 or not (
+                classes[1:] > classes[:-1]).all():
+            raise ValueError("classes_ are not at least two distinct labels in ascending order")
+        if type(d) is not int or d < 1 or type(found.get("hashed_")) is not bool:
+            raise ValueError("n_features_in_ is no number of features, or hashed_ is missing")
+        if found["hashed_"] and d != self.n_features:
+            raise ValueError(f"n_features is {self.n_features!r}, n_features_in_ {d}")
+        K = len(classes)
+        for name, shape in (("coef_", (K, d)), ("transitions_", (K, K)), ("start_", (K,)),
+                            ("end_", (K,))):  # fmt: skip
+            check.finite_table(name, found.get(name), shape, type(self).__name__)
+
+    def _fitted_to_store(self) -> dict[str, Any]:
+        self._check_arrays()
+        return vars(self)
+
+    @classmethod
+    def _restored(cls, params: dict[str, Any], fitted: dict[str, Any]) -> Self:
+        model = cls(**params)
+        vars(model).update(fitted)
+        model._check_arrays()
+        return model
+
+
+def _by_name(X: Any, lengths: Any) -> bool:
+    """Whether tokens have features by name."""
+    if hasattr(X, "shape") or not hasattr(X, "__getitem__") or not len(X):
+        return False
+    token = X[0]
+    if lengths is None:
+        if hasattr(token, "shape") or not hasattr(token, "__len__") or not len(token):
+            return False
+        token = token[0] if hasattr(token, "__getitem__") else None
+    if isinstance(token, dict | set | frozenset):
+        return True
+    return isinstance(token, list | tuple) and (not token or isinstance(token[0], str))
+
+
+def _flat_labels(y: Any, start: np.ndarray, stacked: bool) -> Any:
+    """Labels of all elements, in one array or list."""
+    if stacked:
+        return y
+    parts = [part.tolist() if isinstance(part, np.ndarray) else list(part) for part in y]
+    if len(parts) != len(start) - 1:
+        raise ValueError(f"y has {len(parts)} sequences of labels, X has {len(start) - 1} "
+                         "sequences")
+    for i, (part, size) in enumerate(zip(parts, np.diff(start), strict=True)):
+        if len(part) != size:
+            raise ValueError(f"sequence {i} of y has {len(part)} labels, sequence {i} of X has "
+                             f"{size} elements")
+    return [label for part in parts for label in part]
+
+
+def _cost_matrix(cost: Any, classes: np.ndarray) -> np.ndarray | None:
+    if cost is None:
+        return None
+    if not isinstance(cost, Mapping):
+        raise TypeError("cost must be a dict of (label, other) to numbers, or None; got "
+                        f"{check._show(cost)}")
+    place = {label: k for k, label in enumerate(classes.tolist())}
+    out = 1.0 - np.eye(len(classes))
+    for pair, value in cost.items():
+        if not isinstance(pair, tuple) or len(pair) != 2 or any(p not in place for p in pair):
+            raise ValueError(f"cost has the key {pair!r}; keys must be pairs of the labels "
+                             f"{check._some(classes.tolist())}")
+        out[place[pair[0]], place[pair[1]]] = check.real("cost", value, positive=False)
+    return out

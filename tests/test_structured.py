@@ -1,0 +1,677 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Structured SVMs: inference against all outputs, objectives against a program of all planes."""
+
+import gzip
+import itertools
+import pickle
+import warnings
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.testing import assert_allclose, assert_array_equal
+from scipy.optimize import minimize
+
+import hingex
+from hingex import ChainSVM, LinearSVC, StructuredSVM
+from hingex import _validate as check
+from hingex._core import kernels
+from hingex.losses import StructuredHinge
+from hingex.solvers._blocks import Compiled
+from hingex.structured import Chain, Multiclass, read_tagged, word_features
+from hingex.structured._tokens import hash_tokens
+
+
+def sequences(n=30, K=3, d=4, seed=0, longest=5):
+    rng = np.random.default_rng(seed)
+    W, T = rng.normal(size=(K, d)), rng.normal(size=(K, K))
+    X, Y = [], []
+    for _ in range(n):
+        x = np.round(rng.normal(size=(int(rng.integers(1, longest + 1)), d)) * 4) / 4
+        y = (x @ W.T + rng.normal(size=(len(x), K))).argmax(axis=1)
+        for r in range(1, len(x)):
+            y[r] = (x[r] @ W.T + T[y[r - 1]] + rng.normal(size=K)).argmax()
+        X.append(x)
+        Y.append(y)
+    return X, Y
+
+
+def outputs(length, K):
+    return np.array(list(itertools.product(range(K), repeat=length)))
+
+
+def random_cost(rng, K):
+    cost = np.round(rng.random((K, K)) * 4) / 4
+    np.fill_diagonal(cost, 0)
+    return cost
+
+
+class Duck:
+    """A model that is only known by its methods."""
+
+    def __init__(self, model):
+        self.model = model
+
+    def joint_feature(self, x, y):
+        return self.model.joint_feature(x, y)
+
+    def loss(self, y, y_other):
+        return self.model.loss(y, y_other)
+
+    def inference(self, x, w):
+        return self.model.inference(x, w)
+
+    def loss_augmented_inference(self, x, y, w):
+        return self.model.loss_augmented_inference(x, y, w)
+
+
+class Signs:
+    """Written by a user: outputs are vectors of signs; score sum_k y_k (w_k . x + b_k)."""
+
+    size = 2
+
+    def joint_feature(self, x, y):
+        return np.concatenate([np.outer(y, x).ravel(), y]).astype(float)
+
+    def loss(self, y, y_other):
+        return float((np.asarray(y) != np.asarray(y_other)).sum())
+
+    def _best(self, scores):
+        return np.where(scores >= 0, 1, -1)
+
+    def _scores(self, x, w):
+        k = self.size
+        return w[: k * len(x)].reshape(k, -1) @ x + w[k * len(x):]
+
+    def inference(self, x, w):
+        return self._best(self._scores(x, w))
+
+    def loss_augmented_inference(self, x, y, w):
+        return self._best(self._scores(x, w) - np.asarray(y) / 2)
+
+
+# ------------------------------------------------------------------------------- inference
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@settings(max_examples=60, deadline=None)
+@given(seed=st.integers(0, 10**6))
+def test_viterbi_finds_the_best_of_all_paths(dtype, seed):
+    rng = np.random.default_rng(seed)
+    K, length = int(rng.integers(1, 5)), int(rng.integers(1, 6))
+    ld = 8 * int(rng.integers(1, 5))
+    draw = (lambda *s: rng.integers(-2, 3, s)) if seed % 2 else (lambda *s: rng.normal(size=s))
+    scores, trans = draw(length, ld).astype(dtype), draw(K, ld).astype(dtype)
+    first, last = draw(ld).astype(dtype), draw(ld).astype(dtype)
+    y, room = np.empty(length, np.int32), np.empty((length, ld), dtype)
+    best = kernels("structured").viterbi(scores, trans, first, last, K, room, y)
+    paths = outputs(length, K)
+    values = [scores[np.arange(length), p].sum() + trans[p[:-1], p[1:]].sum()
+              + first[p[0]] + last[p[-1]] for p in paths]
+    assert_allclose(best, max(values), rtol=1e-5, atol=1e-5)
+    ours = scores[np.arange(length), y].sum() + trans[y[:-1], y[1:]].sum() + first[y[0]] + last[
+        y[-1]]
+    assert_allclose(ours, max(values), rtol=1e-5, atol=1e-5)
+    if seed % 2:  # of several the one whose last labels come first
+        ties = paths[np.array(values) == max(values)]
+        assert_array_equal(y, ties[np.lexsort(ties.T)[0]])
+
+
+@pytest.mark.parametrize("model", [Chain, Multiclass])
+@settings(max_examples=60, deadline=None)
+@given(seed=st.integers(0, 10**6))
+def test_oracles_find_the_best_of_all_outputs(model, seed):
+    rng = np.random.default_rng(seed)
+    K, d = int(rng.integers(1, 5)), int(rng.integers(1, 4))
+    length = 1 if model is Multiclass else int(rng.integers(1, 6))
+    own = model(K, cost=random_cost(rng, K) if seed % 3 == 0 else None)
+    x = rng.integers(-2, 3, (length, d)).astype(float)
+    form = [np.asarray, sp.csr_array, lambda a: a.astype(np.float32)][seed % 3]
+    given_x = form(x)
+    every = [y if model is Chain else int(y[0]) for y in outputs(length, K)]
+    phi = np.array([own.joint_feature(given_x, y) for y in every])
+    w = rng.integers(-2, 3, phi.shape[1]) if seed % 2 else rng.normal(size=phi.shape[1])
+    found = own.inference(given_x, w)
+    assert_allclose(w @ own.joint_feature(given_x, found), (phi @ w).max(), atol=1e-9)
+    y = every[int(rng.integers(len(every)))]
+    worst = own.loss_augmented_inference(given_x, y, w)
+    costs = np.array([own.loss(y, other) for other in every])
+    assert_allclose(own.loss(y, worst) + w @ own.joint_feature(given_x, worst),
+                    (costs + phi @ w).max(), atol=1e-9)
+
+
+def test_joint_feature_is_what_the_score_is_made_of():
+    x, y = np.array([[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]]), [1, 0, 1]
+    phi = Chain(2).joint_feature(x, y)
+    assert_array_equal(phi, [3, 4, 6, 8, 0, 1, 1, 0, 0, 1, 0, 1])
+    assert_array_equal(Multiclass(3).joint_feature(x[:1], 2), [0, 0, 0, 0, 1, 2, 0, 0, 1])
+    assert Chain(3, cost=[[0, 2, 3], [1, 0, 1], [1, 1, 0]]).loss([0, 0, 1], [1, 2, 1]) == 5
+
+
+# ----------------------------------------------------------------------------- optimality
+
+
+def all_planes(model, X, Y, K):
+    """(psi, Delta) of all outputs, by example."""
+    out = []
+    for x, y in zip(X, Y, strict=True):
+        every = outputs(len(x), K)
+        truth = model.joint_feature(x, y)
+        out.append((np.array([truth - model.joint_feature(x, z) for z in every]),
+                    np.array([model.loss(y, z) for z in every])))
+    return out
+
+
+def primal(w, planes, C):
+    return 0.5 * w @ w + C * sum((cost - psi @ w).max() for psi, cost in planes)
+
+
+@pytest.mark.parametrize("options", [
+    {}, {"step": "frank_wolfe", "tol": 1e-4}, {"solver": "one_slack"}, {"sampling": "uniform"},
+    {"average": True}, {"n_jobs": 3}, {"n_jobs": 3, "step": "frank_wolfe", "tol": 1e-4},
+])
+@pytest.mark.parametrize("costly", [False, True])
+def test_optimum_is_that_of_the_program_with_all_planes(options, costly):
+    X, Y = sequences(8, K=2, d=2, longest=3)
+    cost = random_cost(np.random.default_rng(0), 2) + 0.5 * (1 - np.eye(2)) if costly else None
+    model, C = Chain(2, cost=cost), 0.7
+    planes = all_planes(model, X, Y, 2)
+    d, n = planes[0][0].shape[1], len(X)
+
+    def constraints(z):
+        return np.concatenate([z[d + i] - cost + psi @ z[:d]
+                               for i, (psi, cost) in enumerate(planes)])
+
+    program = minimize(
+        lambda z: 0.5 * z[:d] @ z[:d] + C * z[d:].sum(), np.r_[np.zeros(d), np.full(n, 5.0)],
+        jac=lambda z: np.r_[z[:d], np.full(n, C)], method="SLSQP",
+        constraints={"type": "ineq", "fun": constraints}, options={"maxiter": 500, "ftol": 1e-12})
+    best = program.fun
+    svm = StructuredSVM(model, C, **{"tol": 1e-6, "max_iter": 20000} | options).fit(X, Y)
+    tol = svm.tol
+    assert svm.converged_
+    assert svm.duality_gap_ <= tol
+    assert_allclose(svm.primal_objective_, primal(svm.coef_, planes, C), rtol=1e-9)
+    assert svm.dual_objective_ <= best * (1 + 1e-6) <= svm.primal_objective_ * (1 + 1e-5)
+    assert svm.primal_objective_ <= best * (1 + 2 * tol + 1e-6)
+    assert_allclose(svm.duality_gap_, (svm.primal_objective_ - svm.dual_objective_)
+                    / svm.primal_objective_, rtol=1e-6)
+
+
+def test_dual_never_falls_and_never_passes_the_primal():
+    X, Y = sequences(40)
+    for options in ({}, {"n_jobs": 2}, {"step": "frank_wolfe", "max_iter": 60}):
+        seen = []
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            svm = StructuredSVM(Chain(), 0.5, tol=1e-5, callback=seen.append)
+            svm.set_params(**options).fit(X, Y)
+        duals = np.array([s.dual for s in seen])
+        assert (np.diff(duals) >= -1e-12 * duals[1:]).all()
+        assert duals[-1] <= svm.primal_objective_
+        assert all(s.primal >= s.dual for s in seen)
+        assert (np.diff([s.active for s in seen]) > 0).all()
+
+
+def test_the_dual_is_made_of_what_is_kept():
+    """w and l are those of the weights of outputs: the certificate's dual point exists."""
+    X, Y = sequences(25)
+    rows = check.as_rows(np.vstack(X), owner="test")
+    start = np.concatenate([[0], np.cumsum([len(x) for x in X])])
+    y = np.concatenate(Y).astype(np.int32)
+    for threads in (1, 3):
+        blocks = Compiled("chain", rows, start, y, 1 - np.eye(3), threads)
+        own = kernels("structured").FrankWolfe(blocks.examples, 0.4)
+        rng = np.random.default_rng(0)
+        for _ in range(5):
+            own.steps(rng.integers(0, 25, 60), np.inf)
+        parts, counts, ell = own.marginals
+        made = np.zeros(blocks.size)
+        np.add.at(made[: 4 * 8].reshape(4, 8), (slice(None),), np.vstack(X).T @ parts)
+        made[4 * 8:] = counts.sum(axis=0)
+        assert_allclose(own.w, made, atol=1e-12)
+        # Marginals: in each row C at the truth less a distribution's C.
+        shares = -parts[:, :3].copy()
+        shares[np.arange(len(y)), y] += 0.4
+        assert shares.min() > -1e-12
+        assert_allclose(shares.sum(axis=1), 0.4)
+        wrong = np.add.reduceat(0.4 - shares[np.arange(len(y)), y], start[:-1])
+        assert_allclose(ell, wrong, atol=1e-12)
+
+
+def test_multiclass_is_crammer_singer():
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(120, 6))
+    y = (X[:, :4] + rng.normal(size=(120, 4))).argmax(axis=1)
+    expected = LinearSVC("hinge", C=0.3, multi_class="crammer_singer", intercept="regularized",
+                         tol=1e-8).fit(X, y)
+    for form in (np.asarray, sp.csr_array, lambda a: a.astype(np.float32), np.asfortranarray):
+        svm = StructuredSVM(Multiclass(), 0.3, tol=1e-6, max_iter=5000).fit(form(X), y)
+        assert_allclose(svm.primal_objective_, expected.primal_objective_, rtol=1e-5)
+        assert_allclose(svm.coef_[:24].reshape(4, 6), expected.coef_, atol=2e-3)
+        assert np.mean(svm.predict(form(X)) == expected.predict(X)) > 0.98
+
+
+@pytest.mark.parametrize("options", [{}, {"step": "frank_wolfe"}, {"solver": "one_slack"}])
+def test_a_model_in_python_comes_to_the_same(options):
+    X, Y = sequences(12)
+    expected = StructuredSVM(Chain(3), 0.3, tol=1e-3).set_params(**options).fit(X, Y)
+    svm = StructuredSVM(Duck(Chain(3)), 0.3, tol=1e-3).set_params(**options).fit(X, Y)
+    assert_allclose(svm.primal_objective_, expected.primal_objective_, rtol=3e-3)
+    assert_allclose(svm.duality_gap_, 0, atol=1e-3)
+    assert_allclose(svm.coef_, expected.coef_, atol=0.15)
+    assert svm.score(X, Y) <= 0
+
+
+def test_a_model_of_a_users_own():
+    rng = np.random.default_rng(0)
+    X = list(rng.normal(size=(60, 3)))
+    Y = [np.where(np.array([x[0] + x[1], x[2] - 0.3]) + 0.2 * rng.normal(size=2) > 0, 1, -1)
+         for x in X]
+    svm = StructuredSVM(Signs(), 1.0).fit(X, Y)
+    # Two independent machines with the hinge loss, bias regularized.
+    total = 0.0
+    for k in range(2):
+        one = LinearSVC("hinge", C=4.0, intercept="regularized", tol=1e-7)
+        one.fit(np.array(X), np.array([y[k] for y in Y]))
+        total += one.primal_objective_[0]
+    # The score of the other sign is 2 y f less: the hinge of v = 2 w, 1/2 ||w||^2 = 1/8 ||v||^2.
+    assert_allclose(svm.primal_objective_, total / 4, rtol=2e-3)
+    assert svm.score(X, Y) > -0.3
+    hinge = StructuredHinge(_Oracle(Signs())).value(svm.coef_, X, Y, reduction="sum")
+    assert_allclose(svm.primal_objective_, 0.5 * svm.coef_ @ svm.coef_ + hinge)
+
+
+class _Oracle:
+    def __init__(self, model):
+        self.model = model
+        self.joint_feature, self.loss = model.joint_feature, model.loss
+
+    def loss_augmented_argmax(self, w, x, y, rescaling):
+        assert rescaling == "margin"
+        return self.model.loss_augmented_inference(x, y, w)
+
+
+def test_subgradient_steps_come_near():
+    X, Y = sequences(40)
+    expected = StructuredSVM(Chain(), 0.2, tol=1e-6, max_iter=9999).fit(X, Y)
+    svm = StructuredSVM(Chain(), 0.2, solver="subgradient", tol=1e-5).fit(X, Y)
+    duck = StructuredSVM(Duck(Chain(3)), 0.2, solver="subgradient", tol=1e-2).fit(X, Y)
+    assert_allclose(svm.primal_objective_, expected.primal_objective_, rtol=5e-3)
+    assert_allclose(duck.primal_objective_, expected.primal_objective_, rtol=5e-2)
+    assert svm.primal_objective_ >= expected.dual_objective_
+    assert np.isnan(svm.duality_gap_)
+    assert np.isnan(svm.dual_objective_)
+
+
+# -------------------------------------------------------------------------- forms and habits
+
+
+def test_forms_of_data_agree_and_are_left_alone():
+    X, Y = sequences(30)
+    expected = StructuredSVM(Chain(), 0.3, tol=1e-6).fit(X, Y)
+    stacked, lengths, y = np.vstack(X), [len(x) for x in X], np.concatenate(Y)
+    forms = [([sp.csr_matrix(x) for x in X], Y, None), (stacked, y, lengths),
+             (sp.csr_array(stacked), y.astype(np.uint8), np.array(lengths, np.int16)),
+             (stacked.astype(np.float32), y, lengths), (np.asfortranarray(stacked), y, lengths),
+             ([x.tolist() for x in X], [y.tolist() for y in Y], None)]
+    wide = sp.csr_array(stacked)
+    wide.indices, wide.indptr = wide.indices.astype(np.int64), wide.indptr.astype(np.int64)
+    forms.append((wide, y, lengths))
+    for data, labels, sizes in forms:
+        svm = StructuredSVM(Chain(), 0.3, tol=1e-6).fit(data, labels, sizes)
+        assert_allclose(svm.coef_, expected.coef_, atol=1e-6)
+        found = svm.predict(data, sizes)
+        if sizes is None:
+            assert [len(f) for f in found] == lengths
+            found = np.concatenate(found)
+        assert_array_equal(found, np.concatenate(expected.predict(X)))
+        assert svm.score(data, labels, sizes) == expected.score(X, Y) == np.mean(found == y)
+    assert_array_equal(stacked, np.vstack(X))
+
+
+@pytest.mark.parametrize("options", [{}, {"step": "frank_wolfe"}, {"n_jobs": 2}])
+def test_same_bits_each_time_and_in_threads(options):
+    X, Y = sequences(40)
+    svm = StructuredSVM(Chain(), 0.3, tol=1e-3, max_iter=100).set_params(**options)
+    first = pickle.loads(pickle.dumps(svm.fit(X, Y)))
+
+    def fit(_):
+        return StructuredSVM(**svm.get_params(deep=False)).fit(X, Y).coef_
+
+    with ThreadPoolExecutor(4) as pool:
+        for coef in pool.map(fit, range(8)):
+            assert_array_equal(coef, first.coef_)
+    assert_array_equal(np.concatenate(first.predict(X)), np.concatenate(svm.predict(X)))
+    svm.set_params(random_state=5).fit(X, Y)
+    assert (svm.coef_ != first.coef_).any()
+
+
+def test_warm_start_goes_on_where_it_ended():
+    X, Y = sequences(60)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        svm = StructuredSVM(Chain(), 1.0, tol=1e-5, max_iter=40, warm_start=True).fit(X, Y)
+    before = svm.dual_objective_
+    seen = []
+    svm.set_params(callback=seen.append, max_iter=5000).fit(X, Y)
+    assert seen[0].dual >= before
+    assert svm.converged_
+    cold = StructuredSVM(Chain(), 1.0, tol=1e-5, max_iter=5000).fit(X, Y)
+    assert_allclose(svm.primal_objective_, cold.primal_objective_, rtol=3e-5)
+    # Other data, or another C: from the start.
+    for change in (lambda: ([x + 0.25 for x in X], 1.0), lambda: (X, 0.5)):
+        data, C = change()
+        seen.clear()
+        svm.set_params(C=C).fit(data, Y)
+        assert seen[0].dual < 0.7 * svm.dual_objective_
+        svm.set_params(C=1.0).fit(X, Y)
+    plain = StructuredSVM(Chain(), 1.0, solver="one_slack", tol=1e-3, warm_start=True).fit(X, Y)
+    again = plain.n_iter_
+    assert plain.fit(X, Y).n_iter_ <= again
+
+
+@pytest.mark.parametrize("options", [
+    {}, {"solver": "one_slack"}, {"solver": "subgradient"}, {"step": "frank_wolfe"},
+    {"model": Duck(Chain(3))},
+])
+def test_limits_callback_and_ctrl_c(options, capsys):
+    X, Y = sequences(30)
+    base = {"model": Chain(), "tol": 1e-9} | options
+    with pytest.warns(hingex.ConvergenceWarning, match="the callback stopped it"):
+        svm = StructuredSVM(**base, callback=lambda s: s.epoch == 3).fit(X, Y)
+    assert svm.n_iter_ == 3
+    with pytest.warns(hingex.ConvergenceWarning, match="max_iter=2 was reached"):
+        svm = StructuredSVM(**base, max_iter=2, verbose=True).fit(X, Y)
+    assert "StructuredSVM" in capsys.readouterr().err
+    assert svm.n_calls_ >= 60
+    with pytest.warns(hingex.ConvergenceWarning, match="max_time was reached"):
+        StructuredSVM(**base, max_time=1e-9).fit(X, Y)
+
+    def interrupt(state):
+        if state.epoch == 2:
+            raise KeyboardInterrupt
+
+    svm = StructuredSVM(**base, callback=interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        svm.fit(X, Y)
+    assert svm.n_iter_ == 2
+    assert len(svm.predict(X)) == 30
+
+
+def test_sequences_too_long_for_pairwise_steps(monkeypatch):
+    monkeypatch.setattr("hingex.solvers._blocks.LONGEST", 3)
+    X, Y = sequences(20)
+    svm = StructuredSVM(Chain(), 0.1).fit(X, Y)
+    other = StructuredSVM(Chain(), 0.1, step="frank_wolfe").fit(X, Y)
+    assert_array_equal(svm.coef_, other.coef_)
+
+
+@pytest.mark.parametrize(("params", "change", "text"), [
+    ({"C": 0}, {}, "C must be"), ({"solver": "sgd"}, {}, "solver must be"),
+    ({"step": "away"}, {}, "step must be"), ({"sampling": "all"}, {}, "sampling must be"),
+    ({"average": 1}, {}, "average must be"), ({"tol": 0}, {}, "tol"),
+    ({"max_iter": 0}, {}, "max_iter"), ({"max_time": 0}, {}, "max_time"),
+    ({"model": object()}, {}, r"no method joint_feature\(x, y\)"),
+    ({"model": Chain(2)}, {}, r"label 2 is not in 0..1"),
+    ({"model": Chain(3, cost=np.ones((3, 3)))}, {}, "cost must be a matrix of shape"),
+    ({"model": Chain(3, cost=-np.eye(3))}, {}, "cost must be"),
+    ({"model": Chain(3, cost=np.zeros((2, 2)))}, {}, r"shape \(3, 3\)"),
+    ({}, {"X": np.eye(4)}, "pass a list of sequences"),
+    ({}, {"X": []}, "X has no sequences"), ({}, {"Y": []}, "Y has 0 sequences"),
+    ({}, {"X": [np.eye(3), np.empty((0, 3))], "Y": [[0, 1, 2], []]}, "sequence 1 of X: .*0 sample"),
+    ({}, {"X": [np.eye(3), np.full((1, 3), np.nan)]}, "sequence 1 of X: .*NaN"),
+    ({}, {"X": [np.eye(3), np.ones((1, 2))]}, "sequence 1 of X has 2 features, sequence 0 has 3"),
+    ({}, {"Y": [[0, 1], [1]]}, r"sequence 0 of Y has shape \(2,\), but sequence 0 of X has 3"),
+    ({}, {"Y": [[0, 1, -1], [1]]}, r"label -1 is not in"),
+    ({}, {"Y": [[0, 1, 0.5], [1]]}, "labels must be integers"),
+    ({}, {"X": np.eye(4), "Y": [0, 1, 2, 0], "lengths": [3, 2]}, "lengths add up to 5"),
+    ({}, {"X": np.eye(4), "Y": [0, 1, 2, 0], "lengths": [4, 0]}, "positive integers"),
+    ({}, {"X": np.eye(4), "Y": [0, 1], "lengths": [4]}, r"y has shape \(2,\), but X has 4 rows"),
+    ({"model": Multiclass()}, {"X": np.eye(3), "Y": [0, 1]}, r"y has shape \(2,\)"),
+    ({"model": Multiclass()}, {"X": np.eye(3), "Y": [0, 1, 0], "lengths": [3]}, "lengths is for"),
+    ({"model": Duck(Chain(3))}, {"lengths": [1]}, "lengths is for hingex's own models"),
+    ({"model": Duck(Chain(3))}, {"Y": [[0, 1, 2]]}, "X has 2 examples, Y has 1 outputs"),
+])
+def test_bad_input(params, change, text):
+    data = {"X": [np.eye(3), np.ones((1, 3))], "Y": [[0, 1, 2], [1]], "lengths": None} | change
+    with pytest.raises((ValueError, TypeError), match=text):
+        StructuredSVM(**params).fit(data["X"], data["Y"], data["lengths"])
+
+
+def test_bad_models_in_python():
+    X, Y = [np.ones(2)], [np.array([1, 1])]
+
+    class Wrong(Signs):
+        def loss_augmented_inference(self, x, y, w):
+            found = super().loss_augmented_inference(x, y, w)
+            return -found if w.any() else found
+
+    with pytest.raises(ValueError, match="example 0 an output that is worse than the true one"):
+        StructuredSVM(Wrong(), 100.0, solver="one_slack").fit(X, Y)
+    for name, returned, text in (
+        ("loss", -1.0, "loss returned -1 for example 0"), ("loss", 2.0, r"loss\(y, y\) is 2"),
+        ("joint_feature", np.array([np.nan]), "joint_feature returned NaN or infinity"),
+        ("joint_feature", np.eye(2), r"joint_feature returned shape \(2, 2\)"),
+    ):
+        broken = Signs()
+        setattr(broken, name, lambda *_, returned=returned: returned)
+        with pytest.raises(ValueError, match=text):
+            StructuredSVM(broken).fit(X, Y)
+
+
+def test_bad_predictions():
+    X, Y = sequences(10)
+    svm = StructuredSVM(Chain()).fit(X, Y)
+    with pytest.raises(ValueError, match="X has 2 features, but the model was fitted with 4"):
+        svm.predict([np.ones((3, 2))])
+    with pytest.raises(hingex.NotFittedError):
+        StructuredSVM(Chain()).predict(X)
+    with pytest.raises(ValueError, match="needs n_states"):
+        Chain().joint_feature(X[0], Y[0])
+    with pytest.raises(ValueError, match=r"w has shape \(5,\), which does not fit 4 features"):
+        Chain().inference(X[0], np.zeros(5))
+    assert Chain().inference(X[0], svm.coef_).tolist() == svm.predict(X)[0].tolist()
+
+
+def test_kernels_refuse_arrays_that_do_not_fit():
+    own = kernels("structured")
+    rows = check.as_rows(np.eye(3), owner="test")
+    y, cost = np.zeros(3, np.int32), 1 - np.eye(2)
+    for start, labels, kind, text in (
+        ([0, 2], y, 1, "do not fit"), ([0, 3], y[:2], 1, "do not fit"), ([0, 3], y, 7, "do not"),
+        ([0, 0, 3], y, 1, "no rows"), ([0, 3], y, 0, "too many"), ([0, 3], y + 2, 1, "a label"),
+    ):
+        with pytest.raises(ValueError, match=text):
+            own.Examples(rows, np.array(start), labels, cost, kind, 1)
+    examples = own.Examples(rows, np.array([0, 3]), y, cost, 1, 1)
+    with pytest.raises(ValueError, match="do not fit"):
+        examples.infer(np.zeros(3), False, y.copy(), np.zeros(1))
+    with pytest.raises(ValueError, match="a label is out of range"):
+        examples.combine(y + 5, np.zeros(examples.size))
+    with pytest.raises(ValueError, match="does not exist"):
+        examples.descend(np.zeros(examples.size), np.array([1]), 1.0, 0.0)
+    for made in (own.FrankWolfe(examples, 1.0), own.Pairwise(examples, 1.0)):
+        more = (10, 0.1) if isinstance(made, own.Pairwise) else ()
+        with pytest.raises(ValueError, match="does not exist"):
+            made.steps(np.array([0, 1]), np.inf, *more)
+    with pytest.raises(ValueError, match="do not fit"):
+        own.viterbi(np.zeros((2, 4)), np.zeros((2, 4)), np.zeros(4), np.zeros(4), 2,
+                    np.zeros((2, 4)), y[:2].copy())
+
+
+# -------------------------------------------------------------------------------- ChainSVM
+
+SENTENCES = [["the", "dog", "barks"], ["a", "cat", "sleeps"], ["dogs", "bark"], ["Go", "!"]]
+TAGS = [["DET", "NOUN", "VERB"], ["DET", "NOUN", "VERB"], ["NOUN", "VERB"], ["VERB", "PUNCT"]]
+
+
+def test_chain_svm_is_the_structured_svm():
+    X, Y = sequences(30)
+    names = np.array(["u", "v", "w"])
+    tagger = ChainSVM(0.3, tol=1e-6).fit(X, [names[y].tolist() for y in Y])
+    svm = StructuredSVM(Chain(), 0.3, tol=1e-6).fit(X, Y)
+    assert_array_equal(np.concatenate([tagger.coef_.ravel(), tagger.transitions_.ravel(),
+                                       tagger.start_, tagger.end_]), svm.coef_)
+    assert_array_equal(tagger.classes_, names)
+    found = tagger.predict(X)
+    for a, b in zip(found, svm.predict(X), strict=True):
+        assert_array_equal(a, names[b])
+    assert tagger.score(X, [names[y] for y in Y]) == svm.score(X, Y)
+    counts = tagger.confusion(X, [names[y] for y in Y])
+    expected = np.zeros((3, 3), int)
+    np.add.at(expected, (np.concatenate(Y), np.concatenate(svm.predict(X))), 1)
+    assert_array_equal(counts, expected)
+    stacked, lengths = np.vstack(X), [len(x) for x in X]
+    again = ChainSVM(0.3, tol=1e-6).fit(stacked, names[np.concatenate(Y)], lengths)
+    assert_array_equal(again.coef_, tagger.coef_)
+    assert_array_equal(again.predict(stacked, lengths), np.concatenate(found))
+
+
+def test_costs_by_label():
+    X, Y = sequences(40)
+    tagger = ChainSVM(1.0, cost={(0, 1): 3.0, (2, 1): 0.0}).fit(X, Y)
+    matrix = np.array([[0, 3, 1], [1, 0, 1], [1, 0, 0.0]])
+    svm = StructuredSVM(Chain(cost=matrix), 1.0).fit(X, Y)
+    assert_array_equal(tagger.coef_.ravel(), svm.coef_[:12])
+    with pytest.raises(ValueError, match=r"cost has the key \(0, 7\)"):
+        ChainSVM(cost={(0, 7): 1.0}).fit(X, Y)
+    with pytest.raises(TypeError, match="cost must be a dict"):
+        ChainSVM(cost=matrix).fit(X, Y)
+
+
+def test_features_by_name():
+    features = [word_features(s) for s in SENTENCES]
+    tagger = ChainSVM(1.0).fit(features, TAGS)
+    assert tagger.score(features, TAGS) == 1.0
+    assert tagger.hashed_
+    assert tagger.n_features_in_ == 2**18
+    flat = [token for sentence in features for token in sentence]
+    labels = [tag for tags in TAGS for tag in tags]
+    again = ChainSVM(1.0).fit(flat, labels, [3, 3, 2, 2])
+    assert_array_equal(again.coef_, tagger.coef_)
+    dicts = [[dict.fromkeys(token, True) for token in s] for s in features]
+    assert_array_equal(ChainSVM(1.0).fit(dicts, TAGS).coef_, tagger.coef_)
+    with pytest.raises(ValueError, match=r"X has rows of numbers, but .* features by name"):
+        tagger.predict([np.ones((2, 2**18))])
+    with pytest.raises(ValueError, match="labels"):
+        tagger.confusion(features, [["X" for _ in s] for s in SENTENCES])
+    assert tagger.score(features, [["X" for _ in s] for s in SENTENCES]) == 0.0
+
+
+def test_hashing_is_feature_hashers():
+    hasher = pytest.importorskip("sklearn.feature_extraction",
+                                 reason="scikit-learn is not installed").FeatureHasher
+    rng = np.random.default_rng(0)
+    names = ["a", "Ärger", "日本", "w=x", "long " * 40, "", "\U0001F600"]
+    tokens = [{names[k]: float(rng.normal()) if k % 2 else f"v{k}"
+               for k in rng.choice(len(names), int(rng.integers(0, 6)), replace=False)}
+              for _ in range(50)]
+    for d in (7, 64, 2**18):
+        X, lengths = hash_tokens([tokens[:20], tokens[20:]], d)
+        expected = hasher(d).transform(tokens)
+        assert_allclose(X.toarray(), expected.toarray(), rtol=1e-5)
+        assert lengths.tolist() == [20, 30]
+
+
+@pytest.mark.parametrize(("X", "text"), [
+    ([[{"a": 1.0}, {"a": np.inf}]], "sequence 0, token 1: feature 'a' has the value inf"),
+    ([[{"a": None}]], "sequence 0, token 0: feature 'a' has the value None; a number"),
+    ([[{"a": 1.0}], [{3: 1.0}]], "sequence 1, token 0: names of features must be strings"),
+    ([[{"a": 1.0}], []], "sequence 1 of X has no tokens"),
+    ([[{"a": 1.0}], [5]], "sequence 1, token 0: features of a token must be a dict"),
+])
+def test_bad_tokens(X, text):
+    with pytest.raises((ValueError, TypeError), match=text):
+        ChainSVM().fit(X, [["x"] * len(s) for s in X])
+
+
+@pytest.mark.parametrize(("y", "text"), [
+    ([["a"], ["b"]], "sequence 0 of y has 1 labels, sequence 0 of X has 3 elements"),
+    ([["a"] * 3], "y has 1 sequences of labels, X has 2 sequences"),
+    ([["a"] * 3, ["a"]], "at least 2"), ([["a", None, "b"], ["a"]], "None"),
+])
+def test_bad_labels(y, text):
+    with pytest.raises((ValueError, TypeError), match=text):
+        ChainSVM().fit([np.eye(3), np.ones((1, 3))], y)
+
+
+def test_word_features():
+    found = word_features(["The", "U.S.", "won", "2-1"])
+    assert [f for f in found[1] if f.startswith("shape")] == ["shape=X.X."]
+    assert "before=the" in found[1]
+    assert "after2=2-1" in found[1]
+    assert "digit=True" in found[3]
+    assert "first=True,True" in found[0]
+    assert word_features([]) == []
+
+
+@pytest.mark.parametrize("named", [False, True])
+def test_model_files(named, tmp_path):
+    X, Y = sequences(20)
+    labels = [np.array(["a", "b", "c"])[y] for y in Y]
+    if named:
+        X, labels = [word_features(s) for s in SENTENCES], TAGS
+    tagger = ChainSVM(0.5, n_features=512, cost=None if named else {("a", "b"): 2.0})
+    tagger.fit(X, labels).save(tmp_path / "model")
+    again = hingex.load(tmp_path / "model")
+    assert again.get_params() == tagger.get_params()
+    for a, b in zip(again.predict(X), tagger.predict(X), strict=True):
+        assert_array_equal(a, b)
+    assert again.duality_gap_ == tagger.duality_gap_
+    for name, value, text in (
+        ("coef_", np.full_like(tagger.coef_, np.nan), "coef_"), ("start_", None, "start_"),
+        ("transitions_", np.eye(9), "transitions_"), ("classes_", np.array(["a"]), "classes_"),
+        ("hashed_", None, "hashed_"),
+    ):
+        kept = getattr(tagger, name)
+        setattr(tagger, name, value)
+        with pytest.raises(ValueError, match=text):
+            tagger.save(tmp_path / "other")
+        setattr(tagger, name, kept)
+    assert not (tmp_path / "other").exists()
+
+
+def test_command_line(tmp_path, capsys, monkeypatch):
+    pytest.importorskip("click", reason="click is not installed")
+    from hingex.cli import main
+
+    text = "\n\n".join("\n".join(f"{w}\t{t}" for w, t in zip(s, tags, strict=True))
+                       for s, tags in zip(SENTENCES, TAGS, strict=True)) + "\n"
+    train, model, packed = (str(tmp_path / n) for n in ("train", "model", "packed.gz"))
+    (tmp_path / "train").write_text(text, encoding="utf-8")
+    with gzip.open(packed, "wt", encoding="utf-8") as file:
+        file.write(text)
+    assert read_tagged(train) == read_tagged(packed) == (SENTENCES, TAGS)
+    options = ["-C", "1", "--features", "4096"]
+    assert main(["tag", "train", *options, "--test", packed, train, model]) == 0
+    assert "accuracy  1.0000" in capsys.readouterr().out
+    assert main(["tag", "train", *options, "--json", train, model]) == 0
+    assert '"words": 10' in capsys.readouterr().out
+    assert main(["info", model]) == 0
+    shown = capsys.readouterr().out
+    assert "ChainSVM" in shown
+    assert "4: DET, NOUN, PUNCT, VERB" in shown
+    assert main(["info", "--json", model]) == 0
+    assert '"classes": ["DET"' in capsys.readouterr().out
+    (tmp_path / "words").write_text("the\ncat\nbarks\n\n\nGo\n!\n", encoding="utf-8")
+    assert main(["tag", "predict", model, str(tmp_path / "words")]) == 0
+    assert capsys.readouterr().out == (
+        "the\tDET\ncat\tNOUN\nbarks\tVERB\n\nGo\tVERB\n!\tPUNCT\n\n")
+    (tmp_path / "bad").write_bytes(b"a\tX\nb\n")
+    assert main(["tag", "train", str(tmp_path / "bad"), model]) == 1
+    assert "bad, line 2: 1 columns parted by tabs; at least 2 are due" in capsys.readouterr().err
+    (tmp_path / "bad").write_bytes(b"a\tX\n\xff\tY\n")
+    assert main(["tag", "train", str(tmp_path / "bad"), model]) == 1
+    assert "bad, line 2: byte 1 is no UTF-8" in capsys.readouterr().err
+    (tmp_path / "bad").write_bytes(b"\n\n")
+    assert main(["tag", "train", str(tmp_path / "bad"), model]) == 1
+    assert "no sentences" in capsys.readouterr().err
+    assert main(["predict", model, train]) == 1
+    assert "use `hingex tag`" in capsys.readouterr().err
+    hingex.OASIS(max_iter=1).fit(np.eye(4), [0, 0, 1, 1]).save(tmp_path / "oasis")
+    assert main(["tag", "predict", str(tmp_path / "oasis"), train]) == 1
+    assert "holds a OASIS" in capsys.readouterr().err
