@@ -18,6 +18,7 @@ from . import (
     plot,
     ranking,
     stream,
+    structured,
     summary,
     tall,
     text,
@@ -115,6 +116,11 @@ def main():
     p = area.add_parser("metric", help="LMNN beside metric-learn, OASIS beside cosine")
     p.add_argument("--sets", nargs="+", default=metric.SETS, choices=metric.SETS, metavar="SET")
     p.add_argument("--out", type=Path, default=OUT)
+    p = area.add_parser("structured", help="chains: OCR letters, tags, Viterbi, threads")
+    p.add_argument("--parts", nargs="+", default=structured.PARTS, choices=structured.PARTS,
+                   metavar="PART", help=" ".join(structured.PARTS))
+    p.add_argument("--folds", type=int, default=10, help="of ocr")
+    p.add_argument("--out", type=Path, default=OUT)
     args = parser.parse_args()
 
     if data.folder() is None:
@@ -134,6 +140,9 @@ def main():
         return
     if args.area == "metric":
         metric.run(args.sets, args.out)
+        return
+    if args.area == "structured":
+        structured.run(args.parts, args.folds, args.out)
         return
     if args.area == "blocks":
         blocks.run(args.copies, args.out)

@@ -18,7 +18,8 @@ to look: the primal objective is evaluated then, and what is returned is certifi
 
 Sources: S. Lacoste-Julien, M. Jaggi, M. Schmidt, P. Pletscher, "Block-coordinate Frank-Wolfe
 optimization for structural SVMs", ICML 2013; A. Osokin, J.-B. Alayrac, I. Lukasewitz, P. Dokania,
-S. Lacoste-Julien, "Minding the gaps for block Frank-Wolfe optimization of structured SVMs", ICML 2016.
+S. Lacoste-Julien, "Minding the gaps for block Frank-Wolfe optimization of structured SVMs", ICML
+2016.
 """
 
 from __future__ import annotations

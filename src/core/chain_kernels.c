@@ -37,6 +37,7 @@
             T *restrict now = room + t * ld;                                                      \
             int64_t k = 0;                                                                        \
             HX_MAXIMA(T, B)                                                                       \
+            HX_MAXIMA(T, 24)                                                                      \
             HX_MAXIMA(T, 16)                                                                      \
             HX_MAXIMA(T, 8)                                                                       \
         }                                                                                         \
