@@ -127,7 +127,8 @@ def _reference(emit):
         times = {}
         for form, X in (("sparse", words.X), ("dense", dense)):
             start = time.perf_counter()
-            examples = own.Examples(as_rows(X), starts, y, 1 - np.eye(K), own.KINDS["chain"], 1)
+            examples = own.Examples(as_rows(X), starts, starts, y, 1 - np.eye(K), K,
+                                    own.KINDS["chain"], 1)
             fit = (own.Pairwise if more else own.FrankWolfe)(examples, C)
             for order in orders:
                 fit.steps(order, np.inf, *more)

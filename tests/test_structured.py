@@ -21,7 +21,14 @@ from hingex import _validate as check
 from hingex._core import kernels
 from hingex.losses import StructuredHinge
 from hingex.solvers._blocks import Compiled
-from hingex.structured import Chain, Multiclass, read_tagged, word_features
+from hingex.structured import (
+    Chain,
+    Multiclass,
+    Multilabel,
+    Tree,
+    read_tagged,
+    word_features,
+)
 from hingex.structured._tokens import hash_tokens
 
 
@@ -120,27 +127,94 @@ def test_viterbi_finds_the_best_of_all_paths(dtype, seed):
         assert_array_equal(y, ties[np.lexsort(ties.T)[0]])
 
 
-@pytest.mark.parametrize("model", [Chain, Multiclass])
-@settings(max_examples=60, deadline=None)
+def random_tree(rng, nodes):
+    """Parents of a forest whose nodes are numbered at random."""
+    name = rng.permutation(nodes)
+    parent = np.full(nodes, -1)
+    for k in range(1, nodes):
+        if rng.random() < 0.9:
+            parent[name[k]] = name[rng.integers(k)]
+    return parent
+
+
+def example_of(model, rng, form=np.asarray, pairwise=False, whole=True):
+    """(model, x, all outputs) of a small size; `whole`: of small integers, which tie."""
+    K, d, length = int(rng.integers(1, 5)), int(rng.integers(1, 4)), int(rng.integers(1, 6))
+    cost = random_cost(rng, 2 if model is Multilabel else K) if rng.random() < 0.4 else None
+    own = model(K, cost=cost, **({"pairwise": pairwise} if model is Multilabel else {}))
+    rows = length if model in (Chain, Tree) else 1
+    x = rng.integers(-2, 3, (rows, d)).astype(float) if whole else rng.normal(size=(rows, d))
+    x = form(x)
+    every = list(outputs(rows, K))
+    if model is Multiclass:
+        every = [int(y[0]) for y in every]
+    elif model is Multilabel:
+        every = list(outputs(K, 2))
+    return own, (x, random_tree(rng, rows)) if model is Tree else x, every
+
+
+MODELS = [(Chain, False), (Multiclass, False), (Tree, False), (Multilabel, False),
+          (Multilabel, True)]
+
+
+@pytest.mark.parametrize(("model", "pairwise"), MODELS)
+@settings(max_examples=80, deadline=None)
 @given(seed=st.integers(0, 10**6))
-def test_oracles_find_the_best_of_all_outputs(model, seed):
+def test_oracles_find_the_best_of_all_outputs(model, pairwise, seed):
     rng = np.random.default_rng(seed)
-    K, d = int(rng.integers(1, 5)), int(rng.integers(1, 4))
-    length = 1 if model is Multiclass else int(rng.integers(1, 6))
-    own = model(K, cost=random_cost(rng, K) if seed % 3 == 0 else None)
-    x = rng.integers(-2, 3, (length, d)).astype(float)
     form = [np.asarray, sp.csr_array, lambda a: a.astype(np.float32)][seed % 3]
-    given_x = form(x)
-    every = [y if model is Chain else int(y[0]) for y in outputs(length, K)]
-    phi = np.array([own.joint_feature(given_x, y) for y in every])
+    own, x, every = example_of(model, rng, form, pairwise)
+    phi = np.array([own.joint_feature(x, y) for y in every])
     w = rng.integers(-2, 3, phi.shape[1]) if seed % 2 else rng.normal(size=phi.shape[1])
-    found = own.inference(given_x, w)
-    assert_allclose(w @ own.joint_feature(given_x, found), (phi @ w).max(), atol=1e-9)
+    w = w.astype(float)
+    if model is Multilabel and pairwise:  # there are no weights below the diagonal
+        K = own.n_states
+        w[-K * K:] *= np.triu(np.ones((K, K)), 1).ravel()
+    found = own.inference(x, w)
+    assert_allclose(w @ own.joint_feature(x, found), (phi @ w).max(), atol=1e-9)
     y = every[int(rng.integers(len(every)))]
-    worst = own.loss_augmented_inference(given_x, y, w)
+    worst = own.loss_augmented_inference(x, y, w)
     costs = np.array([own.loss(y, other) for other in every])
-    assert_allclose(own.loss(y, worst) + w @ own.joint_feature(given_x, worst),
+    assert_allclose(own.loss(y, worst) + w @ own.joint_feature(x, worst),
                     (costs + phi @ w).max(), atol=1e-9)
+
+
+@pytest.mark.parametrize(("model", "pairwise"), MODELS)
+@pytest.mark.parametrize("options", [
+    {}, {"step": "frank_wolfe", "tol": 1e-4}, {"solver": "one_slack"}, {"n_jobs": 2}])
+def test_solvers_agree_for_each_model(model, pairwise, options):
+    rng = np.random.default_rng(1)
+    while True:
+        own, x, every = example_of(model, rng, pairwise=pairwise, whole=False)
+        if own.n_states == 3 and own.cost is None:
+            break
+    d = x[0].shape[1] if model is Tree else x.shape[1]
+    X, Y = [], []
+    for _ in range(25):
+        rows = int(rng.integers(1, 6)) if model in (Chain, Tree) else 1
+        x = rng.normal(size=(rows, d))
+        X.append((x, random_tree(rng, rows)) if model is Tree else x)
+        Y.append(rng.integers(0, 2, 3) if model is Multilabel else
+                 int(rng.integers(3)) if model is Multiclass else rng.integers(0, 3, rows))
+    if model in (Multiclass, Multilabel):
+        X, Y = np.vstack(X), np.array(Y)
+    planes = []
+    for x, y in zip(X, Y, strict=True):
+        rows = len(x[0]) if model is Tree else len(x) if model is Chain else 1
+        all_ = outputs(3, 2) if model is Multilabel else outputs(rows, 3)
+        all_ = [int(z[0]) for z in all_] if model is Multiclass else all_
+        truth = own.joint_feature(x, y)
+        planes.append((np.array([truth - own.joint_feature(x, z) for z in all_]),
+                       np.array([own.loss(y, z) for z in all_])))
+    base = {"tol": 1e-6, "max_iter": 20000}
+    svm = StructuredSVM(own, 0.4, **base | options).fit(X, Y)
+    assert_allclose(svm.primal_objective_, primal(svm.coef_, planes, 0.4), rtol=1e-9)
+    best = StructuredSVM(own, 0.4, **base).fit(X, Y)
+    assert_allclose(svm.primal_objective_, best.primal_objective_, rtol=2 * svm.tol)
+    assert svm.dual_objective_ <= best.primal_objective_ * (1 + 1e-12)
+    found = svm.predict(X)
+    assert_array_equal(np.ravel(found[0]), np.ravel(own.inference(X[0], svm.coef_)))
+    assert 0 <= svm.score(X, Y) <= 1
 
 
 def test_joint_feature_is_what_the_score_is_made_of():
@@ -223,7 +297,7 @@ def test_the_dual_is_made_of_what_is_kept():
     start = np.concatenate([[0], np.cumsum([len(x) for x in X])])
     y = np.concatenate(Y).astype(np.int32)
     for threads in (1, 3):
-        blocks = Compiled("chain", rows, start, y, 1 - np.eye(3), threads)
+        blocks = Compiled("chain", rows, start, start, y, 1 - np.eye(3), 3, threads)
         own = kernels("structured").FrankWolfe(blocks.examples, 0.4)
         rng = np.random.default_rng(0)
         for _ in range(5):
@@ -253,6 +327,76 @@ def test_multiclass_is_crammer_singer():
         assert_allclose(svm.primal_objective_, expected.primal_objective_, rtol=1e-5)
         assert_allclose(svm.coef_[:24].reshape(4, 6), expected.coef_, atol=2e-3)
         assert np.mean(svm.predict(form(X)) == expected.predict(X)) > 0.98
+
+
+def test_independent_labels_are_machines_of_their_own():
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(80, 4))
+    Y = (X @ rng.normal(size=(4, 3)) + 0.5 * rng.normal(size=(80, 3)) > 0).astype(int)
+    svm = StructuredSVM(Multilabel(), 0.3, tol=1e-6, max_iter=9999).fit(X, Y)
+    total = 0.0
+    for k in range(3):
+        # Each mark moves the margin by f, not 2 f, with cost 1: max(0, 1 - y f), as C says.
+        one = LinearSVC("hinge", C=0.3, intercept="regularized", tol=1e-8).fit(X, Y[:, k])
+        total += one.primal_objective_[0]
+        assert_allclose(svm.coef_[4 * k: 4 * k + 4], one.coef_[0], atol=5e-3)
+    assert_allclose(svm.primal_objective_, total, rtol=1e-5)
+    assert svm.predict(X).shape == (80, 3)
+    assert svm.score(X, Y) > 0.8
+    sparse = StructuredSVM(Multilabel(), 0.3, tol=1e-6, max_iter=9999).fit(
+        sp.csr_array(X), sp.csr_array(Y))
+    assert_allclose(sparse.coef_, svm.coef_, atol=1e-9)
+
+
+def test_pairs_of_labels_that_need_each_other():
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(200, 3))
+    first = (X[:, 0] + 0.3 * rng.normal(size=200) > 0).astype(int)
+    Y = np.column_stack([first, first * (rng.random(200) < 0.95), 1 - first])
+    plain = StructuredSVM(Multilabel(), 0.05).fit(X[:, 1:], Y)
+    pairs = StructuredSVM(Multilabel(pairwise=True), 0.05).fit(X[:, 1:], Y)
+    P = pairs.coef_[-9:].reshape(3, 3)
+    assert P[0, 2] < 0
+    assert {tuple(y) for y in pairs.predict(X[:, 1:])} <= {(1, 1, 0), (0, 0, 1)}
+    assert_array_equal(np.tril(P), 0)
+    assert pairs.primal_objective_ < plain.primal_objective_
+
+
+def test_a_tree_that_is_a_chain():
+    X, Y = sequences(20)
+    trees = [(x, np.arange(len(x)) - 1) for x in X]
+    tree = StructuredSVM(Tree(), 0.3, tol=1e-6, max_iter=9999).fit(trees, Y)
+    assert tree.converged_
+    # Numbered in another way, it is the same tree.
+    turned, labels = [], []
+    rng = np.random.default_rng(0)
+    for (x, parent), y in zip(trees, Y, strict=True):
+        old = rng.permutation(len(x))
+        new = np.argsort(old)
+        turned.append((x[old], np.where(parent[old] >= 0, new[parent[old]], -1)))
+        labels.append(y[old])
+    again = StructuredSVM(Tree(), 0.3, tol=1e-6, max_iter=9999).fit(turned, labels)
+    assert_allclose(again.coef_, tree.coef_, atol=3e-3)
+    for a, b in zip(again.predict(turned), labels, strict=True):
+        assert a.shape == b.shape
+
+
+@pytest.mark.parametrize(("model", "X", "Y", "text"), [
+    (Tree(), [np.eye(2)], [[0, 1]], r"example 0 of X must be a pair \(x, parents\)"),
+    (Tree(), [(np.eye(2), [-1])], [[0, 1]], r"parents of example 0 must be 2 integers"),
+    (Tree(), [(np.eye(2), [-1, 2])], [[0, 1]], r"parents\[1\] of example 0 is 2; expected -1 for"),
+    (Tree(), [(np.eye(2), [1, 0])], [[0, 1]], "parents of example 0 go around in a circle: node 0"),
+    (Tree(), [(np.eye(2), [-1.0, 0.0])], [[0, 1]], "must be 2 integers"),
+    (Multilabel(), np.eye(2), [0, 1], "Y must be an indicator matrix"),
+    (Multilabel(), np.eye(2), [[0, 1]], "Y must be an indicator matrix"),
+    (Multilabel(), np.eye(2), [[0, 2], [1, 1]], "Y must hold 0 and 1 only"),
+    (Multilabel(3), np.eye(2), [[0, 1], [1, 1]], "Y has 2 columns, but n_states is 3"),
+    (Multilabel(pairwise=True), np.eye(2), np.ones((2, 21), int), "for up to 20; Y has 21 columns"),
+    (Multilabel(cost=np.zeros((3, 3))), np.eye(2), [[0, 1], [1, 1]], r"shape \(2, 2\)"),
+])
+def test_bad_input_of_other_models(model, X, Y, text):
+    with pytest.raises((ValueError, TypeError), match=text):
+        StructuredSVM(model).fit(X, Y)
 
 
 @pytest.mark.parametrize("options", [{}, {"step": "frank_wolfe"}, {"solver": "one_slack"}])
@@ -483,11 +627,17 @@ def test_kernels_refuse_arrays_that_do_not_fit():
     y, cost = np.zeros(3, np.int32), 1 - np.eye(2)
     for start, labels, kind, text in (
         ([0, 2], y, 1, "do not fit"), ([0, 3], y[:2], 1, "do not fit"), ([0, 3], y, 7, "do not"),
+        ([0, 3], y, 2, "do not fit"), ([0, 3], y, -1, "do not fit"),
         ([0, 0, 3], y, 1, "no rows"), ([0, 3], y, 0, "too many"), ([0, 3], y + 2, 1, "a label"),
     ):
         with pytest.raises(ValueError, match=text):
-            own.Examples(rows, np.array(start), labels, cost, kind, 1)
-    examples = own.Examples(rows, np.array([0, 3]), y, cost, 1, 1)
+            own.Examples(rows, np.array(start), np.array(start), labels, cost, 2, kind, 1)
+    tree = np.array([-1, 0, 3], np.int32)
+    with pytest.raises(ValueError, match="a row of a tree is out of range"):
+        own.Examples(rows, np.array([0, 3]), np.array([0, 3]), y, cost, 2, 2, 1, tree, tree)
+    with pytest.raises(ValueError, match="wrong number of labels"):
+        own.Examples(rows, np.arange(4), np.arange(4), y, cost, 2, 3, 1)
+    examples = own.Examples(rows, np.array([0, 3]), np.array([0, 3]), y, cost, 2, 1, 1)
     with pytest.raises(ValueError, match="do not fit"):
         examples.infer(np.zeros(3), False, y.copy(), np.zeros(1))
     with pytest.raises(ValueError, match="a label is out of range"):

@@ -81,18 +81,27 @@ class Compiled:
     rows : Rows
     start : int64 ndarray (n + 1,)
         Rows of each example.
-    y : int32 ndarray (rows,)
-        Labels of the parts, or zeros.
-    cost : ndarray (K, K)
+    label : int64 ndarray (n + 1,)
+        Where the labels of each example begin.
+    y : int32 ndarray
+        Labels, or zeros.
+    cost : ndarray (values, values)
+    K : int
+        Columns of W.
     threads : int
+    tree : (int32 ndarray (rows,), int32 ndarray (rows,)) or None
+        Parents, and rows with parents first; numbers within the example.
     """
 
-    def __init__(self, kind: str, rows: Any, start: np.ndarray, y: np.ndarray, cost: np.ndarray,
-                 threads: int) -> None:
+    def __init__(self, kind: str, rows: Any, start: np.ndarray, label: np.ndarray, y: np.ndarray,
+                 cost: np.ndarray, K: int, threads: int,
+                 tree: tuple[np.ndarray, np.ndarray] | None = None) -> None:
         own = kernels("structured")
-        self.examples = own.Examples(rows, start, y, cost, own.KINDS[kind], threads)
+        self.examples = own.Examples(
+            rows, start, label, y, np.ascontiguousarray(cost), K, own.KINDS[kind], threads,
+            *(tree or (None, None)))
         self.n, self.size, self.lanes = len(start) - 1, self.examples.size, self.examples.lanes
-        self.d, self.K = rows.d, len(cost)
+        self.d, self.K = rows.d, K
         lengths = np.diff(start).astype(float)
         self.pairs = lengths.max() <= LONGEST and (lengths**2).sum() <= PRODUCTS
         self.y = np.empty(len(y), np.int32)

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ._parts import Parts, gathered_labels, gathered_sequences
+from ._parts import Layout, Parts, gathered_labels, gathered_sequences
 
 
 class Chain(Parts):
@@ -39,22 +39,24 @@ class Chain(Parts):
     [[1, 1, 0], [0]]
     """
 
-    _kind = "chain"
-
     def __init__(self, n_states: int | None = None, *, cost: Any = None) -> None:
         self.n_states = n_states
         self.cost = cost
 
+    @property
+    def _kind(self) -> str:
+        return "chain"
+
     def _n_counts(self, K: int) -> int:
         return K * K + 2 * K
 
-    def _counts(self, y: np.ndarray, K: int) -> np.ndarray:
+    def _counts(self, y: np.ndarray, K: int, layout: Layout) -> np.ndarray:
         pairs, ends = np.zeros((K, K)), np.zeros((2, K))
         np.add.at(pairs, (y[:-1], y[1:]), 1.0)
         ends[0, y[0]] = ends[1, y[-1]] = 1.0
         return np.concatenate([pairs.ravel(), ends.ravel()])
 
-    def _gathered(self, X: Any, lengths: Any, owner: str) -> tuple[Any, np.ndarray]:
+    def _gathered(self, X: Any, lengths: Any, owner: str) -> Layout:
         return gathered_sequences(X, lengths, owner)
 
     def _labels(self, Y: Any, start: np.ndarray, stacked: bool) -> np.ndarray:

@@ -13,7 +13,7 @@ from .._estimator import Estimator
 from .._storable import Storable
 from .._threads import n_threads
 from ._chain import Chain
-from ._parts import Bound, gathered_sequences
+from ._parts import Layout, gathered_sequences
 from ._svm import StructuredSVM, predicted
 from ._tokens import hash_tokens
 
@@ -130,7 +130,8 @@ class ChainSVM(Storable, Estimator):
         """
         owner = type(self).__name__
         hashed = _by_name(X, lengths)
-        rows, start = self._gathered(X, lengths, hashed)
+        layout = self._gathered(X, lengths, hashed)
+        rows, start = layout.rows, layout.start
         classes, codes = check.encode_labels(
             _flat_labels(y, start, lengths is not None), rows.n, owner)
         K = len(classes)
@@ -157,7 +158,7 @@ class ChainSVM(Storable, Estimator):
         for name in (*OBJECTIVES, "n_iter_", "n_calls_", "converged_", "history_"):
             setattr(self, name, getattr(svm, name))
 
-    def _gathered(self, X: Any, lengths: Any, hashed: bool) -> tuple[Any, np.ndarray]:
+    def _gathered(self, X: Any, lengths: Any, hashed: bool) -> Layout:
         owner = type(self).__name__
         if hashed:
             d = check.integer("n_features", self.n_features)
@@ -175,14 +176,14 @@ class ChainSVM(Storable, Estimator):
             kinds = {True: "features by name", False: "rows of numbers"}
             raise ValueError(f"X has {kinds[hashed]}, but this {owner} was fitted on "
                              f"{kinds[self.hashed_]}")
-        rows, start = self._gathered(X, lengths, hashed)
-        if rows.d != self.n_features_in_:
-            raise ValueError(f"X has {rows.d} features, but {owner} is expecting "
+        layout = self._gathered(X, lengths, hashed)
+        if layout.rows.d != self.n_features_in_:
+            raise ValueError(f"X has {layout.rows.d} features, but {owner} is expecting "
                              f"{self.n_features_in_} features as input")
         coef = np.concatenate([part.ravel() for part in (
             self.coef_, self.transitions_, self.start_, self.end_)])
         model = Chain(len(self.classes_))
-        return predicted(model, Bound(rows, start, None), coef, n_threads(self.n_jobs)), start
+        return predicted(model, layout, coef, n_threads(self.n_jobs))
 
     def predict(self, X: Any, lengths: Any = None) -> Any:
         """Labels of the elements of sequences.

@@ -8,10 +8,28 @@ from typing import Any
 import numpy as np
 
 from .._validate import as_rows
-from ._parts import Parts
+from ._parts import Layout, Parts
 
 
-class Multiclass(Parts):
+class RowParts(Parts):
+    """Base of models whose examples are the rows of a matrix."""
+
+    def _gathered(self, X: Any, lengths: Any, owner: str) -> Layout:
+        if lengths is not None:
+            raise ValueError(f"lengths is for sequences; the examples of {type(self).__name__} are "
+                             "rows of X")
+        rows = as_rows(X, owner=owner)
+        return Layout(rows, np.arange(rows.n + 1))
+
+    def _single(self, x: Any) -> Layout:
+        row = x if getattr(x, "ndim", 1) == 2 else np.asarray(x)[None]
+        rows = as_rows(row, owner=type(self).__name__)
+        if rows.n != 1:
+            raise ValueError(f"x has {rows.n} rows; an example of {type(self).__name__} is one")
+        return Layout(rows, np.arange(2))
+
+
+class Multiclass(RowParts):
     """A label for each row of X, with score coef[y] . x + b[y].
 
     w is coef (n_states, d) and b. With the Hamming cost it is the machine of `LinearSVC(multi_class
@@ -25,30 +43,19 @@ class Multiclass(Parts):
         cost[y, other]: of taking `other` for y, not negative, 0 on the diagonal; None: 1.
     """
 
-    _kind = "multiclass"
-
     def __init__(self, n_states: int | None = None, *, cost: Any = None) -> None:
         self.n_states = n_states
         self.cost = cost
 
+    @property
+    def _kind(self) -> str:
+        return "multiclass"
+
     def _n_counts(self, K: int) -> int:
         return K
 
-    def _counts(self, y: np.ndarray, K: int) -> np.ndarray:
+    def _counts(self, y: np.ndarray, K: int, layout: Layout) -> np.ndarray:
         return np.bincount(y, minlength=K).astype(np.float64)
-
-    def _gathered(self, X: Any, lengths: Any, owner: str) -> tuple[Any, np.ndarray]:
-        if lengths is not None:
-            raise ValueError("lengths is for sequences; the examples of Multiclass are rows of X")
-        rows = as_rows(X, owner=owner)
-        return rows, np.arange(rows.n + 1)
-
-    def _single(self, x: Any) -> tuple[Any, np.ndarray]:
-        row = x if getattr(x, "ndim", 1) == 2 else np.asarray(x)[None]
-        rows = as_rows(row, owner=type(self).__name__)
-        if rows.n != 1:
-            raise ValueError(f"x has {rows.n} rows; an example of Multiclass is one")
-        return rows, np.arange(2)
 
     def _labels(self, Y: Any, start: np.ndarray, stacked: bool) -> np.ndarray:
         y = np.asarray(Y)
@@ -58,3 +65,6 @@ class Multiclass(Parts):
 
     def _output(self, y: np.ndarray) -> Any:
         return int(y[0])
+
+    def _outputs(self, y: np.ndarray, label: np.ndarray, stacked: bool) -> Any:
+        return y

@@ -14,44 +14,62 @@ from .._validate import as_rows, is_sparse
 from ..solvers._blocks import Compiled
 
 
-class Bound(NamedTuple):
+class Layout(NamedTuple):
     """Examples as kernels read them."""
 
     rows: Any
-    start: np.ndarray  # int64 (n + 1,)
-    y: np.ndarray | None  # int32 (rows,)
+    start: np.ndarray  # int64 (n + 1,): rows of each
+    tree: tuple[np.ndarray, np.ndarray] | None = None  # parents; rows, parents first
 
 
 class Parts(Estimator):
     """Base of the models; see `Chain`.
 
-    Score of an output: sum_r coef[y_r] . x_r + counts(y) . t, with the weights w = (coef, t) in
-    this order, coef (n_states, d).
+    Score of an output: the weights coef (n_states, d) of what it marks, and counts(y) . t; w =
+    (coef, t) in this order.
     """
 
-    _kind: str
     n_states: int | None
     cost: Any
+
+    @property
+    def _kind(self) -> str:
+        """Of the kernels' kinds."""
+        raise NotImplementedError
 
     def _n_counts(self, K: int) -> int:
         """Numbers in t."""
         raise NotImplementedError
 
-    def _counts(self, y: np.ndarray, K: int) -> np.ndarray:
+    def _counts(self, y: np.ndarray, K: int, layout: Layout) -> np.ndarray:
         """What t is multiplied with."""
         raise NotImplementedError
 
-    def _gathered(self, X: Any, lengths: Any, owner: str) -> tuple[Any, np.ndarray]:
-        """Rows of all examples, and where each begins."""
+    def _marked(self, table: np.ndarray, y: np.ndarray, K: int) -> np.ndarray:
+        """What coef is multiplied with, (K, d)."""
+        coef = np.zeros((K, table.shape[1]))
+        np.add.at(coef, y, table)
+        return coef
+
+    def _gathered(self, X: Any, lengths: Any, owner: str) -> Layout:
+        """Rows of all examples."""
         raise NotImplementedError
 
-    def _single(self, x: Any) -> tuple[Any, np.ndarray]:
+    def _single(self, x: Any) -> Layout:
         """The same of one example."""
         return self._gathered([x], None, type(self).__name__)
 
     def _labels(self, Y: Any, start: np.ndarray, stacked: bool) -> np.ndarray:
-        """Labels of all parts, (rows,)."""
+        """Labels of all examples, one after the other."""
         raise NotImplementedError
+
+    def _label(self, start: np.ndarray, K: int) -> np.ndarray:
+        """Where the labels of each example begin."""
+        return start
+
+    def _checked(self, y: np.ndarray, K: int) -> np.ndarray:
+        """Labels as int32, if they are what the model has."""
+        return _integers(y, K)
 
     # ---- the four methods ------------------------------------------------------------------
 
@@ -75,13 +93,11 @@ class Parts(Estimator):
         if self.n_states is None:
             raise ValueError(f"{type(self).__name__} needs n_states for joint features of its own")
         K = check.integer("n_states", self.n_states)
-        rows, start = self._single(x)
-        y = _integers(self._labels([y], start, False), K)
-        coef = np.zeros((K, rows.d))
-        table = check.table_of(rows)
+        layout = self._single(x)
+        y = self._checked(self._labels([y], layout.start, False), K)
+        table = check.table_of(layout.rows)
         table = table.toarray() if is_sparse(table) else table
-        np.add.at(coef, y, table)
-        return np.concatenate([coef.ravel(), self._counts(y, K)])
+        return np.concatenate([self._marked(table, y, K).ravel(), self._counts(y, K, layout)])
 
     def loss(self, y: Any, y_other: Any) -> float:
         """Sum over the parts of the cost of `y_other` for `y`; by default how many differ."""
@@ -91,6 +107,14 @@ class Parts(Estimator):
         if self.cost is None:
             return float(np.count_nonzero(y != other))
         return float(self._costs(len(np.asarray(self.cost)))[y, other].sum())
+
+    def _blocks(self, layout: Layout, y: np.ndarray | None, K: int, threads: int) -> Compiled:
+        """The examples for the kernels."""
+        label = self._label(layout.start, K)
+        if y is None:
+            y = np.zeros(label[-1], np.int32)
+        return Compiled(self._kind, layout.rows, layout.start, label, y, self._costs(K), K, threads,
+                        layout.tree)
 
     def inference(self, x: Any, w: Any) -> Any:
         """The output of the highest score.
@@ -112,12 +136,12 @@ class Parts(Estimator):
 
     def _infer(self, x: Any, y: Any, w: Any) -> Any:
         w = np.asarray(w, np.float64)
-        rows, start = self._single(x)
-        K = self._states_of(w, rows.d)
-        labels = np.zeros(rows.n, np.int32)
+        layout = self._single(x)
+        K = self._states_of(w, layout.rows.d)
+        labels = None
         if y is not None:
-            labels = _integers(self._labels([y], start, False), K)
-        blocks = Compiled(self._kind, rows, start, labels, self._costs(K), 1)
+            labels = self._checked(self._labels([y], layout.start, False), K)
+        blocks = self._blocks(layout, labels, K, 1)
         packed = blocks.packed(w)
         if y is None:
             found = blocks.predict(packed)
@@ -127,7 +151,12 @@ class Parts(Estimator):
         return self._output(found.astype(np.intp))
 
     def _output(self, y: np.ndarray) -> Any:
+        """The labels of one example, as they are returned."""
         return y
+
+    def _outputs(self, y: np.ndarray, label: np.ndarray, stacked: bool) -> Any:
+        """Those of all examples."""
+        return y if stacked else np.split(y, label[1:-1])
 
     def _states_of(self, w: np.ndarray, d: int) -> int:
         K = self.n_states
@@ -152,17 +181,11 @@ class Parts(Estimator):
                              f"with zeros on its diagonal: cost[y, other]; got {check._show(cost)}")
         return cost
 
-    def _bound(self, X: Any, Y: Any, lengths: Any, owner: str) -> Bound:
-        rows, start = self._gathered(X, lengths, owner)
-        if Y is None:
-            return Bound(rows, start, None)
-        return Bound(rows, start, self._labels(Y, start, lengths is not None))
-
-    def _sized(self, y: np.ndarray) -> int:
-        """n_states, or how many there are to judge by y, of which none is too large."""
-        K = int(y.max()) + 1 if self.n_states is None else check.integer("n_states", self.n_states)
-        _integers(y, K)
-        return K
+    def _sized(self, y: np.ndarray, Y: Any) -> int:
+        """n_states, or how many there are to judge by the labels y of Y."""
+        if self.n_states is not None:
+            return check.integer("n_states", self.n_states)
+        return int(y.max()) + 1 if len(y) and y.dtype.kind in "iu" else 1
 
 
 def _integers(y: np.ndarray, K: int) -> np.ndarray:
@@ -176,8 +199,8 @@ def _integers(y: np.ndarray, K: int) -> np.ndarray:
     return np.ascontiguousarray(y, dtype=np.int32)
 
 
-def gathered_sequences(X: Any, lengths: Any, owner: str) -> tuple[Any, np.ndarray]:
-    """The rows of all sequences, and where each begins.
+def gathered_sequences(X: Any, lengths: Any, owner: str) -> Layout:
+    """The rows of all sequences.
 
     Parameters
     ----------
@@ -214,7 +237,7 @@ def gathered_sequences(X: Any, lengths: Any, owner: str) -> tuple[Any, np.ndarra
             raise ValueError("X has no sequences")
         rows = parts[0] if len(parts) == 1 else check.stacked(parts)
         sizes = np.array([part.n for part in parts])
-    return rows, np.concatenate([[0], np.cumsum(sizes, dtype=np.int64)])
+    return Layout(rows, np.concatenate([[0], np.cumsum(sizes, dtype=np.int64)]))
 
 
 def gathered_labels(Y: Any, start: np.ndarray, stacked: bool) -> np.ndarray:

@@ -16,7 +16,7 @@ from .._threads import n_threads
 from ..solvers import bcfw, one_slack, structured_subgradient
 from ..solvers._blocks import Blocks, Compiled, Duck, Learned
 from ..stop import Monitor
-from ._parts import Bound, Parts
+from ._parts import Layout, Parts
 
 SOLVERS = ("bcfw", "one_slack", "subgradient")
 METHODS = {"joint_feature": "(x, y)", "loss": "(y, y_other)",
@@ -35,8 +35,8 @@ class StructuredSVM(Estimator):
     Parameters
     ----------
     model : object, default Chain()
-        `Chain` or `Multiclass`, whose inference is compiled and runs without the GIL, or any
-        object with the methods joint_feature(x, y), a vector, loss(y, y_other), not negative and 0
+        `Chain`, `Tree`, `Multilabel` or `Multiclass`, whose inference is compiled and runs without
+        the GIL, or any object with the methods joint_feature(x, y), a vector, loss(y, y_other), not negative and 0
         for the truth, inference(x, w) and loss_augmented_inference(x, y, w), the output with the
         largest loss(y, output) + w . joint_feature(x, output).
     C : float, default 1.0
@@ -142,9 +142,11 @@ class StructuredSVM(Estimator):
         ----------
         X : sequence of examples, as the model understands them
             Chain: a list of arrays or CSR matrices (length, d), or with `lengths` one for all of
-            them, which is used where it lies. Multiclass: (n, d).
+            them, which is used where it lies. Multiclass, Multilabel: (n, d). Tree: a list of pairs
+            (x, parents).
         Y : sequence of outputs
-            Chain: a list of label sequences, or with `lengths` one array; integers from 0.
+            Chain, Tree: a list of label sequences, for Chain with `lengths` one array; integers
+            from 0. Multiclass: one for each row. Multilabel: an indicator matrix.
         lengths : array-like of int, optional
             Of the sequences.
 
@@ -209,15 +211,14 @@ class StructuredSVM(Estimator):
                 raise ValueError(f"X has {len(X)} examples, Y has {len(Y)} outputs: one for each, "
                                  "and at least one, are needed")
             return model, Duck(model, X, Y), None
-        bound = model._bound(X, Y, lengths, self._owner)
-        assert bound.y is not None
-        K = model._sized(bound.y)
-        check.squared_norms(bound.rows, 1.0)  # for its errors
+        layout = model._gathered(X, lengths, self._owner)
+        y = model._labels(Y, layout.start, lengths is not None)
+        K = model._sized(y, Y)
+        y = model._checked(y, K)
+        check.squared_norms(layout.rows, 1.0)  # for its errors
         model = type(model)(**(model.get_params(deep=False) | {"n_states": K}))
-        y = np.ascontiguousarray(bound.y, dtype=np.int32)
-        blocks = Compiled(model._kind, bound.rows, bound.start, y, model._costs(K),
-                          n_threads(self.n_jobs))
-        return model, blocks, _mark(bound, model) if self.warm_start else None
+        blocks = model._blocks(layout, y, K, n_threads(self.n_jobs))
+        return model, blocks, _mark(layout, y, model) if self.warm_start else None
 
     def _solve(self, blocks: Any, options: dict[str, Any], seed: int, warm: bool,
                state: Any) -> Learned:
@@ -265,7 +266,8 @@ class StructuredSVM(Estimator):
 
         Returns
         -------
-        list, or for Chain with `lengths` and for Multiclass ndarray of int (rows,)
+        list, or ndarray of int: (rows,) for Chain with `lengths` and Multiclass, (n, labels) for
+        Multilabel
 
         Raises
         ------
@@ -276,11 +278,9 @@ class StructuredSVM(Estimator):
         model = self.model_
         if not isinstance(model, Parts):
             return [model.inference(x, self.coef_) for x in X]
-        bound = model._bound(X, None, lengths, self._owner)
-        found = predicted(model, bound, self.coef_, n_threads(self.n_jobs))
-        if lengths is not None or model._kind == "multiclass":
-            return found
-        return np.split(found, bound.start[1:-1])
+        layout = model._gathered(X, lengths, self._owner)
+        found, label = predicted(model, layout, self.coef_, n_threads(self.n_jobs))
+        return model._outputs(found, label, lengths is not None)
 
     def score(self, X: Any, Y: Any, lengths: Any = None) -> float:
         """How good predictions are: the share of labels that are right.
@@ -308,9 +308,12 @@ class StructuredSVM(Estimator):
             if len(found) != len(Y):
                 raise ValueError(f"X has {len(found)} examples, Y has {len(Y)} outputs")
             return -float(np.mean([model.loss(y, z) for y, z in zip(Y, found, strict=True)]))
-        bound = model._bound(X, Y, lengths, self._owner)
-        found = predicted(model, bound, self.coef_, n_threads(self.n_jobs))
-        return float(np.mean(found == bound.y))
+        layout = model._gathered(X, lengths, self._owner)
+        y = model._labels(Y, layout.start, lengths is not None)
+        found, label = predicted(model, layout, self.coef_, n_threads(self.n_jobs))
+        if len(y) != label[-1]:
+            raise ValueError(f"Y has {len(y)} labels, {label[-1]} are due")
+        return float(np.mean(found == y))
 
     def __getstate__(self) -> dict[str, Any]:
         state = super().__getstate__()
@@ -318,16 +321,18 @@ class StructuredSVM(Estimator):
         return state
 
 
-def predicted(model: Parts, bound: Bound, coef: np.ndarray, threads: int) -> np.ndarray:
-    """The best labels of all parts."""
+def predicted(
+    model: Parts, layout: Layout, coef: np.ndarray, threads: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """The best labels of all examples, and where those of each begin."""
     K = model.n_states
     assert K is not None
     d = (len(coef) - model._n_counts(K)) // K
-    if bound.rows.d != d:
-        raise ValueError(f"X has {bound.rows.d} features, but the model was fitted with {d}")
-    zeros = np.zeros(bound.rows.n, np.int32)
-    blocks = Compiled(model._kind, bound.rows, bound.start, zeros, np.zeros((K, K)), threads)
-    return blocks.predict(blocks.packed(coef)).astype(np.intp)
+    if layout.rows.d != d:
+        raise ValueError(f"X has {layout.rows.d} features, but the model was fitted with {d}")
+    blocks = model._blocks(layout, None, K, threads)
+    found = blocks.predict(blocks.packed(coef)).astype(np.intp)
+    return found, model._label(layout.start, K)
 
 
 def _check_methods(model: Any) -> None:
@@ -337,9 +342,9 @@ def _check_methods(model: Any) -> None:
                             f" StructuredSVM needs {', '.join(METHODS)}")
 
 
-def _mark(bound: Bound, model: Parts) -> tuple[Any, ...]:
+def _mark(layout: Layout, y: np.ndarray, model: Parts) -> tuple[Any, ...]:
     """What tells these examples from others: sizes and checksums."""
-    arrays = [a for a in bound.rows.arrays if a is not None]
+    arrays = [a for a in layout.rows.arrays if a is not None]
     sums = tuple(zlib.crc32(np.ascontiguousarray(a).view(np.uint8).data) for a in (
-        *arrays, bound.start, bound.y))
-    return (model._kind, bound.rows.n, bound.rows.d, repr(model), *sums)
+        *arrays, layout.start, y, *(layout.tree or ())))
+    return (model._kind, layout.rows.n, layout.rows.d, repr(model), *sums)

@@ -1,18 +1,20 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Structured outputs: inference, and steps of block-coordinate Frank-Wolfe and of subgradients.
 
-An example has rows of X, its parts, and an output y: a label for each part. Its score under the
-weights w = (W, t) is
+An example has rows of X and an output y, a list of labels. Under the weights w = (W, t) its score is
 
-    w . phi(x, y) = sum_r  x_r . W[:, y_r]  +  t . counts(y)
+    w . phi(x, y) = sum_(r, k) in marks(y)  x_r . W[:, k]  +  sum_k in places(y)  t_k
 
-with counts by kind of the model:
+with marks and places by the kind of the model:
 
-    multiclass      one part; counts: the label
-    chain           parts in a row; counts: pairs of neighbouring labels, the first and the last
+    multiclass      a row and its label k: mark (0, k); place: the label
+    chain           a label for each row: (r, y_r); pairs of neighbours, the first and the last label
+    tree            the same; pairs of a row's label and its parent's, labels of roots
+    multilabel      a row, y_k = 0 or 1: (0, k) where it is 1; and the same k as places
+    pairs           the same; and pairs of labels that are 1
 
-and Delta(y, y') = sum_r cost[y_r, y'_r]. W is feature-major, (d, ld), ld the number K of labels
-rounded up to a multiple of 8; t has rows of ld numbers, too. What is in the columns past K is 0.
+and Delta(y, y') = sum_j cost[y_j, y'_j]. W is feature-major, (d, ld), ld the number K of columns
+rounded up to a multiple of 8; t has rows of ld numbers, too. What is past K is 0.
 
     P(w) = 1/2 ||w||^2 + C sum_i max_y' (Delta_i(y') - w . psi_i(y')),
     psi_i(y') = phi(x_i, y_i) - phi(x_i, y')
@@ -21,8 +23,9 @@ rounded up to a multiple of 8; t has rows of ld numbers, too. What is in the col
 
 A step of block-coordinate Frank-Wolfe goes from (w_i, l_i) towards C (psi_i(y*), Delta_i(y*)), y*
 the maximiser, as far as D rises. w_i is not stored as such, but as what it is made of: a number for
-each part and label (C less the marginals of alpha_i, with a minus sign), and its part of t. Memory:
-O(parts K + n |t|), whatever d is.
+each row and column of W (C times what alpha_i's mean of the marks lacks of those of y_i), and its
+part of t. Memory: O(rows K + n |t|), whatever d is. Pairwise steps keep the outputs instead that
+have a weight in alpha_i.
 """
 from cpython.exc cimport PyErr_CheckSignals
 from cython.parallel cimport prange
@@ -50,14 +53,16 @@ cdef extern from *:
     double hx_dot_f64(const hx_isa *isa, const double *x, const double *w, int64_t n) nogil
 
 cdef enum Kind:
-    MULTICLASS, CHAIN
+    MULTICLASS, CHAIN, TREE, MULTILABEL, PAIRS
 
-KINDS = {"multiclass": MULTICLASS, "chain": CHAIN}
+KINDS = {"multiclass": MULTICLASS, "chain": CHAIN, "tree": TREE, "multilabel": MULTILABEL,
+         "pairs": PAIRS}
 
 cdef enum:
     LANES = 8           # ld is a multiple of it
     TOGETHER = 4        # examples of a thread between two meetings of FrankWolfe,
     APART = 64          # and of Pairwise
+    MOST_PAIRS = 20     # labels of PAIRS, of which all outputs are tried
 
 cdef double SLICE = 0.01        # seconds between two looks at signals
 cdef double SMALLEST = 1e-9     # scale at which w is multiplied out
@@ -69,16 +74,24 @@ cdef struct Data:
     int kind
     int64_t n, K, ld, d, m
     const int64_t *start        # (n + 1) rows of the examples
-    const int32_t *y            # labels, by row
-    const double *cost          # (K, ld)
+    const int64_t *label        # (n + 1) and their labels
+    const int32_t *y            # labels
+    const double *cost          # (values of a label, ld)
+    const int32_t *parent       # (rows) of a tree: a row of the example, or -1
+    const int32_t *order        # (rows) its rows, parents first
 
 
 cdef struct Room:               # of a thread
     double *U                   # scores, (longest, ld)
     double *A                   # with costs
     double *M                   # for inference
-    int32_t *y                  # (longest)
+    int32_t *y                  # an output
     int32_t *slot               # (d): where a feature is in a step, or -1
+    int64_t *marks              # (most) r ld + k of an output,
+    int64_t *others             # (most) and of another;
+    int64_t *places
+    int64_t *moved              # (2 most) marks of one of two outputs only,
+    double *sign                # (2 most) and of which
     double *t                   # (m): a copy that may change
     double *counts              # (m) zeros
 
@@ -105,10 +118,19 @@ cdef double _best(const Data *D, int64_t i, const double *A, const double *t, do
                   int32_t *y) noexcept nogil:
     """The output of the highest score."""
     cdef int64_t k, at = 0
-    cdef double best
+    cdef double best = 0
     if D.kind == CHAIN:
         return hx_viterbi(D.isa, A, D.start[i + 1] - D.start[i], D.K, D.ld, t, t + D.K * D.ld,
                           t + (D.K + 1) * D.ld, M, y)
+    if D.kind == TREE:
+        return _best_tree(D, i, A, t, M, y)
+    if D.kind == PAIRS:
+        return _best_pairs(D, A, t, M, y)
+    if D.kind == MULTILABEL:
+        for k in range(D.K):
+            y[k] = A[k] + t[k] > 0
+            best += y[k] * (A[k] + t[k])
+        return best
     best = A[0] + t[0]
     for k in range(1, D.K):
         if A[k] + t[k] > best:
@@ -117,51 +139,191 @@ cdef double _best(const Data *D, int64_t i, const double *A, const double *t, do
     return best
 
 
-cdef void _count(const Data *D, int64_t i, const int32_t *y, double by, double *t) noexcept nogil:
-    """t += by * counts(y)."""
-    cdef int64_t r, length = D.start[i + 1] - D.start[i]
+cdef double _best_tree(const Data *D, int64_t i, const double *A, const double *t, double *M,
+                       int32_t *y) noexcept nogil:
+    """Max-product from the leaves up; the way down looks again for the maxima."""
+    cdef int64_t first = D.start[i], length = D.start[i + 1] - first, j, r, k, p, at
+    cdef int64_t ld = D.ld
+    cdef const double *row
+    cdef double *own
+    cdef double *up
+    cdef double *best = M + length * ld
+    cdef double total = 0, most
+    memcpy(M, A, length * ld * sizeof(double))
+    for j in range(length - 1, -1, -1):
+        r = D.order[first + j]
+        if D.parent[first + r] < 0:
+            continue
+        own, up = M + r * ld, M + D.parent[first + r] * ld
+        for p in range(D.K):
+            best[p] = own[0] + t[p]
+        for k in range(1, D.K):
+            row, most = t + k * ld, own[k]
+            for p in range(D.K):
+                best[p] = max(best[p], most + row[p])
+        for p in range(D.K):
+            up[p] += best[p]
+    for j in range(length):
+        r = D.order[first + j]
+        own, at = M + r * ld, 0
+        if D.parent[first + r] < 0:
+            row = t + D.K * ld
+            most = own[0] + row[0]
+            for k in range(1, D.K):
+                if own[k] + row[k] > most:
+                    most, at = own[k] + row[k], k
+            total += most
+        else:
+            p = y[D.parent[first + r]]
+            most = own[0] + t[p]
+            for k in range(1, D.K):
+                if own[k] + t[k * ld + p] > most:
+                    most, at = own[k] + t[k * ld + p], k
+        y[r] = <int32_t>at
+    return total
+
+
+cdef double _best_pairs(const Data *D, const double *A, const double *t, double *M,
+                        int32_t *y) noexcept nogil:
+    """All outputs, each a label away from the one before it (a Gray code)."""
+    cdef int64_t k, j, code, K = D.K, best_code = 0
+    cdef double score = 0, best = 0
+    cdef int32_t now
+    for k in range(K):
+        y[k] = 0
+        M[k] = A[k] + t[k]      # what k adds to the score of the output
+    for code in range(1, 1 << K):
+        k = 0
+        while not (code >> k) & 1:
+            k += 1
+        y[k] = now = 1 - y[k]
+        score += M[k] if now else -M[k]
+        for j in range(K):
+            if j != k:
+                M[j] += (1 if now else -1) * t[(1 + min(j, k)) * D.ld + max(j, k)]
+        if score > best:
+            best, best_code = score, code
+    best_code ^= best_code >> 1
+    for k in range(K):
+        y[k] = (best_code >> k) & 1
+    return best
+
+
+cdef int64_t _marks(const Data *D, int64_t i, const int32_t *y, int64_t *out) noexcept nogil:
+    """r ld + k of each mark, ascending; returns how many."""
+    cdef int64_t r, count = 0
+    if D.kind >= MULTILABEL:
+        for r in range(D.K):
+            if y[r]:
+                out[count] = r
+                count += 1
+        return count
+    for r in range(D.start[i + 1] - D.start[i]):
+        out[r] = r * D.ld + y[r]
+    return D.start[i + 1] - D.start[i]
+
+
+cdef int64_t _places(const Data *D, int64_t i, const int32_t *y, int64_t *out) noexcept nogil:
+    cdef int64_t r, k, count = 0, first = D.start[i], length = D.start[i + 1] - first
     if D.kind == CHAIN:
         for r in range(length - 1):
-            t[y[r] * D.ld + y[r + 1]] += by
-        t[D.K * D.ld + y[0]] += by
-        t[(D.K + 1) * D.ld + y[length - 1]] += by
-    else:
-        t[y[0]] += by
+            out[r] = y[r] * D.ld + y[r + 1]
+        out[length - 1] = D.K * D.ld + y[0]
+        out[length] = (D.K + 1) * D.ld + y[length - 1]
+        return length + 1
+    if D.kind == TREE:
+        for r in range(length):
+            if D.parent[first + r] < 0:
+                out[r] = D.K * D.ld + y[r]
+            else:
+                out[r] = y[r] * D.ld + y[D.parent[first + r]]
+        return length
+    if D.kind == MULTICLASS:
+        out[0] = y[0]
+        return 1
+    for r in range(D.K):
+        if y[r]:
+            out[count] = r
+            count += 1
+            if D.kind == PAIRS:
+                for k in range(r + 1, D.K):
+                    if y[k]:
+                        out[count] = (1 + r) * D.ld + k
+                        count += 1
+    return count
 
 
-cdef double _score_of(const Data *D, int64_t i, const double *U, const double *t,
-                      const int32_t *y) noexcept nogil:
-    cdef int64_t r, length = D.start[i + 1] - D.start[i]
+cdef void _count(const Data *D, int64_t i, const int32_t *y, double by, double *t,
+                 Room *room) noexcept nogil:
+    """t += by at the places of y."""
+    cdef int64_t m
+    for m in range(_places(D, i, y, room.places)):
+        t[room.places[m]] += by
+
+
+cdef double _score_of(const Data *D, int64_t i, const double *t, const int32_t *y,
+                      Room *room) noexcept nogil:
+    """From the scores room.U."""
+    cdef int64_t m
     cdef double total = 0
-    for r in range(length):
-        total += U[r * D.ld + y[r]]
-    if D.kind == CHAIN:
-        for r in range(length - 1):
-            total += t[y[r] * D.ld + y[r + 1]]
-        return total + t[D.K * D.ld + y[0]] + t[(D.K + 1) * D.ld + y[length - 1]]
-    return total + t[y[0]]
+    for m in range(_marks(D, i, y, room.marks)):
+        total += room.U[room.marks[m]]
+    for m in range(_places(D, i, y, room.places)):
+        total += t[room.places[m]]
+    return total
 
 
 cdef double _cost(const Data *D, int64_t i, const int32_t *other) noexcept nogil:
     """Delta(y_i, other)."""
-    cdef int64_t r, first = D.start[i]
+    cdef int64_t j, first = D.label[i]
     cdef double total = 0
-    for r in range(D.start[i + 1] - first):
-        total += D.cost[D.y[first + r] * D.ld + other[r]]
+    for j in range(D.label[i + 1] - first):
+        total += D.cost[D.y[first + j] * D.ld + other[j]]
     return total
+
+
+cdef void _augment(const Data *D, int64_t i, Room *room) noexcept nogil:
+    """A = U and what outputs cost, up to what all of them do."""
+    cdef int64_t j, first = D.label[i], rows = D.start[i + 1] - D.start[i]
+    cdef const double *cost
+    memcpy(room.A, room.U, rows * D.ld * sizeof(double))
+    if D.kind >= MULTILABEL:
+        for j in range(D.K):
+            cost = D.cost + D.y[first + j] * D.ld
+            room.A[j] += cost[1] - cost[0]
+        return
+    for j in range(rows):
+        hx_axpy_f64(D.isa, 1.0, D.cost + D.y[first + j] * D.ld, room.A + j * D.ld, D.K)
 
 
 cdef double _worst(const Data *D, int64_t i, const double *t, Room *room) noexcept nogil:
     """Loss-augmented inference from the scores U: room.y; returns Delta - w . psi, at least 0."""
-    cdef int64_t r, first = D.start[i], length = D.start[i + 1] - first
     cdef double own
-    memcpy(room.A, room.U, length * D.ld * sizeof(double))
-    for r in range(length):
-        hx_axpy_f64(D.isa, 1.0, D.cost + D.y[first + r] * D.ld, room.A + r * D.ld, D.K)
+    _augment(D, i, room)
     _best(D, i, room.A, t, room.M, room.y)
     # Anew from y, in one order for both: what is equal is so to the last bit.
-    own = _score_of(D, i, room.U, t, D.y + first)
-    return max(0.0, _cost(D, i, room.y) + (_score_of(D, i, room.U, t, room.y) - own))
+    own = _score_of(D, i, t, D.y + D.label[i], room)
+    return max(0.0, _cost(D, i, room.y) + (_score_of(D, i, t, room.y, room) - own))
+
+
+cdef int64_t _changes(const Data *D, int64_t i, const int32_t *more, const int32_t *less,
+                      Room *room) noexcept nogil:
+    """Marks that only one of two outputs has: room.moved and their signs; returns how many."""
+    cdef int64_t a = _marks(D, i, more, room.marks), b = _marks(D, i, less, room.others)
+    cdef int64_t j = 0, k = 0, count = 0
+    while j < a or k < b:
+        if j < a and k < b and room.marks[j] == room.others[k]:
+            j += 1
+            k += 1
+            continue
+        if k == b or (j < a and room.marks[j] < room.others[k]):
+            room.moved[count], room.sign[count] = room.marks[j], 1
+            j += 1
+        else:
+            room.moved[count], room.sign[count] = room.others[k], -1
+            k += 1
+        count += 1
+    return count
 
 
 cdef void _gather(const Data *D, Room *room, Step *s, const real *v,
@@ -197,6 +359,7 @@ cdef void _prepare(const Data *D, int64_t i, const double *w, double C,
                    const index *idx) noexcept nogil:
     """The step of example i: towards C psi(y*), from (R, S)."""
     cdef int64_t r, k, first = D.start[i], length = D.start[i + 1] - first
+    cdef const int32_t *own = D.y + D.label[i]
     cdef const double *t = w + D.d * D.ld
     s.i = i
     _scores(D, i, w, room.U, v, idx)
@@ -206,11 +369,10 @@ cdef void _prepare(const Data *D, int64_t i, const double *w, double C,
         s.delta[r] = -R[first * D.ld + r]
     for k in range(D.m):
         s.t[k] = -S[i * D.m + k]
-    for r in range(length):
-        s.delta[r * D.ld + D.y[first + r]] += C
-        s.delta[r * D.ld + room.y[r]] -= C
-    _count(D, i, D.y + first, C, s.t)
-    _count(D, i, room.y, -C, s.t)
+    for r in range(_changes(D, i, own, room.y, room)):
+        s.delta[room.moved[r]] += C * room.sign[r]
+    _count(D, i, own, C, s.t, room)
+    _count(D, i, room.y, -C, s.t, room)
     s.inner = hx_dot_f64(D.isa, s.delta, room.U, length * D.ld)
     s.inner += hx_dot_f64(D.isa, s.t, t, D.m)
     _gather(D, room, s, v, idx)
@@ -242,34 +404,32 @@ cdef void _scores_any(const Data *D, int64_t i, const double *W, double *U) noex
 
 
 cdef void _add_rows(const Data *D, int64_t i, const int32_t *other, double by, double *w,
-                    const real *v, const index *idx) noexcept nogil:
+                    Room *room, const real *v, const index *idx) noexcept nogil:
     """w += by psi(other)."""
-    cdef int64_t r, m, f, length, first = D.start[i]
-    cdef double x
-    for r in range(D.start[i + 1] - first):
-        if other[r] == D.y[first + r]:
-            continue
-        length = hx_row(D.X, first + r, &v, &idx)
+    cdef int64_t e, m, f, k, length
+    cdef const int32_t *own = D.y + D.label[i]
+    cdef double sign
+    for e in range(_changes(D, i, own, other, room)):
+        k, sign = room.moved[e] % D.ld, by * room.sign[e]
+        length = hx_row(D.X, D.start[i] + room.moved[e] // D.ld, &v, &idx)
         for m in range(length):
-            f = (idx[m] if D.X.is_csr else m) * D.ld
-            x = by * v[m * D.X.cs]
-            w[f + D.y[first + r]] += x
-            w[f + other[r]] -= x
-    _count(D, i, D.y + first, by, w + D.d * D.ld)
-    _count(D, i, other, -by, w + D.d * D.ld)
+            f = idx[m] if D.X.is_csr else m
+            w[f * D.ld + k] += sign * v[m * D.X.cs]
+    _count(D, i, own, by, w + D.d * D.ld, room)
+    _count(D, i, other, -by, w + D.d * D.ld, room)
 
 
-cdef void _add_any(const Data *D, int64_t i, const int32_t *other, double by,
-                   double *w) noexcept nogil:
+cdef void _add_any(const Data *D, int64_t i, const int32_t *other, double by, double *w,
+                   Room *room) noexcept nogil:
     if D.X.is_f32:
         if D.X.is_i64:
-            _add_rows(D, i, other, by, w, <const float *>NULL, <const int64_t *>NULL)
+            _add_rows(D, i, other, by, w, room, <const float *>NULL, <const int64_t *>NULL)
         else:
-            _add_rows(D, i, other, by, w, <const float *>NULL, <const int32_t *>NULL)
+            _add_rows(D, i, other, by, w, room, <const float *>NULL, <const int32_t *>NULL)
     elif D.X.is_i64:
-        _add_rows(D, i, other, by, w, <const double *>NULL, <const int64_t *>NULL)
+        _add_rows(D, i, other, by, w, room, <const double *>NULL, <const int64_t *>NULL)
     else:
-        _add_rows(D, i, other, by, w, <const double *>NULL, <const int32_t *>NULL)
+        _add_rows(D, i, other, by, w, room, <const double *>NULL, <const int32_t *>NULL)
 
 
 def viterbi(const real[:, ::1] scores, const real[:, ::1] trans, const real[::1] first,
@@ -296,13 +456,19 @@ cdef class Examples:
     X : Rows
     start : int64 (n + 1,)
         Rows of example i: start[i] to start[i + 1]; none is empty.
-    y : int32 (rows,)
-        True labels, 0..K-1; zeros where there are none.
-    cost : float64 (K, K)
-        Of taking the second label for the first.
+    label : int64 (n + 1,)
+        Where its labels begin.
+    y : int32
+        True labels; zeros where there are none.
+    cost : float64 (values, values)
+        Of taking the second value of a label for the first.
+    K : int
+        Columns of W.
     kind : int
         Of KINDS.
     threads : int
+    parent, order : int32 (rows,), optional
+        Of trees: parents by their number in the example, or -1; its rows, parents first.
     """
     cdef Data data
     cdef Room *room
@@ -314,36 +480,52 @@ cdef class Examples:
     cdef public object poll         # called about every 10 ms if not None; it may raise
 
     def __cinit__(self, Rows X not None, const int64_t[::1] start not None,
-                  const int32_t[::1] y not None, const double[:, ::1] cost not None, int kind,
-                  int threads):
-        cdef int64_t n = start.shape[0] - 1, K = cost.shape[0], i, r, width
+                  const int64_t[::1] label not None, const int32_t[::1] y not None,
+                  const double[:, ::1] cost not None, int64_t K, int kind, int threads,
+                  const int32_t[::1] parent=None, const int32_t[::1] order=None):
+        cdef int64_t n = start.shape[0] - 1, values = cost.shape[0], i, r, width, rows, most
         cdef int64_t ld = (K + LANES - 1) // LANES * LANES, longest = 1, widest = 1
-        cdef double[:, ::1] padded = np.zeros((K, ld)), U, A, M, t, counts
+        cdef double[:, ::1] padded, U, A, M, t, counts, sign
         cdef int32_t[:, ::1] path, slot
+        cdef int64_t[:, ::1] lists
         cdef unsigned char[:, ::1] rooms
         cdef Data *D = &self.data
         cdef Room *room
-        if n < 1 or y.shape[0] != X.c.n or start[0] != 0 or start[n] != X.c.n or K < 1 or (
-                cost.shape[1] != K or kind not in (MULTICLASS, CHAIN)):
+        if (n < 1 or start[0] != 0 or start[n] != X.c.n or K < 1 or label.shape[0] != n + 1
+                or label[0] != 0 or y.shape[0] != label[n] or values < 1 or cost.shape[1] != values
+                or kind < 0 or kind > PAIRS
+                or values != (K if kind < MULTILABEL else 2)
+                or (kind == PAIRS and K > MOST_PAIRS)
+                or (kind == TREE and (parent is None or order is None or order.shape[0] != X.c.n
+                                      or parent.shape[0] != X.c.n))):
             raise ValueError("arrays of Examples do not fit each other")
         for i in range(n):
-            if start[i + 1] <= start[i] or (kind == MULTICLASS and start[i + 1] > start[i] + 1):
+            rows = start[i + 1] - start[i]
+            if rows < 1 or (rows > 1 and kind not in (CHAIN, TREE)):
                 raise ValueError("an example has no rows, or too many")
-            longest = max(longest, start[i + 1] - start[i])
+            if label[i + 1] - label[i] != (rows if kind < MULTILABEL else K):
+                raise ValueError("an example has a wrong number of labels")
+            longest = max(longest, rows)
             width = 0
             for r in range(start[i], start[i + 1]):
                 width += hx_row_len(&X.c, r)
+                if kind == TREE and not (-1 <= parent[r] < rows and 0 <= order[r] < rows):
+                    raise ValueError("a row of a tree is out of range")
             widest = max(widest, min(width, X.c.d))
-        for r in range(X.c.n):
-            if not 0 <= y[r] < K:
+        for r in range(y.shape[0]):
+            if not 0 <= y[r] < values:
                 raise ValueError("a label is out of range")
-        padded[:, :K] = cost
+        most = K * (K + 1) // 2 if kind == PAIRS else max(K, longest + 1)
+        D.m = ld * (K + 2 if kind == CHAIN else K + 1 if kind in (TREE, PAIRS) else 1)
+        padded = np.zeros((values, max(ld, values)))
+        padded[:, :values] = cost
         threads = max(1, min(threads, n))
-        U, A, M = np.zeros((3, threads, longest * ld))
-        D.m = (K + 2) * ld if kind == CHAIN else ld
+        U, A = np.zeros((2, threads, longest * ld))
+        M = np.zeros((threads, (longest + 1) * ld))
         t, counts = np.zeros((2, threads, D.m))
-        path = np.zeros((threads, longest), np.int32)
+        path = np.zeros((threads, max(longest, K)), np.int32)
         slot = np.full((threads, X.c.d), -1, np.int32)
+        lists, sign = np.zeros((threads, 5 * most), np.int64), np.zeros((threads, 2 * most))
         rooms = np.zeros((threads, sizeof(Room)), np.uint8)
         self.room = <Room *>&rooms[0, 0]
         for i in range(threads):
@@ -351,9 +533,16 @@ cdef class Examples:
             room.U, room.A, room.M = &U[i, 0], &A[i, 0], &M[i, 0]
             room.y, room.slot, room.t, room.counts = (
                 &path[i, 0], &slot[i, 0], &t[i, 0], &counts[i, 0])
+            room.marks, room.others = &lists[i, 0], &lists[i, most]
+            room.places, room.moved = &lists[i, 2 * most], &lists[i, 3 * most]
+            room.sign = &sign[i, 0]
         D.X, D.isa, D.kind, D.n, D.K, D.ld, D.d = &X.c, hx_isa_get(), kind, n, K, ld, X.c.d
-        D.start, D.y, D.cost = &start[0], &y[0], &padded[0, 0]
-        self.keep = (X, start, y, padded, U, A, M, path, slot, t, counts, rooms)
+        D.start, D.label, D.cost = &start[0], &label[0], &padded[0, 0]
+        D.y = &y[0]
+        if kind == TREE:
+            D.parent, D.order = &parent[0], &order[0]
+        self.keep = (X, start, label, y, padded, U, A, M, path, slot, t, counts, lists, sign, rooms,
+                     parent, order)
         self.threads, self.longest, self.widest = threads, longest, widest
         self.size, self.lanes = D.d * ld + D.m, ld
 
@@ -368,7 +557,7 @@ cdef class Examples:
         cdef int b, team = self.threads
         cdef Room *room = self.room
         cdef double now = perf_counter()
-        if w.shape[0] != self.size or y.shape[0] != D.X.n or value.shape[0] != D.n:
+        if w.shape[0] != self.size or y.shape[0] != D.label[D.n] or value.shape[0] != D.n:
             raise ValueError("arrays of infer do not fit each other")
         while at < D.n:
             end = min(D.n, at + each)
@@ -384,16 +573,17 @@ cdef class Examples:
         cdef int64_t i
         cdef double total = 0
         cdef const int32_t *other
-        if w.shape[0] != self.size or y.shape[0] != D.X.n:
+        cdef int64_t values = D.K if D.kind < MULTILABEL else 2
+        if w.shape[0] != self.size or y.shape[0] != D.label[D.n]:
             raise ValueError("arrays of combine do not fit each other")
-        for i in range(D.X.n):
-            if not 0 <= y[i] < D.K:
+        for i in range(y.shape[0]):
+            if not 0 <= y[i] < values:
                 raise ValueError("a label is out of range")
         with nogil:
             for i in range(D.n):
-                other = &y[D.start[i]]
+                other = &y[D.label[i]]
                 total += _cost(D, i, other)
-                _add_any(D, i, other, 1.0, &w[0])
+                _add_any(D, i, other, 1.0, &w[0], self.room)
         PyErr_CheckSignals()
         return total
 
@@ -426,7 +616,7 @@ cdef class Examples:
                     for j in range(self.size):
                         w[j] *= scale
                     scale = 1
-                _add_any(D, i, room.y, 1 / (lam * t * scale), &w[0])
+                _add_any(D, i, room.y, 1 / (lam * t * scale), &w[0], room)
             now = self._look(now)
         with nogil:
             for j in range(self.size):
@@ -454,7 +644,7 @@ cdef void _infer(const Data *D, int64_t at, int64_t end, int b, int team, const 
             value[i] = _worst(D, i, t, room)
         else:
             value[i] = _best(D, i, room.U, t, room.M, room.y)
-        memcpy(y + D.start[i], room.y, (D.start[i + 1] - D.start[i]) * sizeof(int32_t))
+        memcpy(y + D.label[i], room.y, (D.label[i + 1] - D.label[i]) * sizeof(int32_t))
         i += team
 
 
@@ -583,7 +773,7 @@ cdef void _apply(const Data *D, Step *s, bint stale, double *w, double *R, doubl
 cdef struct Block:              # outputs of an example that have a weight
     int64_t count, room
     double *alpha               # (room), before a step, and (room) after it
-    int32_t *y                  # (room, length)
+    int32_t *y                  # (room, labels)
 
 
 cdef int _make_room(Block *b, int64_t length) noexcept nogil:
@@ -608,42 +798,31 @@ cdef int _make_room(Block *b, int64_t length) noexcept nogil:
 
 
 cdef double _apart(const Data *D, int64_t i, const double *G, const int32_t *a, const int32_t *b,
-                   double *counts) noexcept nogil:
-    """||psi(a) - psi(b)||^2; `counts` (m) is 0, and is so again."""
-    cdef int64_t r, q, length = D.start[i + 1] - D.start[i]
-    cdef double total = 0, g
-    for r in range(length):
-        if a[r] == b[r]:
-            continue
-        total += 2 * G[r * length + r]
-        for q in range(r):
-            if a[q] == b[q]:
-                continue
-            g = ((a[r] == a[q]) + (b[r] == b[q])) - ((a[r] == b[q]) + (b[r] == a[q]))
-            total += 2 * g * G[r * length + q]
-    _count(D, i, a, 1.0, counts)
-    _count(D, i, b, -1.0, counts)
-    total += _drain(D, i, a, counts) + _drain(D, i, b, counts)
-    return total
+                   int64_t moved, Room *room) noexcept nogil:
+    """||psi(a) - psi(b)||^2 from the marks that differ."""
+    cdef int64_t e, f, r, length = D.start[i + 1] - D.start[i]
+    cdef double total = 0, part
+    for e in range(moved):
+        r = room.moved[e] // D.ld * length
+        part = 0
+        for f in range(moved):
+            if (room.moved[e] - room.moved[f]) % D.ld == 0:
+                part += room.sign[f] * G[r + room.moved[f] // D.ld]
+        total += room.sign[e] * part
+    _count(D, i, a, 1.0, room.counts, room)
+    _count(D, i, b, -1.0, room.counts, room)
+    return total + _drain(D, i, a, room) + _drain(D, i, b, room)
 
 
-cdef double _drain(const Data *D, int64_t i, const int32_t *y, double *counts) noexcept nogil:
-    """Sum of squares of the counts where those of y are; they become 0."""
-    cdef int64_t r, length = D.start[i + 1] - D.start[i]
+cdef double _drain(const Data *D, int64_t i, const int32_t *y, Room *room) noexcept nogil:
+    """Sum of squares of the counts at the places of y; they become 0."""
+    cdef int64_t m
     cdef double total = 0
-    if D.kind != CHAIN:
-        total = counts[y[0]] * counts[y[0]]
-        counts[y[0]] = 0
-        return total
-    for r in range(length - 1):
-        total += counts[y[r] * D.ld + y[r + 1]] * counts[y[r] * D.ld + y[r + 1]]
-        counts[y[r] * D.ld + y[r + 1]] = 0
-    r = D.K * D.ld + y[0]
-    total += counts[r] * counts[r]
-    counts[r] = 0
-    r = (D.K + 1) * D.ld + y[length - 1]
-    total += counts[r] * counts[r]
-    counts[r] = 0
+    cdef double *at
+    for m in range(_places(D, i, y, room.places)):
+        at = room.counts + room.places[m]
+        total += at[0] * at[0]
+        at[0] = 0
     return total
 
 
@@ -653,10 +832,10 @@ cdef bint _solve_block(const Data *D, int64_t i, Block *b, const double *G, doub
 
     s.inner: the block's gap at first. False if there is no memory.
     """
-    cdef int64_t r, q, m, up, down, first = D.start[i], length = D.start[i + 1] - first
+    cdef int64_t q, m, e, k, r, up, down, moved, rows = D.start[i + 1] - D.start[i]
+    cdef int64_t length = D.label[i + 1] - D.label[i]
     cdef int turn
     cdef double h, best, least, mean, size, by, gap = 0, apart
-    cdef const int32_t *own = D.y + first
     cdef int32_t *a
     cdef int32_t *c
     cdef double *alpha
@@ -665,18 +844,16 @@ cdef bint _solve_block(const Data *D, int64_t i, Block *b, const double *G, doub
         if not _make_room(b, length):
             return False
         alpha = b.alpha + b.room
-        memcpy(room.A, room.U, length * D.ld * sizeof(double))
-        for r in range(length):
-            hx_axpy_f64(D.isa, 1.0, D.cost + own[r] * D.ld, room.A + r * D.ld, D.K)
+        _augment(D, i, room)
         a = b.y + b.count * length
         _best(D, i, room.A, t, room.M, a)
-        best = _cost(D, i, a) + _score_of(D, i, room.U, t, a)
+        best = _cost(D, i, a) + _score_of(D, i, t, a, room)
         mean, least, down, up = 0, HUGE_VAL, -1, -1
         for m in range(b.count):
             if memcmp(b.y + m * length, a, length * sizeof(int32_t)) == 0:
                 up = m
             if alpha[m] > 0:
-                h = _cost(D, i, b.y + m * length) + _score_of(D, i, room.U, t, b.y + m * length)
+                h = _cost(D, i, b.y + m * length) + _score_of(D, i, t, b.y + m * length, room)
                 mean += alpha[m] * h
                 if h < least:
                     least, down = h, m
@@ -686,7 +863,8 @@ cdef bint _solve_block(const Data *D, int64_t i, Block *b, const double *G, doub
         if gap <= accuracy * s.inner or best <= least or up == down:
             break
         c = b.y + down * length
-        apart = _apart(D, i, G, a, c, room.counts)
+        moved = _changes(D, i, c, a, room)
+        apart = _apart(D, i, G, a, c, moved, room)
         size = alpha[down]
         if C * apart * size > best - least:
             size = (best - least) / (C * apart)
@@ -697,23 +875,19 @@ cdef bint _solve_block(const Data *D, int64_t i, Block *b, const double *G, doub
         s.turns += 1
         alpha[up] += size
         alpha[down] = 0 if size >= alpha[down] else alpha[down] - size
-        by = C * size
-        _count(D, i, c, by, t)
-        _count(D, i, a, -by, t)
-        for r in range(length):
-            if a[r] == c[r]:
-                continue
-            s.delta[r * D.ld + c[r]] += by
-            s.delta[r * D.ld + a[r]] -= by
-            for q in range(length):
-                room.U[q * D.ld + c[r]] += by * G[r * length + q]
-                room.U[q * D.ld + a[r]] -= by * G[r * length + q]
+        _count(D, i, c, C * size, t, room)
+        _count(D, i, a, -C * size, t, room)
+        for e in range(moved):
+            by, r, k = C * size * room.sign[e], room.moved[e] // D.ld, room.moved[e] % D.ld
+            s.delta[room.moved[e]] += by
+            for q in range(rows):
+                room.U[q * D.ld + k] += by * G[r * rows + q]
     return True
 
 
 cdef void _settle(const Data *D, int64_t i, Block *b, double share) noexcept nogil:
     """The weights after a step that went this share of its way; those of 0 leave."""
-    cdef int64_t m, kept = 0, length = D.start[i + 1] - D.start[i]
+    cdef int64_t m, kept = 0, length = D.label[i + 1] - D.label[i]
     cdef double *after = b.alpha + b.room
     for m in range(b.count):
         after[m] = after[m] if share == 1 else b.alpha[m] + share * (after[m] - b.alpha[m])
@@ -729,7 +903,7 @@ cdef void _settle(const Data *D, int64_t i, Block *b, double share) noexcept nog
 cdef double _mean_cost(const Data *D, int64_t i, const Block *b,
                        const double *alpha) noexcept nogil:
     """sum_y alpha(y) Delta(y)."""
-    cdef int64_t m, length = D.start[i + 1] - D.start[i]
+    cdef int64_t m, length = D.label[i + 1] - D.label[i]
     cdef double total = 0
     for m in range(b.count):
         if alpha[m] > 0:
@@ -942,9 +1116,10 @@ cdef class Pairwise:
         for i in range(D.n):
             length = D.start[i + 1] - D.start[i]
             places[i + 1] = places[i] + length * length
+            length = D.label[i + 1] - D.label[i]
             if not _make_room(self.blocks + i, length):
                 raise MemoryError("no memory for the outputs of the examples")
-            memcpy(self.blocks[i].y, D.y + D.start[i], length * sizeof(int32_t))
+            memcpy(self.blocks[i].y, D.y + D.label[i], length * sizeof(int32_t))
             self.blocks[i].alpha[0] = self.blocks[i].alpha[self.blocks[i].room] = 1
             self.blocks[i].count = 1
         self.products = np.empty(places[D.n])
