@@ -137,8 +137,8 @@ def _reference(emit):
         dual = numpy_epochs(dense.astype(np.float64), y, starts, orders, C, K, bool(more))
         theirs = time.perf_counter() - start
         emit({"part": "reference", "step": name, "seconds": times, "numpy": theirs, "row":
-              f"| {name} | {epochs} | {times['sparse']:.3f} | {times['dense']:.3f} | {theirs:.1f} | "
-              f"{theirs / times['sparse']:.0f}x | {fit.dual():.6f}, {dual:.6f} |"})
+              f"| {name} | {epochs} | {times['sparse']:.3f} | {times['dense']:.3f} | "
+              f"{theirs:.1f} | {theirs / times['sparse']:.0f}x | {fit.dual():.6f}, {dual:.6f} |"})
 
 
 def numpy_epochs(X, y, starts, orders, C, K, pairwise):

@@ -27,6 +27,7 @@ _HOMES = {
     "OASIS": "metric",
     "StructuredSVM": "structured",
     "ChainSVM": "structured",
+    "MultilabelSVM": "structured",
     "CalibratedClassifier": "calibration",
     "load": "model_io",
     "load_svmlight_file": "io",

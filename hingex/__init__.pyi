@@ -41,6 +41,7 @@ from .model_io import load as load
 from .ranking import AUCMaximizer as AUCMaximizer
 from .ranking import LinearRankSVC as LinearRankSVC
 from .structured import ChainSVM as ChainSVM
+from .structured import MultilabelSVM as MultilabelSVM
 from .structured import StructuredSVM as StructuredSVM
 
 __version__: str

@@ -5,10 +5,11 @@ from ._chain import Chain
 from ._chain_svm import ChainSVM
 from ._multiclass import Multiclass
 from ._multilabel import Multilabel
+from ._multilabel_svm import MultilabelSVM
 from ._svm import StructuredSVM
 from ._tagged import read_tagged
 from ._tokens import word_features
 from ._tree import Tree
 
-__all__ = ["Chain", "ChainSVM", "Multiclass", "Multilabel", "StructuredSVM", "Tree",
-           "read_tagged", "word_features"]
+__all__ = ["Chain", "ChainSVM", "Multiclass", "Multilabel", "MultilabelSVM",
+           "StructuredSVM", "Tree", "read_tagged", "word_features"]

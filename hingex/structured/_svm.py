@@ -36,9 +36,9 @@ class StructuredSVM(Estimator):
     ----------
     model : object, default Chain()
         `Chain`, `Tree`, `Multilabel` or `Multiclass`, whose inference is compiled and runs without
-        the GIL, or any object with the methods joint_feature(x, y), a vector, loss(y, y_other), not negative and 0
-        for the truth, inference(x, w) and loss_augmented_inference(x, y, w), the output with the
-        largest loss(y, output) + w . joint_feature(x, output).
+        the GIL, or any object with the methods joint_feature(x, y), a vector, loss(y, y_other), not
+        negative and 0 for the truth, inference(x, w), and loss_augmented_inference(x, y, w), the
+        output with the largest loss(y, output) + w . joint_feature(x, output).
     C : float, default 1.0
         Weight of an example's loss.
     solver : {"bcfw", "one_slack", "subgradient"}, default "bcfw"

@@ -60,7 +60,7 @@ class Tree(Parts):
 
     def _gathered(self, X: Any, lengths: Any, owner: str) -> Layout:
         if lengths is not None:
-            raise ValueError("lengths is for sequences; the examples of Tree are pairs (x, parents)")
+            raise ValueError("lengths is for sequences; examples of Tree are pairs (x, parents)")
         X = list(X)
         for i, x in enumerate(X):
             if not isinstance(x, tuple | list) or len(x) != 2:

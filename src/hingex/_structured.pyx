@@ -1,14 +1,14 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Structured outputs: inference, and steps of block-coordinate Frank-Wolfe and of subgradients.
 
-An example has rows of X and an output y, a list of labels. Under the weights w = (W, t) its score is
+An example has rows of X and an output y, a list of labels. Under the weights w = (W, t) it scores
 
     w . phi(x, y) = sum_(r, k) in marks(y)  x_r . W[:, k]  +  sum_k in places(y)  t_k
 
 with marks and places by the kind of the model:
 
     multiclass      a row and its label k: mark (0, k); place: the label
-    chain           a label for each row: (r, y_r); pairs of neighbours, the first and the last label
+    chain           a label for each row: (r, y_r); pairs of neighbours, the first, the last label
     tree            the same; pairs of a row's label and its parent's, labels of roots
     multilabel      a row, y_k = 0 or 1: (0, k) where it is 1; and the same k as places
     pairs           the same; and pairs of labels that are 1
