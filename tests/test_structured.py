@@ -22,6 +22,7 @@ from hingex._core import kernels
 from hingex.losses import StructuredHinge
 from hingex.solvers._blocks import Compiled
 from hingex.structured import (
+    Assignment,
     Chain,
     Multiclass,
     Multilabel,
@@ -327,6 +328,42 @@ def test_multiclass_is_crammer_singer():
         assert_allclose(svm.primal_objective_, expected.primal_objective_, rtol=1e-5)
         assert_allclose(svm.coef_[:24].reshape(4, 6), expected.coef_, atol=2e-3)
         assert np.mean(svm.predict(form(X)) == expected.predict(X)) > 0.98
+
+
+@settings(max_examples=60, deadline=None)
+@given(seed=st.integers(0, 10**6))
+def test_assignments_are_the_best_of_all(seed):
+    rng = np.random.default_rng(seed)
+    n = int(rng.integers(1, 5))
+    m, d = n + int(rng.integers(0, 2)), int(rng.integers(1, 4))
+    x, w = rng.integers(-2, 3, (n, m, d)), rng.integers(-2, 3, d).astype(float)
+    every = [np.array(p) for p in itertools.permutations(range(m), n)]
+    own = Assignment()
+    phi = np.array([own.joint_feature(x, y) for y in every])
+    assert_array_equal(phi[0], sum(x[i, y] for i, y in enumerate(every[0])))
+    assert own.joint_feature(x, own.inference(x, w)) @ w == (phi @ w).max()
+    y = every[int(rng.integers(len(every)))]
+    costs = np.array([own.loss(y, z) for z in every])
+    worst = own.loss_augmented_inference(x, y, w)
+    assert own.loss(y, worst) + own.joint_feature(x, worst) @ w == (costs + phi @ w).max()
+
+
+def test_assignments_are_learnt():
+    rng = np.random.default_rng(0)
+    X, true = [rng.normal(size=(5, 5, 4)) for _ in range(60)], np.array([2.0, -1.0, 0.5, 0.0])
+    Y = [Assignment().inference(x + 0.2 * rng.normal(size=x.shape), true) for x in X]
+    for options in ({}, {"step": "frank_wolfe"}, {"solver": "one_slack"}):
+        svm = StructuredSVM(Assignment(), 0.1, tol=1e-2).set_params(**options).fit(X, Y)
+        assert svm.converged_
+        assert svm.coef_ @ true > 0.95 * np.linalg.norm(svm.coef_) * np.linalg.norm(true)
+    for x, y, text in (
+        (np.ones((3, 2, 1)), [0, 1, 2], "must be numbers of shape"), (X[0], [0, 1], "5 different"),
+        (X[0], [0, 1, 2, 3, 3], "5 different integers, 0 to 4"), (X[0] * np.nan, Y[0], "NaN"),
+    ):
+        with pytest.raises(ValueError, match=text):
+            StructuredSVM(Assignment()).fit([x], [y])
+    with pytest.raises(ValueError, match=r"w has shape \(3,\), which does not fit 4 features"):
+        Assignment().inference(X[0], np.ones(3))
 
 
 def test_independent_labels_are_machines_of_their_own():

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Structured prediction: SVMs whose outputs are sequences and other compounds of labels."""
 
+from ._assignment import Assignment
 from ._chain import Chain
 from ._chain_svm import ChainSVM
 from ._multiclass import Multiclass
@@ -11,5 +12,5 @@ from ._tagged import read_tagged
 from ._tokens import word_features
 from ._tree import Tree
 
-__all__ = ["Chain", "ChainSVM", "Multiclass", "Multilabel", "MultilabelSVM",
+__all__ = ["Assignment", "Chain", "ChainSVM", "Multiclass", "Multilabel", "MultilabelSVM",
            "StructuredSVM", "Tree", "read_tagged", "word_features"]
