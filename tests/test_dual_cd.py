@@ -142,7 +142,7 @@ def best_dual_hinge(X, s, C, intercept, scaling):
         constraints = [{"type": "eq", "fun": lambda a: a @ s, "jac": lambda a: s}]
     found = minimize(lambda a: 0.5 * a @ Q @ a - a.sum(), np.zeros(len(s)),
                      jac=lambda a: Q @ a - 1, method="SLSQP", bounds=[(0, c) for c in C],
-                     constraints=constraints, options={"ftol": 1e-13, "maxiter": 500})
+                     constraints=constraints, options={"ftol": 1e-11, "maxiter": 500})
     assert found.success, found.message
     return -found.fun
 

@@ -13,7 +13,7 @@ import scipy.sparse as sp
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
-from scipy.optimize import minimize
+from scipy.optimize import linprog, minimize
 
 import hingex
 from hingex import ChainSVM, LinearSVC, MultilabelSVM, StructuredSVM
@@ -24,6 +24,7 @@ from hingex.solvers._blocks import Compiled
 from hingex.structured import (
     Assignment,
     Chain,
+    Graph,
     Multiclass,
     Multilabel,
     Tree,
@@ -298,7 +299,7 @@ def test_the_dual_is_made_of_what_is_kept():
     start = np.concatenate([[0], np.cumsum([len(x) for x in X])])
     y = np.concatenate(Y).astype(np.int32)
     for threads in (1, 3):
-        blocks = Compiled("chain", rows, start, start, y, 1 - np.eye(3), 3, threads)
+        blocks = Compiled("chain", rows, start, start, y, 1 - np.eye(3), 3, threads, {})
         own = kernels("structured").FrankWolfe(blocks.examples, 0.4)
         rng = np.random.default_rng(0)
         for _ in range(5):
@@ -366,6 +367,130 @@ def test_assignments_are_learnt():
         Assignment().inference(X[0], np.ones(3))
 
 
+# ----------------------------------------------------------------------------------- graphs
+
+
+def graph_case(rng, whole=True):
+    n, d = int(rng.integers(1, 8)), int(rng.integers(1, 3))
+    pairs = [(a, b) for a in range(n) for b in range(n) if a != b]
+    count = int(rng.integers(0, len(pairs) + 1)) if pairs else 0
+    edges = np.array([pairs[k] for k in rng.choice(len(pairs), count, replace=False)])
+    draw = (lambda *s: rng.integers(-2, 3, s).astype(float)) if whole else (
+        lambda *s: rng.normal(size=s))
+    return draw(n, d), edges.reshape(-1, 2), draw(2 * d + 6)
+
+
+def relaxation(x, edges, w, added):
+    """The linear program over the local polytope, by another solver: its maximum."""
+    n, d = x.shape
+    u = x @ w[: 2 * d].reshape(2, d).T + w[2 * d + 4:] + added
+    m = len(edges)
+    c = np.concatenate([u.ravel(), np.tile(w[2 * d: 2 * d + 4], m)])
+    A, b = [], []
+    for r in range(n):
+        row = np.zeros(len(c))
+        row[2 * r: 2 * r + 2] = 1
+        A.append(row)
+        b.append(1.0)
+    for e, ends in enumerate(edges):
+        for side in range(2):
+            for k in range(2):
+                row = np.zeros(len(c))
+                for other in range(2):
+                    pair = (k, other) if side == 0 else (other, k)
+                    row[2 * n + 4 * e + 2 * pair[0] + pair[1]] = 1
+                row[2 * ends[side] + k] = -1
+                A.append(row)
+                b.append(0.0)
+    found = linprog(-c, A_eq=np.array(A), b_eq=b, bounds=(0, 1), method="highs")
+    assert found.success
+    return -found.fun
+
+
+@settings(max_examples=150, deadline=None)
+@given(seed=st.integers(0, 10**6))
+def test_cuts_are_the_best_of_all_labels_or_of_the_relaxation(seed):
+    rng = np.random.default_rng(seed)
+    x, edges, w = graph_case(rng, seed % 2 == 0)
+    n, d = x.shape
+    own = Graph(cost=random_cost(rng, 2) if seed % 3 == 0 else None)
+    every = outputs(n, 2)
+    phi = np.array([own.joint_feature((x, edges), y) for y in every])
+    y = every[int(rng.integers(len(every)))]
+    costs = np.array([own.loss(y, z) for z in every])
+    T = w[2 * d: 2 * d + 4]
+    attracts = T[0] + T[3] >= T[1] + T[2]
+    found = own.inference((x, edges), w)
+    worst = own.loss_augmented_inference((x, edges), y, w)
+    scores = phi @ w
+    if attracts:
+        assert_allclose(w @ own.joint_feature((x, edges), found), scores.max(), atol=1e-9)
+        assert_allclose(own.loss(y, worst) + w @ own.joint_feature((x, edges), worst),
+                        (scores + costs).max(), atol=1e-9)
+    else:  # no single change is better where there were halves, and all is possible
+        assert set(found.tolist()) <= {0, 1}
+    layout = own._gathered([(x, edges)], None, "test")
+    blocks = own._blocks(layout, y, 2, 1)
+    blocks.examples.infer(blocks.packed(w), False, blocks.y, blocks.values)
+    assert_allclose(blocks.values[0], relaxation(x, edges, w, 0), atol=1e-7)
+    value = blocks.losses(blocks.packed(w))
+    assert value >= (scores + costs).max() - scores[(every == y).all(axis=1)][0] - 1e-9
+    added = own._costs(2)[y]
+    bound = relaxation(x, edges, w, added) - scores[(every == y).all(axis=1)][0]
+    assert_allclose(value, max(bound, 0), atol=1e-7)
+
+
+@pytest.mark.parametrize("options", [
+    {}, {"step": "frank_wolfe", "tol": 1e-3}, {"solver": "one_slack"}, {"n_jobs": 2}])
+@pytest.mark.parametrize("attracts", [True, False])
+def test_graphs_are_learnt_to_a_true_gap(options, attracts):
+    rng = np.random.default_rng(0)
+    X, Y = [], []
+    for _ in range(25):
+        h, v = rng.integers(2, 5, 2)
+        if attracts:
+            y = np.repeat(rng.integers(0, 2), h * v)
+            y[rng.random(h * v) < 0.1] ^= 1
+        else:
+            y = (np.add.outer(np.arange(h), np.arange(v)) % 2).ravel() ^ int(rng.integers(2))
+        edges = Graph.grid(int(h), int(v))
+        if not attracts and rng.random() < 0.5 and h * v > 4:
+            edges = np.vstack([edges, [0, int(v) + 1]])  # an odd circle
+        X.append((y[:, None] + rng.normal(size=(h * v, 2)), edges))
+        Y.append(y)
+    svm = StructuredSVM(Graph(), 0.1, **{"tol": 1e-5, "max_iter": 20000} | options).fit(X, Y)
+    assert svm.duality_gap_ <= svm.tol
+    T = svm.coef_[4:8]
+    assert (T[0] + T[3] > T[1] + T[2]) == attracts
+    true = 0.5 * svm.coef_ @ svm.coef_
+    for (x, edges), y in zip(X, Y, strict=True):
+        every = outputs(len(y), 2) if len(y) <= 9 else outputs(9, 2)
+        if len(y) > 9:
+            continue
+        phi = np.array([Graph().joint_feature((x, edges), z) for z in every])
+        true += 0.1 * ((every != y).sum(axis=1) + phi @ svm.coef_).max()
+        true -= 0.1 * Graph().joint_feature((x, edges), y) @ svm.coef_
+    assert svm.primal_objective_ >= true - 1e-9  # of a part of the examples
+    best = StructuredSVM(Graph(), 0.1, tol=1e-5, max_iter=20000).fit(X, Y)
+    assert_allclose(svm.primal_objective_, best.primal_objective_, rtol=2 * svm.tol)
+    plain = StructuredSVM(Multiclass(), 0.1).fit(
+        np.vstack([x for x, _ in X]), np.concatenate(Y))
+    labels = np.concatenate(Y)
+    alone = np.mean(plain.predict(np.vstack([x for x, _ in X])) == labels)
+    assert svm.score(X, Y) > alone
+
+
+def test_a_large_grid():
+    rng = np.random.default_rng(0)
+    side = 60
+    true = np.zeros((side, side), int)
+    true[15:45, 20:50] = 1
+    x = true.reshape(-1, 1) * 2.0 - 1 + 1.5 * rng.normal(size=(side * side, 1))
+    svm = StructuredSVM(Graph(), 0.01, tol=1e-2).fit([(x, Graph.grid(side, side))], [true.ravel()])
+    assert svm.converged_
+    assert svm.score([(x, Graph.grid(side, side))], [true.ravel()]) > 0.97
+
+
 def test_independent_labels_are_machines_of_their_own():
     rng = np.random.default_rng(0)
     X = rng.normal(size=(80, 4))
@@ -423,6 +548,12 @@ def test_a_tree_that_is_a_chain():
     (Tree(), [(np.eye(2), [-1, 2])], [[0, 1]], r"parents\[1\] of example 0 is 2; expected -1 for"),
     (Tree(), [(np.eye(2), [1, 0])], [[0, 1]], "parents of example 0 go around in a circle: node 0"),
     (Tree(), [(np.eye(2), [-1.0, 0.0])], [[0, 1]], "must be 2 integers"),
+    (Graph(), [np.eye(2)], [[0, 1]], r"example 0 of X must be a pair \(x, edges\)"),
+    (Graph(), [(np.eye(2), [[0, 2]])], [[0, 1]], r"edges\[0, 1\] of example 0 is 2; its nodes"),
+    (Graph(), [(np.eye(2), [[1, 1]])], [[0, 1]], r"edges\[0\] of example 0 joins node 1 with itse"),
+    (Graph(), [(np.eye(2), [0, 1])], [[0, 1]], r"edges of example 0 must be integers of shape"),
+    (Graph(), [(np.eye(2), [[0, 1]])], [[0, 2]], "label 2 is not in 0..1"),
+    (Graph(3), [(np.eye(2), [[0, 1]])], [[0, 1]], "n_states must be 2 for Graph; got 3"),
     (Multilabel(), np.eye(2), [0, 1], "Y must be an indicator matrix"),
     (Multilabel(), np.eye(2), [[0, 1]], "Y must be an indicator matrix"),
     (Multilabel(), np.eye(2), [[0, 2], [1, 1]], "Y must hold 0 and 1 only"),
@@ -672,7 +803,11 @@ def test_kernels_refuse_arrays_that_do_not_fit():
     with pytest.raises(ValueError, match="a row of a tree is out of range"):
         own.Examples(rows, np.array([0, 3]), np.array([0, 3]), y, cost, 2, 2, 1, tree, tree)
     with pytest.raises(ValueError, match="wrong number of labels"):
-        own.Examples(rows, np.arange(4), np.arange(4), y, cost, 2, 3, 1)
+        own.Examples(rows, np.arange(4), np.arange(4), y, cost, 2, 4, 1)
+    edges, ends = np.array([[0, 3]], np.int32), np.array([0, 1])
+    with pytest.raises(ValueError, match="an edge is out of range"):
+        own.Examples(rows, np.array([0, 3]), np.array([0, 4]), np.zeros(4, np.int32), cost, 2, 3, 1,
+                     edges=edges, edge=ends)
     examples = own.Examples(rows, np.array([0, 3]), np.array([0, 3]), y, cost, 2, 1, 1)
     with pytest.raises(ValueError, match="do not fit"):
         examples.infer(np.zeros(3), False, y.copy(), np.zeros(1))

@@ -89,17 +89,16 @@ class Compiled:
     K : int
         Columns of W.
     threads : int
-    tree : (int32 ndarray (rows,), int32 ndarray (rows,)) or None
-        Parents, and rows with parents first; numbers within the example.
+    joined : dict
+        Of trees parent and order, of graphs edges and edge: see `_structured.Examples`.
     """
 
     def __init__(self, kind: str, rows: Any, start: np.ndarray, label: np.ndarray, y: np.ndarray,
-                 cost: np.ndarray, K: int, threads: int,
-                 tree: tuple[np.ndarray, np.ndarray] | None = None) -> None:
+                 cost: np.ndarray, K: int, threads: int, joined: dict[str, np.ndarray]) -> None:
         own = kernels("structured")
         self.examples = own.Examples(
             rows, start, label, y, np.ascontiguousarray(cost), K, own.KINDS[kind], threads,
-            *(tree or (None, None)))
+            **joined)
         self.n, self.size, self.lanes = len(start) - 1, self.examples.size, self.examples.lanes
         self.d, self.K = rows.d, K
         lengths = np.diff(start).astype(float)
@@ -120,8 +119,17 @@ class Compiled:
         return psi, float(self.examples.combine(self.y, psi)), total
 
     def predict(self, w: np.ndarray) -> np.ndarray:
-        """The best labels of all parts."""
+        """The best labels of all parts, none of them halves."""
+        self.examples.whole = True
         self.examples.infer(w, False, self.y, self.values)
+        self.examples.whole = False
+        return self.y
+
+    def worst(self, w: np.ndarray) -> np.ndarray:
+        """The labels that violate the margins most, none of them halves."""
+        self.examples.whole = True
+        self.losses(w)
+        self.examples.whole = False
         return self.y
 
     def start(self, C: float, step: str) -> Dual:

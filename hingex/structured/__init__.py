@@ -4,6 +4,7 @@
 from ._assignment import Assignment
 from ._chain import Chain
 from ._chain_svm import ChainSVM
+from ._graph import Graph
 from ._multiclass import Multiclass
 from ._multilabel import Multilabel
 from ._multilabel_svm import MultilabelSVM
@@ -12,5 +13,5 @@ from ._tagged import read_tagged
 from ._tokens import word_features
 from ._tree import Tree
 
-__all__ = ["Assignment", "Chain", "ChainSVM", "Multiclass", "Multilabel", "MultilabelSVM",
-           "StructuredSVM", "Tree", "read_tagged", "word_features"]
+__all__ = ["Assignment", "Chain", "ChainSVM", "Graph", "Multiclass", "Multilabel",
+           "MultilabelSVM", "StructuredSVM", "Tree", "read_tagged", "word_features"]

@@ -183,7 +183,7 @@ class ChainSVM(Storable, Estimator):
         coef = np.concatenate([part.ravel() for part in (
             self.coef_, self.transitions_, self.start_, self.end_)])
         model = Chain(len(self.classes_))
-        return predicted(model, layout, coef, n_threads(self.n_jobs))
+        return predicted(model, layout, coef, n_threads(self.n_jobs)), layout.start
 
     def predict(self, X: Any, lengths: Any = None) -> Any:
         """Labels of the elements of sequences.

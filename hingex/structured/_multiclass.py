@@ -66,5 +66,5 @@ class Multiclass(RowParts):
     def _output(self, y: np.ndarray) -> Any:
         return int(y[0])
 
-    def _outputs(self, y: np.ndarray, label: np.ndarray, stacked: bool) -> Any:
+    def _outputs(self, y: np.ndarray, start: np.ndarray, stacked: bool) -> Any:
         return y

@@ -88,5 +88,5 @@ class Multilabel(RowParts):
     def _costs(self, K: int) -> np.ndarray:
         return super()._costs(2)
 
-    def _outputs(self, y: np.ndarray, label: np.ndarray, stacked: bool) -> Any:
-        return y.reshape(len(label) - 1, -1)
+    def _outputs(self, y: np.ndarray, start: np.ndarray, stacked: bool) -> Any:
+        return y.reshape(len(start) - 1, -1)

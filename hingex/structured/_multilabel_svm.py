@@ -157,7 +157,7 @@ class MultilabelSVM(Estimator):
             parts.append(self.pairs_.ravel())
         model = Multilabel(K, pairwise=self.pairwise)
         layout = Layout(rows, np.arange(rows.n + 1))
-        return predicted(model, layout, np.concatenate(parts), n_threads(self.n_jobs))[0].reshape(
+        return predicted(model, layout, np.concatenate(parts), n_threads(self.n_jobs)).reshape(
             rows.n, K)
 
     def predict(self, X: Any) -> Any:

@@ -19,7 +19,7 @@ class Layout(NamedTuple):
 
     rows: Any
     start: np.ndarray  # int64 (n + 1,): rows of each
-    tree: tuple[np.ndarray, np.ndarray] | None = None  # parents; rows, parents first
+    joined: dict[str, np.ndarray] = {}  # noqa: RUF012 of trees and graphs, as kernels name it
 
 
 class Parts(Estimator):
@@ -66,6 +66,10 @@ class Parts(Estimator):
     def _label(self, start: np.ndarray, K: int) -> np.ndarray:
         """Where the labels of each example begin."""
         return start
+
+    def _own_labels(self, found: np.ndarray, layout: Layout) -> np.ndarray:
+        """Of what kernels found, the labels."""
+        return found
 
     def _checked(self, y: np.ndarray, K: int) -> np.ndarray:
         """Labels as int32, if they are what the model has."""
@@ -114,7 +118,7 @@ class Parts(Estimator):
         if y is None:
             y = np.zeros(label[-1], np.int32)
         return Compiled(self._kind, layout.rows, layout.start, label, y, self._costs(K), K, threads,
-                        layout.tree)
+                        layout.joined)
 
     def inference(self, x: Any, w: Any) -> Any:
         """The output of the highest score.
@@ -143,20 +147,16 @@ class Parts(Estimator):
             labels = self._checked(self._labels([y], layout.start, False), K)
         blocks = self._blocks(layout, labels, K, 1)
         packed = blocks.packed(w)
-        if y is None:
-            found = blocks.predict(packed)
-        else:
-            blocks.losses(packed)
-            found = blocks.y
-        return self._output(found.astype(np.intp))
+        found = blocks.predict(packed) if y is None else blocks.worst(packed)
+        return self._output(self._own_labels(found, layout).astype(np.intp))
 
     def _output(self, y: np.ndarray) -> Any:
         """The labels of one example, as they are returned."""
         return y
 
-    def _outputs(self, y: np.ndarray, label: np.ndarray, stacked: bool) -> Any:
+    def _outputs(self, y: np.ndarray, start: np.ndarray, stacked: bool) -> Any:
         """Those of all examples."""
-        return y if stacked else np.split(y, label[1:-1])
+        return y if stacked else np.split(y, start[1:-1])
 
     def _states_of(self, w: np.ndarray, d: int) -> int:
         K = self.n_states
@@ -197,6 +197,15 @@ def _integers(y: np.ndarray, K: int) -> np.ndarray:
         raise ValueError(f"label {wrong} is not in 0..{K - 1}; labels must be integers from 0 to "
                          "n_states - 1")
     return np.ascontiguousarray(y, dtype=np.int32)
+
+
+def pairs_of(X: Any, what: str) -> list[Any]:
+    """Examples that are pairs, as a list."""
+    X = list(X)
+    for i, x in enumerate(X):
+        if not isinstance(x, tuple | list) or len(x) != 2:
+            raise ValueError(f"example {i} of X must be a pair {what}; got {check._show(x)}")
+    return X
 
 
 def gathered_sequences(X: Any, lengths: Any, owner: str) -> Layout:

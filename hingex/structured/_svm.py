@@ -35,10 +35,11 @@ class StructuredSVM(Estimator):
     Parameters
     ----------
     model : object, default Chain()
-        `Chain`, `Tree`, `Multilabel` or `Multiclass`, whose inference is compiled and runs without
-        the GIL, or any object with the methods joint_feature(x, y), a vector, loss(y, y_other), not
-        negative and 0 for the truth, inference(x, w), and loss_augmented_inference(x, y, w), the
-        output with the largest loss(y, output) + w . joint_feature(x, output).
+        `Chain`, `Tree`, `Graph`, `Multilabel` or `Multiclass`, whose inference is compiled and runs
+        without the GIL; `Assignment`; or any object with the methods joint_feature(x, y), a vector,
+        loss(y, y_other), not negative and 0 for the truth, inference(x, w), and
+        loss_augmented_inference(x, y, w), the output with the largest loss(y, output) + w .
+        joint_feature(x, output).
     C : float, default 1.0
         Weight of an example's loss.
     solver : {"bcfw", "one_slack", "subgradient"}, default "bcfw"
@@ -142,11 +143,11 @@ class StructuredSVM(Estimator):
         ----------
         X : sequence of examples, as the model understands them
             Chain: a list of arrays or CSR matrices (length, d), or with `lengths` one for all of
-            them, which is used where it lies. Multiclass, Multilabel: (n, d). Tree: a list of pairs
-            (x, parents).
+            them, which is used where it lies. Multiclass, Multilabel: (n, d). Tree, Graph: a list
+            of pairs (x, parents) or (x, edges).
         Y : sequence of outputs
-            Chain, Tree: a list of label sequences, for Chain with `lengths` one array; integers
-            from 0. Multiclass: one for each row. Multilabel: an indicator matrix.
+            Chain, Tree, Graph: a list of label sequences, for Chain with `lengths` one array;
+            integers from 0. Multiclass: one for each row. Multilabel: an indicator matrix.
         lengths : array-like of int, optional
             Of the sequences.
 
@@ -279,8 +280,8 @@ class StructuredSVM(Estimator):
         if not isinstance(model, Parts):
             return [model.inference(x, self.coef_) for x in X]
         layout = model._gathered(X, lengths, self._owner)
-        found, label = predicted(model, layout, self.coef_, n_threads(self.n_jobs))
-        return model._outputs(found, label, lengths is not None)
+        found = predicted(model, layout, self.coef_, n_threads(self.n_jobs))
+        return model._outputs(found, layout.start, lengths is not None)
 
     def score(self, X: Any, Y: Any, lengths: Any = None) -> float:
         """How good predictions are: the share of labels that are right.
@@ -310,9 +311,9 @@ class StructuredSVM(Estimator):
             return -float(np.mean([model.loss(y, z) for y, z in zip(Y, found, strict=True)]))
         layout = model._gathered(X, lengths, self._owner)
         y = model._labels(Y, layout.start, lengths is not None)
-        found, label = predicted(model, layout, self.coef_, n_threads(self.n_jobs))
-        if len(y) != label[-1]:
-            raise ValueError(f"Y has {len(y)} labels, {label[-1]} are due")
+        found = predicted(model, layout, self.coef_, n_threads(self.n_jobs))
+        if len(y) != len(found):
+            raise ValueError(f"Y has {len(y)} labels, {len(found)} are due")
         return float(np.mean(found == y))
 
     def __getstate__(self) -> dict[str, Any]:
@@ -321,18 +322,15 @@ class StructuredSVM(Estimator):
         return state
 
 
-def predicted(
-    model: Parts, layout: Layout, coef: np.ndarray, threads: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """The best labels of all examples, and where those of each begin."""
+def predicted(model: Parts, layout: Layout, coef: np.ndarray, threads: int) -> np.ndarray:
+    """The best labels of all examples."""
     K = model.n_states
     assert K is not None
     d = (len(coef) - model._n_counts(K)) // K
     if layout.rows.d != d:
         raise ValueError(f"X has {layout.rows.d} features, but the model was fitted with {d}")
     blocks = model._blocks(layout, None, K, threads)
-    found = blocks.predict(blocks.packed(coef)).astype(np.intp)
-    return found, model._label(layout.start, K)
+    return model._own_labels(blocks.predict(blocks.packed(coef)), layout).astype(np.intp)
 
 
 def _check_methods(model: Any) -> None:
@@ -346,5 +344,5 @@ def _mark(layout: Layout, y: np.ndarray, model: Parts) -> tuple[Any, ...]:
     """What tells these examples from others: sizes and checksums."""
     arrays = [a for a in layout.rows.arrays if a is not None]
     sums = tuple(zlib.crc32(np.ascontiguousarray(a).view(np.uint8).data) for a in (
-        *arrays, layout.start, y, *(layout.tree or ())))
+        *arrays, layout.start, y, *layout.joined.values()))
     return (model._kind, layout.rows.n, layout.rows.d, repr(model), *sums)

@@ -7,8 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from .. import _validate as check
-from ._parts import Layout, Parts, gathered_labels, gathered_sequences
+from ._parts import Layout, Parts, gathered_labels, gathered_sequences, pairs_of
 
 
 class Tree(Parts):
@@ -52,8 +51,7 @@ class Tree(Parts):
         return K * K + K
 
     def _counts(self, y: np.ndarray, K: int, layout: Layout) -> np.ndarray:
-        assert layout.tree is not None
-        parent = layout.tree[0]
+        parent = layout.joined["parent"]
         pairs, inner = np.zeros((K, K)), parent >= 0
         np.add.at(pairs, (y[inner], y[parent[inner]]), 1.0)
         return np.concatenate([pairs.ravel(), np.bincount(y[~inner], minlength=K)])
@@ -61,11 +59,7 @@ class Tree(Parts):
     def _gathered(self, X: Any, lengths: Any, owner: str) -> Layout:
         if lengths is not None:
             raise ValueError("lengths is for sequences; examples of Tree are pairs (x, parents)")
-        X = list(X)
-        for i, x in enumerate(X):
-            if not isinstance(x, tuple | list) or len(x) != 2:
-                raise ValueError(f"example {i} of X must be a pair (x, parents); got "
-                                 f"{check._show(x)}")
+        X = pairs_of(X, "(x, parents)")
         layout = gathered_sequences([x for x, _ in X], None, owner)
         parents, orders = [], []
         for i, (_, given) in enumerate(X):
@@ -80,7 +74,8 @@ class Tree(Parts):
                                  f"-1 for a root, or a node, 0 to {size - 1}")
             parents.append(parent.astype(np.int32))
             orders.append(_parents_first(parents[-1], i))
-        return Layout(layout.rows, layout.start, (np.concatenate(parents), np.concatenate(orders)))
+        return layout._replace(joined={
+            "parent": np.concatenate(parents), "order": np.concatenate(orders)})
 
     def _labels(self, Y: Any, start: np.ndarray, stacked: bool) -> np.ndarray:
         return gathered_labels(Y, start, stacked)

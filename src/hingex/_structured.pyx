@@ -10,10 +10,14 @@ with marks and places by the kind of the model:
     multiclass      a row and its label k: mark (0, k); place: the label
     chain           a label for each row: (r, y_r); pairs of neighbours, the first, the last label
     tree            the same; pairs of a row's label and its parent's, labels of roots
+    graph           the same with K = 2; pairs of neighbours' labels, and labels
     multilabel      a row, y_k = 0 or 1: (0, k) where it is 1; and the same k as places
     pairs           the same; and pairs of labels that are 1
 
-and Delta(y, y') = sum_j cost[y_j, y'_j]. W is feature-major, (d, ld), ld the number K of columns
+and Delta(y, y') = sum_j cost[y_j, y'_j]. In a graph whose neighbours do not attract each other the
+maximisers are those of the linear relaxation: a label may be 2, which is half a 0 and half a 1, and
+so are its marks and places; behind the labels of rows y has one for each edge, which tells of two
+halves whether they agree. W is feature-major, (d, ld), ld the number K of columns
 rounded up to a multiple of 8; t has rows of ld numbers, too. What is past K is 0.
 
     P(w) = 1/2 ||w||^2 + C sum_i max_y' (Delta_i(y') - w . psi_i(y')),
@@ -53,10 +57,25 @@ cdef extern from *:
     double hx_dot_f64(const hx_isa *isa, const double *x, const double *w, int64_t n) nogil
 
 cdef enum Kind:
-    MULTICLASS, CHAIN, TREE, MULTILABEL, PAIRS
+    MULTICLASS, CHAIN, TREE, GRAPH, MULTILABEL, PAIRS
 
-KINDS = {"multiclass": MULTICLASS, "chain": CHAIN, "tree": TREE, "multilabel": MULTILABEL,
-         "pairs": PAIRS}
+KINDS = {"multiclass": MULTICLASS, "chain": CHAIN, "tree": TREE, "graph": GRAPH,
+         "multilabel": MULTILABEL, "pairs": PAIRS}
+
+cdef extern from "cut.h" nogil:
+    enum:
+        HX_HALF
+    ctypedef struct hx_flow:
+        int32_t *head
+        int32_t *at
+        int32_t *level
+        int32_t *queue
+        int32_t *path
+        int32_t *to
+        int32_t *next
+        double *left
+    void hx_cut(hx_flow *g, const double *u, int64_t nodes, int64_t ld, const int32_t *edges,
+                int64_t count, const double *p, double *one, int whole, int32_t *y, int32_t *same)
 
 cdef enum:
     LANES = 8           # ld is a multiple of it
@@ -79,6 +98,9 @@ cdef struct Data:
     const double *cost          # (values of a label, ld)
     const int32_t *parent       # (rows) of a tree: a row of the example, or -1
     const int32_t *order        # (rows) its rows, parents first
+    const int32_t *edges        # (2, for each edge) of a graph: rows of the example,
+    const int64_t *edge         # (n + 1) where those of an example begin
+    bint whole                  # whether labels must not be halves
 
 
 cdef struct Room:               # of a thread
@@ -92,6 +114,10 @@ cdef struct Room:               # of a thread
     int64_t *places
     int64_t *moved              # (2 most) marks of one of two outputs only,
     double *sign                # (2 most) and of which
+    double *mark_parts          # (most) of a graph: 1, or 1 / 2
+    double *other_parts
+    double *place_parts
+    hx_flow flow
     double *t                   # (m): a copy that may change
     double *counts              # (m) zeros
 
@@ -114,9 +140,10 @@ cdef void _scores(const Data *D, int64_t i, const double *W, double *U, const re
         hx_lanes_dot(D.X, v, idx, length, W, D.ld, D.ld, U + (r - D.start[i]) * D.ld)
 
 
-cdef double _best(const Data *D, int64_t i, const double *A, const double *t, double *M,
+cdef double _best(const Data *D, int64_t i, const double *A, const double *t, Room *room,
                   int32_t *y) noexcept nogil:
     """The output of the highest score."""
+    cdef double *M = room.M
     cdef int64_t k, at = 0
     cdef double best = 0
     if D.kind == CHAIN:
@@ -124,6 +151,8 @@ cdef double _best(const Data *D, int64_t i, const double *A, const double *t, do
                           t + (D.K + 1) * D.ld, M, y)
     if D.kind == TREE:
         return _best_tree(D, i, A, t, M, y)
+    if D.kind == GRAPH:
+        return _best_cut(D, i, A, t, room, y)
     if D.kind == PAIRS:
         return _best_pairs(D, A, t, M, y)
     if D.kind == MULTILABEL:
@@ -183,6 +212,22 @@ cdef double _best_tree(const Data *D, int64_t i, const double *A, const double *
     return total
 
 
+cdef double _best_cut(const Data *D, int64_t i, const double *A, const double *t, Room *room,
+                      int32_t *y) noexcept nogil:
+    cdef int64_t r, m, rows = D.start[i + 1] - D.start[i]
+    cdef double total = 0
+    for r in range(rows):
+        room.M[r * D.ld] = A[r * D.ld] + t[2 * D.ld]
+        room.M[r * D.ld + 1] = A[r * D.ld + 1] + t[2 * D.ld + 1]
+    hx_cut(&room.flow, room.M, rows, D.ld, D.edges + 2 * D.edge[i], D.edge[i + 1] - D.edge[i], t,
+           room.M + rows * D.ld, D.whole, y, y + rows)
+    for m in range(_marks(D, i, y, room.marks, room.mark_parts)):
+        total += room.mark_parts[m] * A[room.marks[m]]
+    for m in range(_places(D, i, y, room)):
+        total += room.place_parts[m] * t[room.places[m]]
+    return total
+
+
 cdef double _best_pairs(const Data *D, const double *A, const double *t, double *M,
                         int32_t *y) noexcept nogil:
     """All outputs, each a label away from the one before it (a Gray code)."""
@@ -209,9 +254,20 @@ cdef double _best_pairs(const Data *D, const double *A, const double *t, double 
     return best
 
 
-cdef int64_t _marks(const Data *D, int64_t i, const int32_t *y, int64_t *out) noexcept nogil:
-    """r ld + k of each mark, ascending; returns how many."""
+cdef int64_t _marks(const Data *D, int64_t i, const int32_t *y, int64_t *out,
+                    double *parts) noexcept nogil:
+    """r ld + k of each mark, ascending, and of graphs its part; returns how many."""
     cdef int64_t r, count = 0
+    if D.kind == GRAPH:
+        for r in range(D.start[i + 1] - D.start[i]):
+            if y[r] == HX_HALF:
+                out[count], out[count + 1] = r * D.ld, r * D.ld + 1
+                parts[count] = parts[count + 1] = 0.5
+                count += 2
+            else:
+                out[count], parts[count] = r * D.ld + y[r], 1
+                count += 1
+        return count
     if D.kind >= MULTILABEL:
         for r in range(D.K):
             if y[r]:
@@ -223,8 +279,39 @@ cdef int64_t _marks(const Data *D, int64_t i, const int32_t *y, int64_t *out) no
     return D.start[i + 1] - D.start[i]
 
 
-cdef int64_t _places(const Data *D, int64_t i, const int32_t *y, int64_t *out) noexcept nogil:
+cdef int64_t _graph_places(const Data *D, int64_t i, const int32_t *y, Room *room) noexcept nogil:
+    cdef int64_t count = _marks(D, i, y, room.places, room.place_parts), e, j
+    cdef int64_t rows = D.start[i + 1] - D.start[i]
+    cdef int64_t *out = room.places
+    cdef int32_t a, b
+    cdef const int32_t *ends
+    for e in range(count):
+        out[e] = 2 * D.ld + out[e] % D.ld
+    for e in range(D.edge[i + 1] - D.edge[i]):
+        ends = D.edges + 2 * (D.edge[i] + e)
+        a, b = y[ends[0]], y[ends[1]]
+        if a != HX_HALF and b != HX_HALF:
+            out[count], room.place_parts[count] = a * D.ld + b, 1
+            count += 1
+            continue
+        for j in range(2):
+            room.place_parts[count] = 0.5
+            if a != HX_HALF:
+                out[count] = a * D.ld + j
+            elif b != HX_HALF:
+                out[count] = j * D.ld + b
+            else:
+                out[count] = j * D.ld + (j if y[rows + e] else 1 - j)
+            count += 1
+    return count
+
+
+cdef int64_t _places(const Data *D, int64_t i, const int32_t *y, Room *room) noexcept nogil:
+    """room.places, and of graphs their parts; returns how many."""
     cdef int64_t r, k, count = 0, first = D.start[i], length = D.start[i + 1] - first
+    cdef int64_t *out = room.places
+    if D.kind == GRAPH:
+        return _graph_places(D, i, y, room)
     if D.kind == CHAIN:
         for r in range(length - 1):
             out[r] = y[r] * D.ld + y[r + 1]
@@ -257,8 +344,8 @@ cdef void _count(const Data *D, int64_t i, const int32_t *y, double by, double *
                  Room *room) noexcept nogil:
     """t += by at the places of y."""
     cdef int64_t m
-    for m in range(_places(D, i, y, room.places)):
-        t[room.places[m]] += by
+    for m in range(_places(D, i, y, room)):
+        t[room.places[m]] += by * room.place_parts[m] if D.kind == GRAPH else by
 
 
 cdef double _score_of(const Data *D, int64_t i, const double *t, const int32_t *y,
@@ -266,9 +353,15 @@ cdef double _score_of(const Data *D, int64_t i, const double *t, const int32_t *
     """From the scores room.U."""
     cdef int64_t m
     cdef double total = 0
-    for m in range(_marks(D, i, y, room.marks)):
+    if D.kind == GRAPH:
+        for m in range(_marks(D, i, y, room.marks, room.mark_parts)):
+            total += room.mark_parts[m] * room.U[room.marks[m]]
+        for m in range(_places(D, i, y, room)):
+            total += room.place_parts[m] * t[room.places[m]]
+        return total
+    for m in range(_marks(D, i, y, room.marks, NULL)):
         total += room.U[room.marks[m]]
-    for m in range(_places(D, i, y, room.places)):
+    for m in range(_places(D, i, y, room)):
         total += t[room.places[m]]
     return total
 
@@ -276,8 +369,9 @@ cdef double _score_of(const Data *D, int64_t i, const double *t, const int32_t *
 cdef double _cost(const Data *D, int64_t i, const int32_t *other) noexcept nogil:
     """Delta(y_i, other)."""
     cdef int64_t j, first = D.label[i]
+    cdef int64_t labels = D.label[i + 1] - first if D.kind != GRAPH else D.start[i + 1] - D.start[i]
     cdef double total = 0
-    for j in range(D.label[i + 1] - first):
+    for j in range(labels):
         total += D.cost[D.y[first + j] * D.ld + other[j]]
     return total
 
@@ -300,7 +394,7 @@ cdef double _worst(const Data *D, int64_t i, const double *t, Room *room) noexce
     """Loss-augmented inference from the scores U: room.y; returns Delta - w . psi, at least 0."""
     cdef double own
     _augment(D, i, room)
-    _best(D, i, room.A, t, room.M, room.y)
+    _best(D, i, room.A, t, room, room.y)
     # Anew from y, in one order for both: what is equal is so to the last bit.
     own = _score_of(D, i, t, D.y + D.label[i], room)
     return max(0.0, _cost(D, i, room.y) + (_score_of(D, i, t, room.y, room) - own))
@@ -309,18 +403,25 @@ cdef double _worst(const Data *D, int64_t i, const double *t, Room *room) noexce
 cdef int64_t _changes(const Data *D, int64_t i, const int32_t *more, const int32_t *less,
                       Room *room) noexcept nogil:
     """Marks that only one of two outputs has: room.moved and their signs; returns how many."""
-    cdef int64_t a = _marks(D, i, more, room.marks), b = _marks(D, i, less, room.others)
+    cdef int64_t a = _marks(D, i, more, room.marks, room.mark_parts)
+    cdef int64_t b = _marks(D, i, less, room.others, room.other_parts)
     cdef int64_t j = 0, k = 0, count = 0
+    cdef bint parts = D.kind == GRAPH
     while j < a or k < b:
         if j < a and k < b and room.marks[j] == room.others[k]:
+            if parts and room.mark_parts[j] != room.other_parts[k]:
+                room.moved[count] = room.marks[j]
+                room.sign[count] = room.mark_parts[j] - room.other_parts[k]
+                count += 1
             j += 1
             k += 1
             continue
         if k == b or (j < a and room.marks[j] < room.others[k]):
-            room.moved[count], room.sign[count] = room.marks[j], 1
+            room.moved[count], room.sign[count] = room.marks[j], room.mark_parts[j] if parts else 1
             j += 1
         else:
-            room.moved[count], room.sign[count] = room.others[k], -1
+            room.moved[count] = room.others[k]
+            room.sign[count] = -room.other_parts[k] if parts else -1
             k += 1
         count += 1
     return count
@@ -469,6 +570,11 @@ cdef class Examples:
     threads : int
     parent, order : int32 (rows,), optional
         Of trees: parents by their number in the example, or -1; its rows, parents first.
+    edges : int32 (edges, 2), optional
+        Of graphs: rows by their number in the example. Its labels are those of its rows, and a 0
+        for each edge.
+    edge : int64 (n + 1,), optional
+        Where the edges of each example begin.
     """
     cdef Data data
     cdef Room *room
@@ -482,11 +588,13 @@ cdef class Examples:
     def __cinit__(self, Rows X not None, const int64_t[::1] start not None,
                   const int64_t[::1] label not None, const int32_t[::1] y not None,
                   const double[:, ::1] cost not None, int64_t K, int kind, int threads,
-                  const int32_t[::1] parent=None, const int32_t[::1] order=None):
+                  const int32_t[::1] parent=None, const int32_t[::1] order=None,
+                  const int32_t[:, ::1] edges=None, const int64_t[::1] edge=None):
         cdef int64_t n = start.shape[0] - 1, values = cost.shape[0], i, r, width, rows, most
-        cdef int64_t ld = (K + LANES - 1) // LANES * LANES, longest = 1, widest = 1
-        cdef double[:, ::1] padded, U, A, M, t, counts, sign
-        cdef int32_t[:, ::1] path, slot
+        cdef int64_t ld = (K + LANES - 1) // LANES * LANES, longest = 1, widest = 1, joined = 0
+        cdef int64_t nodes, arcs, own
+        cdef double[:, ::1] padded, U, A, M, t, counts, sign, parts, capacity
+        cdef int32_t[:, ::1] path, slot, network
         cdef int64_t[:, ::1] lists
         cdef unsigned char[:, ::1] rooms
         cdef Data *D = &self.data
@@ -495,15 +603,26 @@ cdef class Examples:
                 or label[0] != 0 or y.shape[0] != label[n] or values < 1 or cost.shape[1] != values
                 or kind < 0 or kind > PAIRS
                 or values != (K if kind < MULTILABEL else 2)
-                or (kind == PAIRS and K > MOST_PAIRS)
+                or (kind == PAIRS and K > MOST_PAIRS) or (kind == GRAPH and (
+                    K != 2 or edges is None or edge is None or edge.shape[0] != n + 1
+                    or edges.shape[1] != 2 or edge[0] != 0 or edge[n] != edges.shape[0]))
                 or (kind == TREE and (parent is None or order is None or order.shape[0] != X.c.n
                                       or parent.shape[0] != X.c.n))):
             raise ValueError("arrays of Examples do not fit each other")
         for i in range(n):
             rows = start[i + 1] - start[i]
-            if rows < 1 or (rows > 1 and kind not in (CHAIN, TREE)):
+            if rows < 1 or (rows > 1 and kind not in (CHAIN, TREE, GRAPH)):
                 raise ValueError("an example has no rows, or too many")
-            if label[i + 1] - label[i] != (rows if kind < MULTILABEL else K):
+            own = rows if kind < MULTILABEL else K
+            if kind == GRAPH:
+                if edge[i + 1] < edge[i]:
+                    raise ValueError("arrays of Examples do not fit each other")
+                own += edge[i + 1] - edge[i]
+                joined = max(joined, edge[i + 1] - edge[i])
+                for r in range(edge[i], edge[i + 1]):
+                    if not (0 <= edges[r, 0] < rows and 0 <= edges[r, 1] < rows):
+                        raise ValueError("an edge is out of range")
+            if label[i + 1] - label[i] != own:
                 raise ValueError("an example has a wrong number of labels")
             longest = max(longest, rows)
             width = 0
@@ -516,20 +635,37 @@ cdef class Examples:
             if not 0 <= y[r] < values:
                 raise ValueError("a label is out of range")
         most = K * (K + 1) // 2 if kind == PAIRS else max(K, longest + 1)
-        D.m = ld * (K + 2 if kind == CHAIN else K + 1 if kind in (TREE, PAIRS) else 1)
+        if kind == GRAPH:
+            most = 2 * (longest + joined)
+        D.m = ld * (K + 2 if kind == CHAIN else K + 1 if kind in (TREE, GRAPH, PAIRS) else 1)
         padded = np.zeros((values, max(ld, values)))
         padded[:, :values] = cost
+        if kind == GRAPH:       # of halves
+            for i in range(2):
+                padded[i, HX_HALF] = 0.5 * (cost[i, 0] + cost[i, 1])
         threads = max(1, min(threads, n))
         U, A = np.zeros((2, threads, longest * ld))
-        M = np.zeros((threads, (longest + 1) * ld))
+        M = np.zeros((threads, (longest + 1) * ld + longest))
         t, counts = np.zeros((2, threads, D.m))
-        path = np.zeros((threads, max(longest, K)), np.int32)
+        path = np.zeros((threads, max(longest + joined, K)), np.int32)
         slot = np.full((threads, X.c.d), -1, np.int32)
         lists, sign = np.zeros((threads, 5 * most), np.int64), np.zeros((threads, 2 * most))
+        parts = np.zeros((threads, 3 * most if kind == GRAPH else 1))
+        nodes = 2 * longest + 2 if kind == GRAPH else 1
+        arcs = 8 * longest + 4 * joined if kind == GRAPH else 1
+        network, capacity = np.zeros((threads, 5 * nodes + 2 * arcs), np.int32), np.zeros(
+            (threads, arcs))
         rooms = np.zeros((threads, sizeof(Room)), np.uint8)
         self.room = <Room *>&rooms[0, 0]
         for i in range(threads):
             room = self.room + i
+            if kind == GRAPH:
+                room.mark_parts, room.other_parts, room.place_parts = (
+                    &parts[i, 0], &parts[i, most], &parts[i, 2 * most])
+                room.flow.head, room.flow.at = &network[i, 0], &network[i, nodes]
+                room.flow.level, room.flow.queue = &network[i, 2 * nodes], &network[i, 3 * nodes]
+                room.flow.path, room.flow.to = &network[i, 4 * nodes], &network[i, 5 * nodes]
+                room.flow.next, room.flow.left = &network[i, 5 * nodes + arcs], &capacity[i, 0]
             room.U, room.A, room.M = &U[i, 0], &A[i, 0], &M[i, 0]
             room.y, room.slot, room.t, room.counts = (
                 &path[i, 0], &slot[i, 0], &t[i, 0], &counts[i, 0])
@@ -541,14 +677,22 @@ cdef class Examples:
         D.y = &y[0]
         if kind == TREE:
             D.parent, D.order = &parent[0], &order[0]
+        if kind == GRAPH:
+            D.edge = &edge[0]
+            D.edges = &edges[0, 0] if edges.shape[0] else NULL
         self.keep = (X, start, label, y, padded, U, A, M, path, slot, t, counts, lists, sign, rooms,
-                     parent, order)
+                     parent, order, edges, edge, parts, network, capacity)
         self.threads, self.longest, self.widest = threads, longest, widest
         self.size, self.lanes = D.d * ld + D.m, ld
 
     @property
-    def n(self):
-        return self.data.n
+    def whole(self):
+        """Whether labels of graphs must not be halves, even if that is not the maximum."""
+        return bool(self.data.whole)
+
+    @whole.setter
+    def whole(self, bint whole):
+        self.data.whole = whole
 
     def infer(self, const double[::1] w, bint augmented, int32_t[::1] y, double[::1] value):
         """The best outputs, with costs if `augmented`; `value`: their loss, or their score."""
@@ -573,7 +717,7 @@ cdef class Examples:
         cdef int64_t i
         cdef double total = 0
         cdef const int32_t *other
-        cdef int64_t values = D.K if D.kind < MULTILABEL else 2
+        cdef int64_t values = 3 if D.kind == GRAPH else D.K if D.kind < MULTILABEL else 2
         if w.shape[0] != self.size or y.shape[0] != D.label[D.n]:
             raise ValueError("arrays of combine do not fit each other")
         for i in range(y.shape[0]):
@@ -643,7 +787,7 @@ cdef void _infer(const Data *D, int64_t at, int64_t end, int b, int team, const 
         if augmented:
             value[i] = _worst(D, i, t, room)
         else:
-            value[i] = _best(D, i, room.U, t, room.M, room.y)
+            value[i] = _best(D, i, room.U, t, room, room.y)
         memcpy(y + D.label[i], room.y, (D.label[i + 1] - D.label[i]) * sizeof(int32_t))
         i += team
 
@@ -819,7 +963,7 @@ cdef double _drain(const Data *D, int64_t i, const int32_t *y, Room *room) noexc
     cdef int64_t m
     cdef double total = 0
     cdef double *at
-    for m in range(_places(D, i, y, room.places)):
+    for m in range(_places(D, i, y, room)):
         at = room.counts + room.places[m]
         total += at[0] * at[0]
         at[0] = 0
@@ -846,7 +990,7 @@ cdef bint _solve_block(const Data *D, int64_t i, Block *b, const double *G, doub
         alpha = b.alpha + b.room
         _augment(D, i, room)
         a = b.y + b.count * length
-        _best(D, i, room.A, t, room.M, a)
+        _best(D, i, room.A, t, room, a)
         best = _cost(D, i, a) + _score_of(D, i, t, a, room)
         mean, least, down, up = 0, HUGE_VAL, -1, -1
         for m in range(b.count):
