@@ -80,7 +80,7 @@ cdef extern from "cut.h" nogil:
 cdef enum:
     LANES = 8           # ld is a multiple of it
     TOGETHER = 4        # examples of a thread between two meetings of FrankWolfe,
-    APART = 64          # and of Pairwise
+    APART = 32          # and of Pairwise
     MOST_PAIRS = 20     # labels of PAIRS, of which all outputs are tried
 
 cdef double SLICE = 0.01        # seconds between two looks at signals
