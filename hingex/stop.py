@@ -62,6 +62,8 @@ class Monitor:
         Text before the bar.
     max_iter : int, optional
         Epochs at which the bar is full where there is no gap (nan).
+    counted : str
+        What the bar calls the field `active`.
     """
 
     def __init__(
@@ -72,8 +74,9 @@ class Monitor:
         max_time: float | None = None,
         label: str = "fit",
         max_iter: int | None = None,
+        counted: str = "active",
     ) -> None:
-        self.callback = callback
+        self.callback, self.counted = callback, counted
         self.max_time = max_time
         self.tol = tol
         self.verbose = verbose
@@ -129,7 +132,7 @@ class Monitor:
         shown = "?" if math.isinf(left) else f"{left:.1f} s"
         bar.set_postfix_str(
             f"epoch {state.epoch}, {reached}, "
-            f"active {state.active}, {state.seconds:.1f} s, left {shown}"
+            f"{self.counted} {state.active}, {state.seconds:.1f} s, left {shown}"
         )
 
     def close(self) -> None:

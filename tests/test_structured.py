@@ -25,6 +25,7 @@ from hingex.structured import (
     Assignment,
     Chain,
     Graph,
+    GraphLP,
     Multiclass,
     Multilabel,
     Tree,
@@ -367,6 +368,88 @@ def test_assignments_are_learnt():
         Assignment().inference(X[0], np.ones(3))
 
 
+# --------------------------------------------------------------------------- slack rescaling
+
+
+@pytest.mark.parametrize("model", [Chain, Multiclass])
+@settings(max_examples=80, deadline=None)
+@given(seed=st.integers(0, 10**6))
+def test_slack_rescaling_finds_the_most_violating_output(model, seed):
+    rng = np.random.default_rng(seed)
+    K, d = int(rng.integers(1, 5)), int(rng.integers(1, 4))
+    length = 1 if model is Multiclass else int(rng.integers(1, 6))
+    own = model(K, cost=random_cost(rng, K) if model is Multiclass else None)
+    x = rng.integers(-2, 3, (length, d)).astype(float)
+    every = [y if model is Chain else int(y[0]) for y in outputs(length, K)]
+    phi = np.array([own.joint_feature(x, y) for y in every])
+    w = rng.integers(-2, 3, phi.shape[1]) if seed % 2 else rng.normal(size=phi.shape[1])
+    k = int(rng.integers(len(every)))
+    costs = np.array([own.loss(every[k], z) for z in every])
+    values = costs * (1 + (phi - phi[k]) @ w)
+    worst = own.loss_augmented_inference(x, every[k], w, "slack")
+    at = next(j for j, z in enumerate(every) if np.array_equal(z, worst))
+    assert_allclose(values[at], values.max(), atol=1e-9)
+
+
+@pytest.mark.parametrize("options", [
+    {}, {"step": "frank_wolfe", "tol": 1e-4}, {"solver": "one_slack"}, {"n_jobs": 2}])
+@pytest.mark.parametrize("model", [Chain, Multiclass])
+def test_optimum_with_slack_rescaling(options, model):
+    rng = np.random.default_rng(0)
+    if model is Chain:
+        X, Y = sequences(20)
+        own = Chain(3)
+        every = [outputs(len(y), 3) for y in Y]
+    else:
+        X, Y = rng.normal(size=(25, 4)), rng.integers(0, 3, 25)
+        own = Multiclass(3, cost=[[0, 2, 1], [1, 0, 3], [0.5, 1, 0]])
+        every = [range(3)] * 25
+    planes = []
+    for x, y, all_ in zip(X, Y, every, strict=True):
+        cost = np.array([own.loss(y, z) for z in all_])
+        psi = np.array([own.joint_feature(x, y) - own.joint_feature(x, z) for z in all_])
+        planes.append((cost[:, None] * psi, cost))
+    base = {"tol": 1e-6, "max_iter": 20000, "rescaling": "slack"}
+    svm = StructuredSVM(own, 0.3, **base | options).fit(X, Y)
+    assert svm.duality_gap_ <= svm.tol
+    assert_allclose(svm.primal_objective_, primal(svm.coef_, planes, 0.3), rtol=1e-9)
+    best = StructuredSVM(own, 0.3, **base).fit(X, Y)
+    assert_allclose(svm.primal_objective_, best.primal_objective_, rtol=2 * svm.tol)
+    loss = StructuredHinge(_Slack(own), rescaling="slack").value(
+        svm.coef_, list(X), list(Y), reduction="sum")
+    assert_allclose(svm.primal_objective_, 0.5 * svm.coef_ @ svm.coef_ + 0.3 * loss, rtol=1e-6)
+    if not options:
+        duck = StructuredSVM(_TakesRescaling(own), 0.3, tol=1e-3, rescaling="slack").fit(X, Y)
+        assert_allclose(duck.primal_objective_, best.primal_objective_, rtol=3e-3)
+        steps = StructuredSVM(own, 0.3, solver="subgradient", tol=1e-5, rescaling="slack",
+                              max_iter=5000).fit(X, Y)
+        assert_allclose(steps.primal_objective_, best.primal_objective_, rtol=2e-2)
+
+
+class _Slack:
+    def __init__(self, model):
+        self.model = model
+        self.joint_feature, self.loss = model.joint_feature, model.loss
+
+    def loss_augmented_argmax(self, w, x, y, rescaling):
+        return self.model.loss_augmented_inference(x, y, w, rescaling)
+
+
+class _TakesRescaling(Duck):
+    def loss_augmented_inference(self, x, y, w, rescaling="margin"):
+        return self.model.loss_augmented_inference(x, y, w, rescaling)
+
+
+def test_models_without_slack_rescaling():
+    X, Y = sequences(5)
+    for model, text in ((Chain(cost=1 - np.eye(3)), "cost must be None"), (Tree(), "not for Tree"),
+                        (Multilabel(), "not for Multilabel"), (Graph(), "not for Graph")):
+        with pytest.raises(ValueError, match=text):
+            StructuredSVM(model, rescaling="slack").fit(X, Y)
+    with pytest.raises(ValueError, match="rescaling must be"):
+        StructuredSVM(Chain(), rescaling="other").fit(X, Y)
+
+
 # ----------------------------------------------------------------------------------- graphs
 
 
@@ -478,6 +561,57 @@ def test_graphs_are_learnt_to_a_true_gap(options, attracts):
     labels = np.concatenate(Y)
     alone = np.mean(plain.predict(np.vstack([x for x, _ in X])) == labels)
     assert svm.score(X, Y) > alone
+
+
+@settings(max_examples=40, deadline=None)
+@given(seed=st.integers(0, 10**6))
+def test_programs_bound_all_labels(seed):
+    rng = np.random.default_rng(seed)
+    K, n, d = int(rng.integers(1, 4)), int(rng.integers(1, 6)), int(rng.integers(1, 3))
+    tree = seed % 2 == 0
+    if tree:
+        edges = np.array([(k, rng.integers(k)) for k in range(1, n)]).reshape(-1, 2)
+    else:
+        edges = np.array([(a, b) for a in range(n) for b in range(a) if rng.random() < 0.7])
+        edges = edges.reshape(-1, 2)
+    x, own = (rng.normal(size=(n, d)), edges), GraphLP(K)
+    w = rng.normal(size=K * d + K * K + K)
+    every = outputs(n, K)
+    scores = np.array([own.joint_feature(x, y) for y in every]) @ w
+    found = own.inference(x, w)
+    value = own.joint_feature(x, found) @ w
+    assert value <= scores.max() + 1e-9 <= own.bound(x, w) + 1e-6
+    y = every[int(rng.integers(len(every)))]
+    costs = np.array([own.loss(y, z) for z in every])
+    worst = own.loss_augmented_inference(x, y, w)
+    bound = own.loss(y, worst) + own.joint_feature(x, worst) @ w
+    assert bound >= (scores + costs).max() - 1e-6
+    if tree:
+        assert_allclose(value, scores.max(), atol=1e-6)
+        assert_allclose(bound, (scores + costs).max(), atol=1e-6)
+    if K == 2:  # as the cuts have it
+        assert_allclose(own.bound(x, w), relaxation(x[0], edges, w, 0), atol=1e-6)
+
+
+def test_programs_learn_what_cuts_learn():
+    rng = np.random.default_rng(0)
+    X, Y = [], []
+    for _ in range(8):
+        y = np.repeat(rng.integers(0, 2), 6)
+        y[rng.random(6) < 0.2] ^= 1
+        X.append((y[:, None] + rng.normal(size=(6, 1)), Graph.grid(2, 3)))
+        Y.append(y)
+    program = StructuredSVM(GraphLP(2), 0.2, tol=1e-3).fit(X, Y)
+    cut = StructuredSVM(Graph(), 0.2, tol=1e-3).fit(X, Y)
+    assert_allclose(program.primal_objective_, cut.primal_objective_, rtol=2e-3)
+    three = [(x, e) for x, e in X]
+    svm = StructuredSVM(GraphLP(3), 0.2, tol=1e-2).fit(three, [(y + (x[0][:, 0] > 1)) % 3
+                                                               for x, y in zip(X, Y, strict=True)])
+    assert svm.converged_
+    with pytest.raises(ValueError, match="labels must be 6 integers, 0 to 1"):
+        GraphLP(2).joint_feature(X[0], Y[0] + 1)
+    with pytest.raises(ValueError, match="which does not fit 1 features and n_states=2"):
+        GraphLP(2).inference(X[0], np.zeros(3))
 
 
 def test_a_large_grid():
@@ -697,7 +831,9 @@ def test_limits_callback_and_ctrl_c(options, capsys):
     assert svm.n_iter_ == 3
     with pytest.warns(hingex.ConvergenceWarning, match="max_iter=2 was reached"):
         svm = StructuredSVM(**base, max_iter=2, verbose=True).fit(X, Y)
-    assert "StructuredSVM" in capsys.readouterr().err
+    shown = capsys.readouterr().err
+    assert "StructuredSVM" in shown
+    assert "calls" in shown
     assert svm.n_calls_ >= 60
     with pytest.warns(hingex.ConvergenceWarning, match="max_time was reached"):
         StructuredSVM(**base, max_time=1e-9).fit(X, Y)

@@ -4,6 +4,8 @@
     P(w) = 1/2 ||w||^2 + C sum_i max_y (Delta_i(y) - w . psi_i(y)),  psi_i(y) = phi(x_i, y_i) -
                                                                               phi(x_i, y)
 
+With slack rescaling the loss is max_y Delta_i(y) (1 - w . psi_i(y)), and psi stands for Delta psi.
+
 `Compiled` has the models that hingex has inference for, `Duck` any object with the methods
 joint_feature, loss and loss_augmented_inference.
 """
@@ -21,6 +23,7 @@ from ..stop import HISTORY_DTYPE, Monitor, State
 
 TURNS = 10  # pairwise steps in a block, at most,
 ENOUGH = 0.1  # until its gap is this part of what it was
+SPARE = 10  # outputs of an example without a weight that are kept
 CACHED = 1 << 24  # numbers of true joint features that are kept
 LONGEST = 2000  # parts of an example, up to which pairwise steps are worth their products
 PRODUCTS = 1 << 26  # of parts with parts, of all examples
@@ -91,14 +94,17 @@ class Compiled:
     threads : int
     joined : dict
         Of trees parent and order, of graphs edges and edge: see `_structured.Examples`.
+    slack : bool
+        Slack rescaling, for chains and multiclass.
     """
 
     def __init__(self, kind: str, rows: Any, start: np.ndarray, label: np.ndarray, y: np.ndarray,
-                 cost: np.ndarray, K: int, threads: int, joined: dict[str, np.ndarray]) -> None:
+                 cost: np.ndarray, K: int, threads: int, joined: dict[str, np.ndarray],
+                 slack: bool = False) -> None:
         own = kernels("structured")
         self.examples = own.Examples(
             rows, start, label, y, np.ascontiguousarray(cost), K, own.KINDS[kind], threads,
-            **joined)
+            slack=slack, **joined)
         self.n, self.size, self.lanes = len(start) - 1, self.examples.size, self.examples.lanes
         self.d, self.K = rows.d, K
         lengths = np.diff(start).astype(float)
@@ -185,10 +191,13 @@ class Duck:
     ----------
     model : object
     X, Y : list
+    slack : bool
+        Slack rescaling, for models whose loss_augmented_inference takes the word for it.
     """
 
-    def __init__(self, model: Any, X: list[Any], Y: list[Any]) -> None:
+    def __init__(self, model: Any, X: list[Any], Y: list[Any], slack: bool = False) -> None:
         self.model, self.X, self.Y, self.n = model, X, Y, len(X)
+        self.more = {"rescaling": "slack"} if slack else {}
         self.size = len(self._feature(0, Y[0], None))
         self.poll: Any = None
         self.true: dict[int, np.ndarray] = {}
@@ -230,9 +239,11 @@ class Duck:
         """psi, Delta and the loss of the maximiser."""
         if self.poll is not None:
             self.poll()
-        other = self.model.loss_augmented_inference(self.X[i], self.Y[i], w)
+        other = self.model.loss_augmented_inference(self.X[i], self.Y[i], w, **self.more)
         psi = self._truth(i) - self._feature(i, other, self.size)
         cost = self._cost(i, other)
+        if self.more:
+            psi *= cost
         value = cost - float(w @ psi)
         if value < -ROUNDING * max(1.0, cost) * (1.0 + float(np.abs(w * psi).sum())):
             raise ValueError(
@@ -264,7 +275,11 @@ class Duck:
 
 
 class _DuckDual:
-    """Of each example the outputs that have a weight: psi, Delta, and the weights."""
+    """Of each example outputs and their weights: psi, Delta, alpha.
+
+    Pairwise steps keep outputs that have lost their weight, and go on among those kept: a call of
+    the oracle may cost much more than they do.
+    """
 
     def __init__(self, blocks: Duck, C: float, pairwise: bool) -> None:
         self.blocks, self.C, self.pairwise = blocks, C, pairwise
@@ -289,43 +304,59 @@ class _DuckDual:
         return done, done
 
     def _step(self, i: int) -> None:
-        C, w = self.C, self.w
-        psi, cost, value = self.blocks.oracle(w, i)
-        values = self.cost[i] - self.psi[i] @ w
+        psi, cost, value = self.blocks.oracle(self.w, i)
+        values = self.cost[i] - self.psi[i] @ self.w
         mean = float(self.alpha[i] @ values)
-        self.gaps[i] = max(C * (value - mean), 0.0)
-        if value <= values.min() or self.gaps[i] == 0:
+        self.gaps[i] = max(self.C * (value - mean), 0.0)
+        if self.gaps[i] == 0:
             return
         same = np.flatnonzero((self.cost[i] == cost) & (self.psi[i] == psi).all(axis=1))
-        if len(same):
-            up = int(same[0])
-        else:
-            up = len(self.cost[i])
+        up = int(same[0]) if len(same) else len(self.cost[i])
+        if not len(same):
             self.psi[i] = np.vstack([self.psi[i], psi])
             self.cost[i] = np.append(self.cost[i], cost)
-            self.alpha[i], values = np.append(self.alpha[i], 0.0), np.append(values, value)
-        alpha = self.alpha[i]
+            self.alpha[i] = np.append(self.alpha[i], 0.0)
         if self.pairwise:
-            down = int(np.argmin(np.where(alpha > 0, values, np.inf)))
-            if up == down:  # whose value rounding has made to differ from itself
-                return
-            towards, most = psi - self.psi[i][down], float(alpha[down])
-            gain = value - float(values[down])
+            self._exchange(i)
         else:
-            towards, most, gain = psi - alpha @ self.psi[i], 1.0, value - mean
-        square = C * float(towards @ towards)
-        size = most if gain >= square * most else gain / square
-        w += C * size * towards
-        if self.pairwise:
-            alpha[up] += size
-            alpha[down] = 0.0 if size >= most else alpha[down] - size
-        else:
+            alpha = self.alpha[i]
+            size = self._go(psi - alpha @ self.psi[i], value - mean, 1.0)
             alpha *= 1 - size
             alpha[up] += size
-        kept = alpha > 0
-        if not kept.all():
+        self._forget(i)
+
+    def _exchange(self, i: int) -> None:
+        """Steps from the worst output with a weight to the best one kept, while they pay."""
+        psi, alpha, first = self.psi[i], self.alpha[i], 0.0
+        for _ in range(TURNS):
+            values = self.cost[i] - psi @ self.w
+            up, down = int(values.argmax()), int(np.argmin(np.where(alpha > 0, values, np.inf)))
+            gain = float(values[up] - values[down])
+            gap = float(values[up] - alpha @ values)
+            first = first or gap
+            if up == down or gain <= 0 or gap <= 0 or gap < ENOUGH * first:
+                return
+            most = float(alpha[down])
+            size = self._go(psi[up] - psi[down], gain, most)
+            alpha[up] += size
+            alpha[down] = 0.0 if size >= most else most - size
+
+    def _go(self, towards: np.ndarray, gain: float, most: float) -> float:
+        """Move w by the best multiple of C `towards`, which is returned."""
+        square = self.C * float(towards @ towards)
+        size = most if gain >= square * most else gain / square
+        self.w += self.C * size * towards
+        return size
+
+    def _forget(self, i: int) -> None:
+        """Outputs without a weight, but for the last ones of pairwise steps."""
+        idle = np.flatnonzero(self.alpha[i] == 0)
+        spare = idle[: len(idle) - (SPARE if self.pairwise else 0)]
+        if len(spare):
+            kept = np.ones(len(self.alpha[i]), bool)
+            kept[spare] = False
             self.psi[i], self.cost[i], self.alpha[i] = (
-                self.psi[i][kept], self.cost[i][kept], alpha[kept])
+                self.psi[i][kept], self.cost[i][kept], self.alpha[i][kept])
 
 
 class Course:

@@ -5,6 +5,7 @@ from ._assignment import Assignment
 from ._chain import Chain
 from ._chain_svm import ChainSVM
 from ._graph import Graph
+from ._graph_lp import GraphLP
 from ._multiclass import Multiclass
 from ._multilabel import Multilabel
 from ._multilabel_svm import MultilabelSVM
@@ -13,5 +14,5 @@ from ._tagged import read_tagged
 from ._tokens import word_features
 from ._tree import Tree
 
-__all__ = ["Assignment", "Chain", "ChainSVM", "Graph", "Multiclass", "Multilabel",
+__all__ = ["Assignment", "Chain", "ChainSVM", "Graph", "GraphLP", "Multiclass", "Multilabel",
            "MultilabelSVM", "StructuredSVM", "Tree", "read_tagged", "word_features"]

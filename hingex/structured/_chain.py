@@ -19,7 +19,8 @@ class Chain(Parts):
 
     and w is coef (n_states, d), T (n_states, n_states), s and e, one after the other. Inference is
     Viterbi's algorithm, O(L n_states^2); of several best outputs it takes the one whose last label
-    is least, then the one before...
+    is least, then the one before... With slack rescaling it is the same for each number of wrong
+    labels, O(L^2 n_states^2) with as much memory as L^2 n_states numbers.
 
     Parameters
     ----------
@@ -46,6 +47,10 @@ class Chain(Parts):
     @property
     def _kind(self) -> str:
         return "chain"
+
+    def _check_slack(self) -> None:
+        if self.cost is not None:
+            raise ValueError('rescaling="slack" of Chain counts wrong labels: cost must be None')
 
     def _n_counts(self, K: int) -> int:
         return K * K + 2 * K

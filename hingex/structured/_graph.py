@@ -81,28 +81,7 @@ class Graph(Parts):
     def _gathered(self, X: Any, lengths: Any, owner: str) -> Layout:
         if lengths is not None:
             raise ValueError("lengths is for sequences; examples of Graph are pairs (x, edges)")
-        X = pairs_of(X, "(x, edges)")
-        layout = gathered_sequences([x for x, _ in X], None, owner)
-        parts = []
-        for i, (_, given) in enumerate(X):
-            size = int(layout.start[i + 1] - layout.start[i])
-            edges = np.asarray(given)
-            if edges.size == 0:
-                edges = np.empty((0, 2), np.int32)
-            if edges.ndim != 2 or edges.shape[1] != 2 or edges.dtype.kind not in "iu":
-                raise ValueError(f"edges of example {i} must be integers of shape (edges, 2); got "
-                                 f"shape {edges.shape}, dtype {edges.dtype}")
-            wrong = (edges < 0) | (edges >= size)
-            if wrong.any():
-                e, k = np.argwhere(wrong)[0]
-                raise ValueError(f"edges[{e}, {k}] of example {i} is {edges[e, k]}; its nodes are "
-                                 f"0 to {size - 1}")
-            if (edges[:, 0] == edges[:, 1]).any():
-                e = int(np.argmax(edges[:, 0] == edges[:, 1]))
-                raise ValueError(f"edges[{e}] of example {i} joins node {edges[e, 0]} with itself")
-            parts.append(np.ascontiguousarray(edges, dtype=np.int32))
-        ends = np.concatenate([[0], np.cumsum([len(part) for part in parts], dtype=np.int64)])
-        return layout._replace(joined={"edges": np.concatenate(parts), "edge": ends})
+        return graph_layout(X, owner)
 
     def _labels(self, Y: Any, start: np.ndarray, stacked: bool) -> np.ndarray:
         return gathered_labels(Y, start, stacked)
@@ -116,7 +95,8 @@ class Graph(Parts):
     def _own_labels(self, found: np.ndarray, layout: Layout) -> np.ndarray:
         return found[self._nodes(layout)]
 
-    def _blocks(self, layout: Layout, y: np.ndarray | None, K: int, threads: int) -> Compiled:
+    def _blocks(self, layout: Layout, y: np.ndarray | None, K: int, threads: int,
+                slack: bool = False) -> Compiled:
         nodes = self._nodes(layout)
         labels = np.zeros(len(nodes), np.int32)
         if y is not None:
@@ -124,3 +104,29 @@ class Graph(Parts):
         return Compiled(self._kind, layout.rows, layout.start,
                         layout.start + layout.joined["edge"], labels, self._costs(2), 2, threads,
                         layout.joined)
+
+
+def graph_layout(X: Any, owner: str) -> Layout:
+    """Examples that are pairs (x, edges)."""
+    X = pairs_of(X, "(x, edges)")
+    layout = gathered_sequences([x for x, _ in X], None, owner)
+    parts = []
+    for i, (_, given) in enumerate(X):
+        size = int(layout.start[i + 1] - layout.start[i])
+        edges = np.asarray(given)
+        if edges.size == 0:
+            edges = np.empty((0, 2), np.int32)
+        if edges.ndim != 2 or edges.shape[1] != 2 or edges.dtype.kind not in "iu":
+            raise ValueError(f"edges of example {i} must be integers of shape (edges, 2); got "
+                             f"shape {edges.shape}, dtype {edges.dtype}")
+        wrong = (edges < 0) | (edges >= size)
+        if wrong.any():
+            e, k = np.argwhere(wrong)[0]
+            raise ValueError(f"edges[{e}, {k}] of example {i} is {edges[e, k]}; its nodes are "
+                             f"0 to {size - 1}")
+        if (edges[:, 0] == edges[:, 1]).any():
+            e = int(np.argmax(edges[:, 0] == edges[:, 1]))
+            raise ValueError(f"edges[{e}] of example {i} joins node {edges[e, 0]} with itself")
+        parts.append(np.ascontiguousarray(edges, dtype=np.int32))
+    ends = np.concatenate([[0], np.cumsum([len(part) for part in parts], dtype=np.int64)])
+    return layout._replace(joined={"edges": np.concatenate(parts), "edge": ends})

@@ -51,6 +51,9 @@ class Multiclass(RowParts):
     def _kind(self) -> str:
         return "multiclass"
 
+    def _check_slack(self) -> None:
+        pass
+
     def _n_counts(self, K: int) -> int:
         return K
 

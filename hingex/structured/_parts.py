@@ -13,6 +13,8 @@ from .._estimator import Estimator
 from .._validate import as_rows, is_sparse
 from ..solvers._blocks import Compiled
 
+RESCALINGS = ("margin", "slack")
+
 
 class Layout(NamedTuple):
     """Examples as kernels read them."""
@@ -112,13 +114,19 @@ class Parts(Estimator):
             return float(np.count_nonzero(y != other))
         return float(self._costs(len(np.asarray(self.cost)))[y, other].sum())
 
-    def _blocks(self, layout: Layout, y: np.ndarray | None, K: int, threads: int) -> Compiled:
+    def _blocks(self, layout: Layout, y: np.ndarray | None, K: int, threads: int,
+                slack: bool = False) -> Compiled:
         """The examples for the kernels."""
         label = self._label(layout.start, K)
         if y is None:
             y = np.zeros(label[-1], np.int32)
         return Compiled(self._kind, layout.rows, layout.start, label, y, self._costs(K), K, threads,
-                        layout.joined)
+                        layout.joined, slack)
+
+    def _check_slack(self) -> None:
+        """Raise ValueError unless there is inference for slack rescaling."""
+        raise ValueError(f'rescaling="slack" is there for Chain and Multiclass, not for '
+                         f"{type(self).__name__}")
 
     def inference(self, x: Any, w: Any) -> Any:
         """The output of the highest score.
@@ -134,18 +142,24 @@ class Parts(Estimator):
         """
         return self._infer(x, None, w)
 
-    def loss_augmented_inference(self, x: Any, y: Any, w: Any) -> Any:
-        """The output of the highest score plus loss(y, output)."""
-        return self._infer(x, y, w)
+    def loss_augmented_inference(self, x: Any, y: Any, w: Any, rescaling: str = "margin") -> Any:
+        """The output of the highest score plus loss(y, output).
 
-    def _infer(self, x: Any, y: Any, w: Any) -> Any:
+        With rescaling "slack", for Chain and Multiclass, that of the highest loss(y, output) (1 +
+        score - score of y).
+        """
+        if slack := check.choice("rescaling", rescaling, RESCALINGS) == "slack":
+            self._check_slack()
+        return self._infer(x, y, w, slack)
+
+    def _infer(self, x: Any, y: Any, w: Any, slack: bool = False) -> Any:
         w = np.asarray(w, np.float64)
         layout = self._single(x)
         K = self._states_of(w, layout.rows.d)
         labels = None
         if y is not None:
             labels = self._checked(self._labels([y], layout.start, False), K)
-        blocks = self._blocks(layout, labels, K, 1)
+        blocks = self._blocks(layout, labels, K, 1, slack)
         packed = blocks.packed(w)
         found = blocks.predict(packed) if y is None else blocks.worst(packed)
         return self._output(self._own_labels(found, layout).astype(np.intp))

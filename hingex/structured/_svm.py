@@ -16,7 +16,7 @@ from .._threads import n_threads
 from ..solvers import bcfw, one_slack, structured_subgradient
 from ..solvers._blocks import Blocks, Compiled, Duck, Learned
 from ..stop import Monitor
-from ._parts import Layout, Parts
+from ._parts import RESCALINGS, Layout, Parts
 
 SOLVERS = ("bcfw", "one_slack", "subgradient")
 METHODS = {"joint_feature": "(x, y)", "loss": "(y, y_other)",
@@ -45,6 +45,10 @@ class StructuredSVM(Estimator):
     solver : {"bcfw", "one_slack", "subgradient"}, default "bcfw"
         Block-coordinate Frank-Wolfe and cutting planes have a duality gap; subgradient steps have
         none.
+    rescaling : {"margin", "slack"}, default "margin"
+        "slack": the loss is :math:`\max_y \Delta(y_i, y) (1 + w \cdot \phi(x_i, y) - w \cdot
+        \phi(x_i, y_i))`, for `Chain` without costs, `Multiclass`, and models in Python whose
+        loss_augmented_inference takes rescaling="slack" as well.
     step : {"pairwise", "frank_wolfe"}, default "pairwise"
         Of bcfw: "pairwise" keeps the outputs of each example that have a weight, and converges
         linearly; "frank_wolfe" keeps their mean. Examples with more than 2000 parts have
@@ -109,6 +113,7 @@ class StructuredSVM(Estimator):
         C: float = 1.0,
         *,
         solver: str = "bcfw",
+        rescaling: str = "margin",
         step: str = "pairwise",
         sampling: str = "gap",
         average: bool = False,
@@ -124,6 +129,7 @@ class StructuredSVM(Estimator):
         self.model = model
         self.C = C
         self.solver = solver
+        self.rescaling = rescaling
         self.step = step
         self.sampling = sampling
         self.average = average
@@ -166,7 +172,7 @@ class StructuredSVM(Estimator):
         warm = check.boolean("warm_start", self.warm_start)
         seed = check.random_seed(self.random_state)
         model, blocks, mark = self._examples(X, Y, lengths)
-        mark = (mark, options["C"], options["step"])
+        mark = (mark, options["C"], options["step"], self.rescaling)
         state, kept = None, vars(self).get("_kept")
         if warm and kept is not None and kept[0] == mark:
             _, blocks, state = kept
@@ -203,6 +209,7 @@ class StructuredSVM(Estimator):
     def _examples(self, X: Any, Y: Any, lengths: Any) -> tuple[Any, Blocks, Any]:
         """The model with its sizes, the examples, and a mark that tells them from others."""
         model = self._chosen()
+        slack = check.choice("rescaling", self.rescaling, RESCALINGS) == "slack"
         if not isinstance(model, Parts):
             _check_methods(model)
             if lengths is not None:
@@ -211,21 +218,23 @@ class StructuredSVM(Estimator):
             if len(X) != len(Y) or not X:
                 raise ValueError(f"X has {len(X)} examples, Y has {len(Y)} outputs: one for each, "
                                  "and at least one, are needed")
-            return model, Duck(model, X, Y), None
+            return model, Duck(model, X, Y, slack), None
+        if slack:
+            model._check_slack()
         layout = model._gathered(X, lengths, self._owner)
         y = model._labels(Y, layout.start, lengths is not None)
         K = model._sized(y, Y)
         y = model._checked(y, K)
         check.squared_norms(layout.rows, 1.0)  # for its errors
         model = type(model)(**(model.get_params(deep=False) | {"n_states": K}))
-        blocks = model._blocks(layout, y, K, n_threads(self.n_jobs))
+        blocks = model._blocks(layout, y, K, n_threads(self.n_jobs), slack)
         return model, blocks, _mark(layout, y, model) if self.warm_start else None
 
     def _solve(self, blocks: Any, options: dict[str, Any], seed: int, warm: bool,
                state: Any) -> Learned:
         solver = options.pop("solver")
         monitor = Monitor(options.pop("callback"), options.pop("verbose"), options["tol"],
-                          options["max_time"], self._owner, options["max_iter"])
+                          options["max_time"], self._owner, options["max_iter"], "calls")
         blocks.watch(monitor.poll)
         if solver == "bcfw":
             return bcfw.solve(blocks, seed=seed, monitor=monitor, state=state, **options)

@@ -20,6 +20,9 @@ so are its marks and places; behind the labels of rows y has one for each edge, 
 halves whether they agree. W is feature-major, (d, ld), ld the number K of columns
 rounded up to a multiple of 8; t has rows of ld numbers, too. What is past K is 0.
 
+With slack rescaling the loss is max_y' Delta_i(y') (1 - w . psi_i(y')): planes Delta psi in the
+place of psi, for multiclass and for chains whose Delta counts wrong labels.
+
     P(w) = 1/2 ||w||^2 + C sum_i max_y' (Delta_i(y') - w . psi_i(y')),
     psi_i(y') = phi(x_i, y_i) - phi(x_i, y')
     D(alpha) = sum_i l_i - 1/2 ||sum_i w_i||^2,   w_i = C sum_y' alpha_i(y') psi_i(y'),
@@ -101,6 +104,7 @@ cdef struct Data:
     const int32_t *edges        # (2, for each edge) of a graph: rows of the example,
     const int64_t *edge         # (n + 1) where those of an example begin
     bint whole                  # whether labels must not be halves
+    bint slack                  # whether planes are Delta psi
 
 
 cdef struct Room:               # of a thread
@@ -118,6 +122,7 @@ cdef struct Room:               # of a thread
     double *other_parts
     double *place_parts
     hx_flow flow
+    double *deep                # of chains with slack rescaling: (longest, longest + 1, ld)
     double *t                   # (m): a copy that may change
     double *counts              # (m) zeros
 
@@ -376,6 +381,71 @@ cdef double _cost(const Data *D, int64_t i, const int32_t *other) noexcept nogil
     return total
 
 
+cdef double _value(const Data *D, int64_t i, const double *t, const int32_t *y, double own,
+                   Room *room) noexcept nogil:
+    """What is maximised over y, from room.U and the score `own` of y_i."""
+    cdef double cost = _cost(D, i, y), score = _score_of(D, i, t, y, room)
+    return cost * (1 + (score - own)) if D.slack else cost + (score - own)
+
+
+cdef void _best_slack(const Data *D, int64_t i, const double *t, double own, Room *room,
+                      int32_t *y) noexcept nogil:
+    """The maximiser of Delta (1 + score - own)."""
+    cdef int64_t ld = D.ld, length = D.start[i + 1] - D.start[i], k, j, r, e, at, wide
+    cdef const int32_t *true = D.y + D.label[i]
+    cdef const double *cost
+    cdef const double *row
+    cdef double *now
+    cdef double *before
+    cdef double *most = room.M
+    cdef double best = 0, value
+    cdef int64_t best_e = 0, best_k = true[length - 1]
+    if D.kind == MULTICLASS:
+        cost = D.cost + true[0] * ld
+        y[0] = true[0]
+        for k in range(D.K):
+            value = cost[k] * (1 + (room.U[k] + t[k] - own))
+            if value > best:
+                best, y[0] = value, <int32_t>k
+        return
+    # deep[r, e, k]: the best path to label k at r with e wrong labels on it.
+    wide = (length + 1) * ld
+    for r in range(length * wide):
+        room.deep[r] = -HUGE_VAL
+    for k in range(D.K):
+        room.deep[ld * (k != true[0]) + k] = room.U[k] + t[D.K * ld + k]
+    for r in range(1, length):
+        for e in range(r + 1):
+            before, now = room.deep + (r - 1) * wide + e * ld, room.deep + r * wide + e * ld
+            for k in range(D.K):
+                most[k] = -HUGE_VAL
+            for j in range(D.K):
+                row, value = t + j * ld, before[j]
+                for k in range(D.K):
+                    most[k] = max(most[k], value + row[k])
+            for k in range(D.K):
+                now[k if k == true[r] else ld + k] = most[k] + room.U[r * ld + k]
+    for e in range(1, length + 1):
+        now = room.deep + (length - 1) * wide + e * ld
+        for k in range(D.K):
+            value = e * (1 + (now[k] + t[(D.K + 1) * ld + k] - own))
+            if value > best:
+                best, best_e, best_k = value, e, k
+    if best_e == 0:
+        memcpy(y, true, length * sizeof(int32_t))
+        return
+    for r in range(length - 1, -1, -1):
+        y[r] = <int32_t>best_k
+        if r == 0:
+            break
+        best_e -= best_k != true[r]
+        before, at, value = room.deep + (r - 1) * wide + best_e * ld, 0, -HUGE_VAL
+        for j in range(D.K):
+            if before[j] + t[j * ld + best_k] > value:
+                value, at = before[j] + t[j * ld + best_k], j
+        best_k = at
+
+
 cdef void _augment(const Data *D, int64_t i, Room *room) noexcept nogil:
     """A = U and what outputs cost, up to what all of them do."""
     cdef int64_t j, first = D.label[i], rows = D.start[i + 1] - D.start[i]
@@ -392,12 +462,51 @@ cdef void _augment(const Data *D, int64_t i, Room *room) noexcept nogil:
 
 cdef double _worst(const Data *D, int64_t i, const double *t, Room *room) noexcept nogil:
     """Loss-augmented inference from the scores U: room.y; returns Delta - w . psi, at least 0."""
-    cdef double own
-    _augment(D, i, room)
-    _best(D, i, room.A, t, room, room.y)
-    # Anew from y, in one order for both: what is equal is so to the last bit.
-    own = _score_of(D, i, t, D.y + D.label[i], room)
-    return max(0.0, _cost(D, i, room.y) + (_score_of(D, i, t, room.y, room) - own))
+    # Scores anew from outputs, in one order: what is equal is so to the last bit.
+    cdef double own = _score_of(D, i, t, D.y + D.label[i], room)
+    if D.slack:
+        _best_slack(D, i, t, own, room, room.y)
+    else:
+        _augment(D, i, room)
+        _best(D, i, room.A, t, room, room.y)
+    return max(0.0, _value(D, i, t, room.y, own, room))
+
+
+cdef double _scale(const Data *D, int64_t i, const int32_t *y) noexcept nogil:
+    """What psi(y) is multiplied with in its plane."""
+    return _cost(D, i, y) if D.slack else 1
+
+
+cdef int64_t _between(const Data *D, int64_t i, const int32_t *a, const int32_t *b,
+                      Room *room) noexcept nogil:
+    """Marks of the plane of a less that of b: room.moved, room.sign; returns how many."""
+    cdef int64_t k, count = 0, all_ = (D.start[i + 1] - D.start[i]) * D.ld
+    cdef double more, less
+    if not D.slack:
+        return _changes(D, i, b, a, room)
+    more, less = _cost(D, i, a), _cost(D, i, b)
+    memset(room.A, 0, all_ * sizeof(double))
+    for k in range(_marks(D, i, D.y + D.label[i], room.marks, NULL)):
+        room.A[room.marks[k]] += more - less
+    for k in range(_marks(D, i, a, room.marks, NULL)):
+        room.A[room.marks[k]] -= more
+    for k in range(_marks(D, i, b, room.marks, NULL)):
+        room.A[room.marks[k]] += less
+    for k in range(all_):
+        if room.A[k] != 0:
+            room.moved[count], room.sign[count] = k, room.A[k]
+            count += 1
+    return count
+
+
+cdef void _count_between(const Data *D, int64_t i, const int32_t *a, const int32_t *b, double by,
+                         double *t, Room *room) noexcept nogil:
+    """t += by times the counts of the plane of a less that of b."""
+    cdef double more = _scale(D, i, a), less = _scale(D, i, b)
+    if more != less:
+        _count(D, i, D.y + D.label[i], by * (more - less), t, room)
+    _count(D, i, b, by * less, t, room)
+    _count(D, i, a, -by * more, t, room)
 
 
 cdef int64_t _changes(const Data *D, int64_t i, const int32_t *more, const int32_t *less,
@@ -461,19 +570,21 @@ cdef void _prepare(const Data *D, int64_t i, const double *w, double C,
     """The step of example i: towards C psi(y*), from (R, S)."""
     cdef int64_t r, k, first = D.start[i], length = D.start[i + 1] - first
     cdef const int32_t *own = D.y + D.label[i]
+    cdef double scale
     cdef const double *t = w + D.d * D.ld
     s.i = i
     _scores(D, i, w, room.U, v, idx)
     s.loss = _worst(D, i, t, room)
     s.ell = C * _cost(D, i, room.y)
+    scale = C * _scale(D, i, room.y)
     for r in range(length * D.ld):
         s.delta[r] = -R[first * D.ld + r]
     for k in range(D.m):
         s.t[k] = -S[i * D.m + k]
     for r in range(_changes(D, i, own, room.y, room)):
-        s.delta[room.moved[r]] += C * room.sign[r]
-    _count(D, i, own, C, s.t, room)
-    _count(D, i, room.y, -C, s.t, room)
+        s.delta[room.moved[r]] += scale * room.sign[r]
+    _count(D, i, own, scale, s.t, room)
+    _count(D, i, room.y, -scale, s.t, room)
     s.inner = hx_dot_f64(D.isa, s.delta, room.U, length * D.ld)
     s.inner += hx_dot_f64(D.isa, s.t, t, D.m)
     _gather(D, room, s, v, idx)
@@ -506,10 +617,11 @@ cdef void _scores_any(const Data *D, int64_t i, const double *W, double *U) noex
 
 cdef void _add_rows(const Data *D, int64_t i, const int32_t *other, double by, double *w,
                     Room *room, const real *v, const index *idx) noexcept nogil:
-    """w += by psi(other)."""
+    """w += by times the plane of other."""
     cdef int64_t e, m, f, k, length
     cdef const int32_t *own = D.y + D.label[i]
     cdef double sign
+    by *= _scale(D, i, other)
     for e in range(_changes(D, i, own, other, room)):
         k, sign = room.moved[e] % D.ld, by * room.sign[e]
         length = hx_row(D.X, D.start[i] + room.moved[e] // D.ld, &v, &idx)
@@ -575,6 +687,8 @@ cdef class Examples:
         for each edge.
     edge : int64 (n + 1,), optional
         Where the edges of each example begin.
+    slack : bool
+        Slack rescaling, for MULTICLASS, and for CHAIN where cost counts wrong labels.
     """
     cdef Data data
     cdef Room *room
@@ -589,11 +703,12 @@ cdef class Examples:
                   const int64_t[::1] label not None, const int32_t[::1] y not None,
                   const double[:, ::1] cost not None, int64_t K, int kind, int threads,
                   const int32_t[::1] parent=None, const int32_t[::1] order=None,
-                  const int32_t[:, ::1] edges=None, const int64_t[::1] edge=None):
+                  const int32_t[:, ::1] edges=None, const int64_t[::1] edge=None,
+                  bint slack=False):
         cdef int64_t n = start.shape[0] - 1, values = cost.shape[0], i, r, width, rows, most
         cdef int64_t ld = (K + LANES - 1) // LANES * LANES, longest = 1, widest = 1, joined = 0
         cdef int64_t nodes, arcs, own
-        cdef double[:, ::1] padded, U, A, M, t, counts, sign, parts, capacity
+        cdef double[:, ::1] padded, U, A, M, t, counts, sign, parts, capacity, deep
         cdef int32_t[:, ::1] path, slot, network
         cdef int64_t[:, ::1] lists
         cdef unsigned char[:, ::1] rooms
@@ -603,7 +718,8 @@ cdef class Examples:
                 or label[0] != 0 or y.shape[0] != label[n] or values < 1 or cost.shape[1] != values
                 or kind < 0 or kind > PAIRS
                 or values != (K if kind < MULTILABEL else 2)
-                or (kind == PAIRS and K > MOST_PAIRS) or (kind == GRAPH and (
+                or (slack and kind > CHAIN) or (kind == PAIRS and K > MOST_PAIRS)
+                or (kind == GRAPH and (
                     K != 2 or edges is None or edge is None or edge.shape[0] != n + 1
                     or edges.shape[1] != 2 or edge[0] != 0 or edge[n] != edges.shape[0]))
                 or (kind == TREE and (parent is None or order is None or order.shape[0] != X.c.n
@@ -637,6 +753,9 @@ cdef class Examples:
         most = K * (K + 1) // 2 if kind == PAIRS else max(K, longest + 1)
         if kind == GRAPH:
             most = 2 * (longest + joined)
+        if slack:
+            most *= 2       # marks of three outputs
+        deep = np.zeros((threads, longest * (longest + 1) * ld if slack and kind == CHAIN else 1))
         D.m = ld * (K + 2 if kind == CHAIN else K + 1 if kind in (TREE, GRAPH, PAIRS) else 1)
         padded = np.zeros((values, max(ld, values)))
         padded[:, :values] = cost
@@ -671,8 +790,9 @@ cdef class Examples:
                 &path[i, 0], &slot[i, 0], &t[i, 0], &counts[i, 0])
             room.marks, room.others = &lists[i, 0], &lists[i, most]
             room.places, room.moved = &lists[i, 2 * most], &lists[i, 3 * most]
-            room.sign = &sign[i, 0]
+            room.sign, room.deep = &sign[i, 0], &deep[i, 0]
         D.X, D.isa, D.kind, D.n, D.K, D.ld, D.d = &X.c, hx_isa_get(), kind, n, K, ld, X.c.d
+        D.slack = slack
         D.start, D.label, D.cost = &start[0], &label[0], &padded[0, 0]
         D.y = &y[0]
         if kind == TREE:
@@ -681,7 +801,7 @@ cdef class Examples:
             D.edge = &edge[0]
             D.edges = &edges[0, 0] if edges.shape[0] else NULL
         self.keep = (X, start, label, y, padded, U, A, M, path, slot, t, counts, lists, sign, rooms,
-                     parent, order, edges, edge, parts, network, capacity)
+                     parent, order, edges, edge, parts, network, capacity, deep)
         self.threads, self.longest, self.widest = threads, longest, widest
         self.size, self.lanes = D.d * ld + D.m, ld
 
@@ -712,7 +832,7 @@ cdef class Examples:
             now = self._look(now)
 
     def combine(self, const int32_t[::1] y, double[::1] w):
-        """w += sum_i psi_i(y); returns sum_i Delta_i(y)."""
+        """w += sum_i psi_i(y), times Delta with slack rescaling; returns sum_i Delta_i(y)."""
         cdef Data *D = &self.data
         cdef int64_t i
         cdef double total = 0
@@ -943,7 +1063,7 @@ cdef int _make_room(Block *b, int64_t length) noexcept nogil:
 
 cdef double _apart(const Data *D, int64_t i, const double *G, const int32_t *a, const int32_t *b,
                    int64_t moved, Room *room) noexcept nogil:
-    """||psi(a) - psi(b)||^2 from the marks that differ."""
+    """The square of the plane of a less that of b, whose marks are in room.moved."""
     cdef int64_t e, f, r, length = D.start[i + 1] - D.start[i]
     cdef double total = 0, part
     for e in range(moved):
@@ -953,9 +1073,9 @@ cdef double _apart(const Data *D, int64_t i, const double *G, const int32_t *a, 
             if (room.moved[e] - room.moved[f]) % D.ld == 0:
                 part += room.sign[f] * G[r + room.moved[f] // D.ld]
         total += room.sign[e] * part
-    _count(D, i, a, 1.0, room.counts, room)
-    _count(D, i, b, -1.0, room.counts, room)
-    return total + _drain(D, i, a, room) + _drain(D, i, b, room)
+    _count_between(D, i, a, b, 1.0, room.counts, room)
+    total += _drain(D, i, a, room) + _drain(D, i, b, room)
+    return total + _drain(D, i, D.y + D.label[i], room)
 
 
 cdef double _drain(const Data *D, int64_t i, const int32_t *y, Room *room) noexcept nogil:
@@ -979,7 +1099,7 @@ cdef bint _solve_block(const Data *D, int64_t i, Block *b, const double *G, doub
     cdef int64_t q, m, e, k, r, up, down, moved, rows = D.start[i + 1] - D.start[i]
     cdef int64_t length = D.label[i + 1] - D.label[i]
     cdef int turn
-    cdef double h, best, least, mean, size, by, gap = 0, apart
+    cdef double h, best, least, mean, size, by, gap = 0, apart, own
     cdef int32_t *a
     cdef int32_t *c
     cdef double *alpha
@@ -988,16 +1108,20 @@ cdef bint _solve_block(const Data *D, int64_t i, Block *b, const double *G, doub
         if not _make_room(b, length):
             return False
         alpha = b.alpha + b.room
-        _augment(D, i, room)
+        own = _score_of(D, i, t, D.y + D.label[i], room)
         a = b.y + b.count * length
-        _best(D, i, room.A, t, room, a)
-        best = _cost(D, i, a) + _score_of(D, i, t, a, room)
+        if D.slack:
+            _best_slack(D, i, t, own, room, a)
+        else:
+            _augment(D, i, room)
+            _best(D, i, room.A, t, room, a)
+        best = _value(D, i, t, a, own, room)
         mean, least, down, up = 0, HUGE_VAL, -1, -1
         for m in range(b.count):
             if memcmp(b.y + m * length, a, length * sizeof(int32_t)) == 0:
                 up = m
             if alpha[m] > 0:
-                h = _cost(D, i, b.y + m * length) + _score_of(D, i, t, b.y + m * length, room)
+                h = _value(D, i, t, b.y + m * length, own, room)
                 mean += alpha[m] * h
                 if h < least:
                     least, down = h, m
@@ -1007,7 +1131,7 @@ cdef bint _solve_block(const Data *D, int64_t i, Block *b, const double *G, doub
         if gap <= accuracy * s.inner or best <= least or up == down:
             break
         c = b.y + down * length
-        moved = _changes(D, i, c, a, room)
+        moved = _between(D, i, a, c, room)
         apart = _apart(D, i, G, a, c, moved, room)
         size = alpha[down]
         if C * apart * size > best - least:
@@ -1019,8 +1143,7 @@ cdef bint _solve_block(const Data *D, int64_t i, Block *b, const double *G, doub
         s.turns += 1
         alpha[up] += size
         alpha[down] = 0 if size >= alpha[down] else alpha[down] - size
-        _count(D, i, c, C * size, t, room)
-        _count(D, i, a, -C * size, t, room)
+        _count_between(D, i, a, c, C * size, t, room)
         for e in range(moved):
             by, r, k = C * size * room.sign[e], room.moved[e] // D.ld, room.moved[e] % D.ld
             s.delta[room.moved[e]] += by
