@@ -868,6 +868,9 @@ def test_sequences_too_long_for_pairwise_steps(monkeypatch):
     ({"model": Chain(3, cost=-np.eye(3))}, {}, "cost must be"),
     ({"model": Chain(3, cost=np.zeros((2, 2)))}, {}, r"shape \(3, 3\)"),
     ({}, {"X": np.eye(4)}, "pass a list of sequences"),
+    ({}, {"X": None}, "X must be a list of sequences.*got None"),
+    ({}, {"Y": None}, "Y must be a list of label sequences; got None"),
+    ({"model": Tree()}, {"X": None}, "X must be a list of pairs"),
     ({}, {"X": []}, "X has no sequences"), ({}, {"Y": []}, "Y has 0 sequences"),
     ({}, {"X": [np.eye(3), np.empty((0, 3))], "Y": [[0, 1, 2], []]}, "sequence 1 of X: .*0 sample"),
     ({}, {"X": [np.eye(3), np.full((1, 3), np.nan)]}, "sequence 1 of X: .*NaN"),
@@ -1048,7 +1051,7 @@ def test_bad_tokens(X, text):
 
 @pytest.mark.parametrize(("y", "text"), [
     ([["a"], ["b"]], "sequence 0 of y has 1 labels, sequence 0 of X has 3 elements"),
-    ([["a"] * 3], "y has 1 sequences of labels, X has 2 sequences"),
+    ([["a"] * 3], "y has 1 sequences of labels, X has 2 sequences"), (None, "got None"),
     ([["a"] * 3, ["a"]], "at least 2"), ([["a", None, "b"], ["a"]], "None"),
 ])
 def test_bad_labels(y, text):

@@ -298,6 +298,8 @@ def _flat_labels(y: Any, start: np.ndarray, stacked: bool) -> Any:
     """Labels of all elements, in one array or list."""
     if stacked:
         return y
+    if not hasattr(y, "__iter__"):
+        raise TypeError(f"y must be a list of label sequences; got {check._show(y)}")
     parts = [part.tolist() if isinstance(part, np.ndarray) else list(part) for part in y]
     if len(parts) != len(start) - 1:
         raise ValueError(f"y has {len(parts)} sequences of labels, X has {len(start) - 1} "

@@ -215,6 +215,8 @@ def _integers(y: np.ndarray, K: int) -> np.ndarray:
 
 def pairs_of(X: Any, what: str) -> list[Any]:
     """Examples that are pairs, as a list."""
+    if not hasattr(X, "__iter__"):
+        raise TypeError(f"X must be a list of pairs {what}; got {check._show(X)}")
     X = list(X)
     for i, x in enumerate(X):
         if not isinstance(x, tuple | list) or len(x) != 2:
@@ -235,6 +237,9 @@ def gathered_sequences(X: Any, lengths: Any, owner: str) -> Layout:
     ValueError, TypeError
         For sequences that are empty, not finite or of different widths; their number is told.
     """
+    if not hasattr(X, "__iter__"):
+        raise TypeError(f"X must be a list of sequences, each of shape (length, d); got "
+                        f"{check._show(X)}")
     if lengths is not None:
         rows = as_rows(X, owner=owner)
         sizes = np.asarray(lengths)
@@ -271,6 +276,8 @@ def gathered_labels(Y: Any, start: np.ndarray, stacked: bool) -> np.ndarray:
             raise ValueError(f"y has shape {y.shape}, but X has {start[-1]} rows")
         return y
     n = len(start) - 1
+    if not hasattr(Y, "__iter__"):
+        raise TypeError(f"Y must be a list of label sequences; got {check._show(Y)}")
     if not isinstance(Y, Sequence | np.ndarray):
         Y = list(Y)
     if len(Y) != n:
