@@ -991,6 +991,31 @@ def test_chain_svm_is_the_structured_svm():
     assert_array_equal(again.predict(stacked, lengths), np.concatenate(found))
 
 
+def test_weights_are_used_as_they_are():
+    """Also when they are changed in place, replaced, or copied."""
+    X, Y = sequences(20)
+    tagger = ChainSVM(0.3).fit(X, Y)
+    before = np.concatenate(tagger.predict(X))
+    copy = pickle.loads(pickle.dumps(tagger))
+    for model in (tagger, copy):
+        assert_array_equal(np.concatenate(model.predict(X)), before)
+        model.start_[:] = model.end_[:] = 0
+        model.transitions_[:] = 0
+        model.coef_[:] = 0
+        model.coef_[1] = 1.0
+        best = (np.vstack(X).sum(axis=1) > 0).astype(int)
+        assert_array_equal(np.concatenate(model.predict(X)), best)
+        model.coef_ = np.zeros((3, 4))
+        model.start_[2] = 5.0
+        found = model.predict(X)
+        assert all(y[0] == 2 and (y[1:] == 0).all() for y in found)
+        model.coef_[1] = 1.0  # of the array that was given
+        assert (np.concatenate(model.predict(X)) == 1).any()
+    tagger.coef_ = np.full((3, 4), np.nan)
+    with pytest.raises(ValueError, match="coef_ of this ChainSVM must be finite"):
+        tagger.predict(X)
+
+
 def test_costs_by_label():
     X, Y = sequences(40)
     tagger = ChainSVM(1.0, cost={(0, 1): 3.0, (2, 1): 0.0}).fit(X, Y)

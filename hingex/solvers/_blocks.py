@@ -30,6 +30,11 @@ PRODUCTS = 1 << 26  # of parts with parts, of all examples
 ROUNDING = 1e-9  # relative, of what an oracle may be worse than the truth
 
 
+def padded(K: int) -> int:
+    """Columns that kernels keep for K of them."""
+    return -(-K // 8) * 8
+
+
 class Learned(NamedTuple):
     """What a solver comes to: w of the lowest objective, and how the work ended."""
 

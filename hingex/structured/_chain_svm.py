@@ -12,11 +12,13 @@ from .. import _validate as check
 from .._estimator import Estimator
 from .._storable import Storable
 from .._threads import n_threads
+from ..solvers._blocks import padded
 from ._chain import Chain
 from ._parts import Layout, gathered_sequences
 from ._svm import StructuredSVM, predicted
 from ._tokens import hash_tokens
 
+WEIGHTS = ("coef_", "transitions_", "start_", "end_")
 OBJECTIVES = ("primal_objective_", "dual_objective_", "duality_gap_")
 
 
@@ -153,10 +155,35 @@ class ChainSVM(Storable, Estimator):
         K = len(classes)
         self.classes_, self.n_features_in_, self.hashed_ = classes, d, hashed
         parts = np.split(svm.coef_, [K * d, K * d + K * K, K * d + K * K + K])
-        self.coef_, self.transitions_ = parts[0].reshape(K, d), parts[1].reshape(K, K)
-        self.start_, self.end_ = parts[2], parts[3]
+        self._set_weights(parts[0].reshape(K, d), parts[1].reshape(K, K), parts[2], parts[3])
         for name in (*OBJECTIVES, "n_iter_", "n_calls_", "converged_", "history_"):
             setattr(self, name, getattr(svm, name))
+
+    def _set_weights(self, *parts: np.ndarray) -> np.ndarray:
+        """Weights as kernels have them, of which the attributes become views."""
+        K, d = parts[0].shape
+        lanes = padded(K)
+        w = np.zeros((d + K + 2, lanes))
+        views = w[:d, :K].T, w[d : d + K, :K], w[d + K, :K], w[d + K + 1, :K]
+        for view, part in zip(views, parts, strict=True):
+            view[...] = part
+        self.coef_, self.transitions_, self.start_, self.end_ = views
+        self._ready = w.ravel(), views
+        return self._ready[0]
+
+    def _weights(self) -> np.ndarray:
+        """What `_set_weights` made, or made anew when somebody has replaced a part of it."""
+        parts = tuple(getattr(self, name) for name in WEIGHTS)
+        ready = vars(self).get("_ready")
+        if ready is not None and all(a is b for a, b in zip(parts, ready[1], strict=True)):
+            return ready[0]
+        self._check_arrays()
+        return self._set_weights(*parts)
+
+    def __getstate__(self) -> dict[str, Any]:
+        state = super().__getstate__()
+        state.pop("_ready", None)  # copies would be views no more
+        return state
 
     def _gathered(self, X: Any, lengths: Any, hashed: bool) -> Layout:
         owner = type(self).__name__
@@ -180,10 +207,8 @@ class ChainSVM(Storable, Estimator):
         if layout.rows.d != self.n_features_in_:
             raise ValueError(f"X has {layout.rows.d} features, but {owner} is expecting "
                              f"{self.n_features_in_} features as input")
-        coef = np.concatenate([part.ravel() for part in (
-            self.coef_, self.transitions_, self.start_, self.end_)])
-        model = Chain(len(self.classes_))
-        return predicted(model, layout, coef, n_threads(self.n_jobs)), layout.start
+        model, weights = Chain(len(self.classes_)), self._weights()
+        return predicted(model, layout, lambda _: weights, n_threads(self.n_jobs)), layout.start
 
     def predict(self, X: Any, lengths: Any = None) -> Any:
         """Labels of the elements of sequences.

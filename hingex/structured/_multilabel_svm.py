@@ -157,8 +157,8 @@ class MultilabelSVM(Estimator):
             parts.append(self.pairs_.ravel())
         model = Multilabel(K, pairwise=self.pairwise)
         layout = Layout(rows, np.arange(rows.n + 1))
-        return predicted(model, layout, np.concatenate(parts), n_threads(self.n_jobs)).reshape(
-            rows.n, K)
+        return predicted(model, layout, lambda blocks: blocks.packed(np.concatenate(parts)),
+                         n_threads(self.n_jobs)).reshape(rows.n, K)
 
     def predict(self, X: Any) -> Any:
         """The best set of labels for each row.

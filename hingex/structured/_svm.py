@@ -289,7 +289,7 @@ class StructuredSVM(Estimator):
         if not isinstance(model, Parts):
             return [model.inference(x, self.coef_) for x in X]
         layout = model._gathered(X, lengths, self._owner)
-        found = predicted(model, layout, self.coef_, n_threads(self.n_jobs))
+        found = self._predicted(layout)
         return model._outputs(found, layout.start, lengths is not None)
 
     def score(self, X: Any, Y: Any, lengths: Any = None) -> float:
@@ -320,10 +320,19 @@ class StructuredSVM(Estimator):
             return -float(np.mean([model.loss(y, z) for y, z in zip(Y, found, strict=True)]))
         layout = model._gathered(X, lengths, self._owner)
         y = model._labels(Y, layout.start, lengths is not None)
-        found = predicted(model, layout, self.coef_, n_threads(self.n_jobs))
+        found = self._predicted(layout)
         if len(y) != len(found):
             raise ValueError(f"Y has {len(y)} labels, {len(found)} are due")
         return float(np.mean(found == y))
+
+    def _predicted(self, layout: Layout) -> np.ndarray:
+        """The best labels of all examples."""
+        model, K = self.model_, self.model_.n_states
+        d = (len(self.coef_) - model._n_counts(K)) // K
+        if layout.rows.d != d:
+            raise ValueError(f"X has {layout.rows.d} features, but the model was fitted with {d}")
+        return predicted(model, layout, lambda blocks: blocks.packed(self.coef_),
+                         n_threads(self.n_jobs))
 
     def __getstate__(self) -> dict[str, Any]:
         state = super().__getstate__()
@@ -331,15 +340,11 @@ class StructuredSVM(Estimator):
         return state
 
 
-def predicted(model: Parts, layout: Layout, coef: np.ndarray, threads: int) -> np.ndarray:
-    """The best labels of all examples."""
-    K = model.n_states
-    assert K is not None
-    d = (len(coef) - model._n_counts(K)) // K
-    if layout.rows.d != d:
-        raise ValueError(f"X has {layout.rows.d} features, but the model was fitted with {d}")
-    blocks = model._blocks(layout, None, K, threads)
-    return model._own_labels(blocks.predict(blocks.packed(coef)), layout).astype(np.intp)
+def predicted(model: Parts, layout: Layout, weights: Any, threads: int) -> np.ndarray:
+    """The best labels of all examples; `weights(blocks)` gives those that kernels need."""
+    assert model.n_states is not None
+    blocks = model._blocks(layout, None, model.n_states, threads)
+    return model._own_labels(blocks.predict(weights(blocks)), layout).astype(np.intp)
 
 
 def _check_methods(model: Any) -> None:
