@@ -692,7 +692,7 @@ def test_a_tree_that_is_a_chain():
     (Multilabel(), np.eye(2), [[0, 1]], "Y must be an indicator matrix"),
     (Multilabel(), np.eye(2), [[0, 2], [1, 1]], "Y must hold 0 and 1 only"),
     (Multilabel(3), np.eye(2), [[0, 1], [1, 1]], "Y has 2 columns, but n_states is 3"),
-    (Multilabel(pairwise=True), np.eye(2), np.ones((2, 21), int), "for up to 20; Y has 21 columns"),
+    (Multilabel(pairwise=True), np.eye(2), np.ones((2, 21), int), "for up to 20; there are 21"),
     (Multilabel(cost=np.zeros((3, 3))), np.eye(2), [[0, 1], [1, 1]], r"shape \(2, 2\)"),
 ])
 def test_bad_input_of_other_models(model, X, Y, text):
@@ -819,6 +819,81 @@ def test_warm_start_goes_on_where_it_ended():
     assert plain.fit(X, Y).n_iter_ <= again
 
 
+@pytest.mark.parametrize("step", ["pairwise", "frank_wolfe"])
+def test_warm_start_knows_its_data_and_costs(step):
+    rng = np.random.default_rng(0)
+    K = 40  # whose costs NumPy prints with dots in between
+    cost = 1 - np.eye(K)
+    X, y = rng.normal(size=(60, 5)), rng.integers(0, K, 60).astype(np.int32)
+    base = {"warm_start": True, "tol": 1e-3, "max_iter": 5000, "step": step}
+    svm = StructuredSVM(Multiclass(K, cost=cost), 0.1, **base).fit(X, y)
+    expected = svm.primal_objective_
+    other = cost.copy()
+    other[5:35, 5:35] *= 5
+    svm.set_params(model=Multiclass(K, cost=other)).fit(X, y)
+    assert svm.primal_objective_ > 1.5 * expected
+    # Arrays that have been overwritten since are not read again.
+    svm.set_params(model=Multiclass(K, cost=cost)).fit(X, y)
+    X0, y0 = X.copy(), y.copy()
+    X[:], y[:] = 100.0, 2**30
+    svm.set_params(tol=5e-4, n_jobs=2).fit(X0, y0)
+    assert_allclose(svm.primal_objective_, expected, rtol=2e-3)
+    assert svm.converged_
+    for solver in ("one_slack", "subgradient"):  # weights of other sizes are no start
+        svm.set_params(solver=solver, max_iter=3, model=Multiclass())
+        with pytest.warns(hingex.ConvergenceWarning, match="max_iter=3 was reached"):
+            svm.fit(X0[:, :2], y0 % 3)
+
+
+def test_labels_are_the_fits_own():
+    X, Y = sequences(10)
+    stacked, y = np.vstack(X), np.concatenate(Y).astype(np.int32)
+
+    def overwrite(state):
+        y[:] = 2**30
+
+    svm = StructuredSVM(Chain(3), 0.3, callback=overwrite).fit(stacked, y, [len(x) for x in X])
+    assert_array_equal(svm.coef_, StructuredSVM(Chain(3), 0.3).fit(X, Y).coef_)
+
+
+def test_a_dual_in_a_circle_of_references_is_freed():
+    import gc
+
+    rows, start = check.as_rows(np.eye(3), owner="test"), np.array([0, 3])
+    for _ in range(3):
+        y = np.zeros(3, np.int32)
+        blocks = Compiled("chain", rows, start, start, y, 1 - np.eye(2), 2, 1, {})
+        own = kernels("structured").Pairwise(blocks.examples, 1.0)
+        blocks.examples.poll = lambda own=own: own
+        del own, blocks
+        gc.collect()
+
+
+def test_a_model_may_use_its_vector_again():
+    class Lean(Signs):
+        def __init__(self):
+            self.vector = np.zeros(8)
+
+        def joint_feature(self, x, y):
+            self.vector[:] = super().joint_feature(x, y)
+            return self.vector
+
+    rng = np.random.default_rng(0)
+    X = list(rng.normal(size=(20, 3)))
+    Y = [np.where(x[:2] > 0, 1, -1) for x in X]
+    lean, plain = (StructuredSVM(model, 1.0).fit(X, Y) for model in (Lean(), Signs()))
+    assert_array_equal(lean.coef_, plain.coef_)
+
+
+@pytest.mark.parametrize("options", [{"solver": "one_slack"}, {"solver": "subgradient"}])
+def test_objectives_beyond_float64(options):
+    X, Y = sequences(5)
+    with pytest.raises(FloatingPointError, match="beyond float64: lower C or the costs"):
+        StructuredSVM(Chain(), 1e160, **options).fit(X, Y)
+    with pytest.raises(FloatingPointError, match="beyond float64"):
+        StructuredSVM(Chain(cost=1e308 * (1 - np.eye(3))), **options).fit(X, Y)
+
+
 @pytest.mark.parametrize("options", [
     {}, {"solver": "one_slack"}, {"solver": "subgradient"}, {"step": "frank_wolfe"},
     {"model": Duck(Chain(3))},
@@ -880,6 +955,11 @@ def test_sequences_too_long_for_pairwise_steps(monkeypatch):
     ({}, {"Y": [[0, 1, 0.5], [1]]}, "labels must be integers"),
     ({}, {"X": np.eye(4), "Y": [0, 1, 2, 0], "lengths": [3, 2]}, "lengths add up to 5"),
     ({}, {"X": np.eye(4), "Y": [0, 1, 2, 0], "lengths": [4, 0]}, "positive integers"),
+    ({}, {"X": np.ones((5, 2)), "Y": [0, 1, 0, 1, 1], "lengths": [2**63 - 1, 2**63 - 1, 7]},
+     "lengths add up to 18446744073709551621, but X has 5 rows"),
+    ({"model": Chain()}, {"Y": [np.array([0, 2**63, 0], np.uint64), np.ones(1, np.uint64)]},
+     "label 9223372036854775808 is not in 0.."),
+    ({"model": Assignment(), "rescaling": "slack"}, {}, "has no argument rescaling"),
     ({}, {"X": np.eye(4), "Y": [0, 1], "lengths": [4]}, r"y has shape \(2,\), but X has 4 rows"),
     ({"model": Multiclass()}, {"X": np.eye(3), "Y": [0, 1]}, r"y has shape \(2,\)"),
     ({"model": Multiclass()}, {"X": np.eye(3), "Y": [0, 1, 0], "lengths": [3]}, "lengths is for"),
@@ -943,6 +1023,8 @@ def test_kernels_refuse_arrays_that_do_not_fit():
         own.Examples(rows, np.array([0, 3]), np.array([0, 3]), y, cost, 2, 2, 1, tree, tree)
     with pytest.raises(ValueError, match="wrong number of labels"):
         own.Examples(rows, np.arange(4), np.arange(4), y, cost, 2, 4, 1)
+    with pytest.raises(ValueError, match="no rows"):
+        own.Examples(rows, np.array([0, 2**62, -2**62, 3]), np.arange(4), y, cost, 2, 1, 1)
     edges, ends = np.array([[0, 3]], np.int32), np.array([0, 1])
     with pytest.raises(ValueError, match="an edge is out of range"):
         own.Examples(rows, np.array([0, 3]), np.array([0, 4]), np.zeros(4, np.int32), cost, 2, 3, 1,
@@ -1026,6 +1108,10 @@ def test_costs_by_label():
         ChainSVM(cost={(0, 7): 1.0}).fit(X, Y)
     with pytest.raises(TypeError, match="cost must be a dict"):
         ChainSVM(cost=matrix).fit(X, Y)
+    with pytest.raises(ValueError, match="the right label costs nothing"):
+        ChainSVM(cost={(0, 0): 1.0}).fit(X, Y)
+    with pytest.raises(TypeError, match="got a dict"):
+        ChainSVM().fit({"a": 1}, Y)
 
 
 def test_features_by_name():
@@ -1068,6 +1154,9 @@ def test_hashing_is_feature_hashers():
     ([[{"a": 1.0}], [{3: 1.0}]], "sequence 1, token 0: names of features must be strings"),
     ([[{"a": 1.0}], []], "sequence 1 of X has no tokens"),
     ([[{"a": 1.0}], [5]], "sequence 1, token 0: features of a token must be a dict"),
+    ([[["\ud800"]]], "sequence 0, token 0: .*surrogates not allowed"),
+    ([[{"a": 10**400}]], "sequence 0, token 0: feature 'a' has a value beyond float64"),
+    ([[{"a": b"1.5"}]], "sequence 0, token 0: feature 'a' has the value b'1.5'"),
 ])
 def test_bad_tokens(X, text):
     with pytest.raises((ValueError, TypeError), match=text):
@@ -1078,6 +1167,7 @@ def test_bad_tokens(X, text):
     ([["a"], ["b"]], "sequence 0 of y has 1 labels, sequence 0 of X has 3 elements"),
     ([["a"] * 3], "y has 1 sequences of labels, X has 2 sequences"), (None, "got None"),
     ([["a"] * 3, ["a"]], "at least 2"), ([["a", None, "b"], ["a"]], "None"),
+    ([5, 6], "sequence 0 of y must be a list of labels; got 5"),
 ])
 def test_bad_labels(y, text):
     with pytest.raises((ValueError, TypeError), match=text):
@@ -1143,6 +1233,10 @@ def test_command_line(tmp_path, capsys, monkeypatch):
     assert main(["info", "--json", model]) == 0
     assert '"classes": ["DET"' in capsys.readouterr().out
     (tmp_path / "words").write_text("the\ncat\nbarks\n\n\nGo\n!\n", encoding="utf-8")
+    with gzip.open(tmp_path / "words.gz", "wt", encoding="utf-8") as file:
+        file.write("the\ncat\n")
+    assert main(["tag", "predict", model, str(tmp_path / "words.gz")]) == 0
+    assert capsys.readouterr().out == "the\tDET\ncat\tNOUN\n\n"
     assert main(["tag", "predict", model, str(tmp_path / "words")]) == 0
     assert capsys.readouterr().out == (
         "the\tDET\ncat\tNOUN\nbarks\tVERB\n\nGo\tVERB\n!\tPUNCT\n\n")
@@ -1209,6 +1303,17 @@ def test_bad_questions_of_a_multilabel_svm():
         svm.score(np.eye(3), np.eye(3))
     with pytest.raises(ValueError, match="not among the classes"):
         svm.score(np.eye(3), [["a"], ["z"], []])
+    assert svm.score(np.eye(3), [["a"], ["b"], (v for v in "ab")]) == 1.0
+    assert svm.score(np.eye(3)[:2], [[], []]) == 0.0
+    numbers = MultilabelSVM(10.0).fit(np.eye(3), [(0, 1), (1, 2), np.array([2])])
+    assert numbers.score(np.eye(3)[:2], [[0], [1]]) == 0.0
+    assert MultilabelSVM().fit(np.eye(3), [{0}, {1}, {0}]).classes_.tolist() == [0, 1]
+    with pytest.raises(ValueError, match="there are 4 labels; 2 are due"):
+        Multilabel(2).joint_feature(np.eye(3)[0], [0, 1, 1, 0])
+    with pytest.raises(ValueError, match="for up to 20; there are 30"):
+        Multilabel(30, pairwise=True).inference(np.ones(2), np.zeros(60 + 30 + 900))
+    with pytest.raises(ValueError, match="label -1 is not in"):
+        Chain(2, cost=1 - np.eye(2)).loss([0, -1], [1, 0])
     with pytest.raises(ValueError, match="X has 2 features, but MultilabelSVM is expecting 3"):
         svm.predict(np.eye(2))
     with pytest.raises(ValueError, match="Y has 3 columns, expected 2"):

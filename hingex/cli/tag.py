@@ -108,15 +108,16 @@ def train_command(
 def predict_command(model: str, words: str, *, word_column: int) -> None:
     """Print each word of the file WORDS, or of standard input, with its tag.
 
-    Word and tag are parted by a tab; a blank line follows each sentence.
+    Word and tag are parted by a tab; a blank line follows each sentence. A file that ends in .gz is
+    unpacked.
     """
-    from ..structured._tagged import sentences
+    from ..structured._tagged import opened, sentences
 
     tagger = _load(model)
     names = dict(zip(tagger.classes_.tolist(), label_texts(tagger.classes_), strict=True))
     name = "standard input" if words == "-" else words
     waiting: list[list[str]] = []
-    file = sys.stdin.buffer if words == "-" else open(words, "rb")  # noqa: SIM115
+    file = sys.stdin.buffer if words == "-" else opened(words)
     try:
         for (sentence,) in sentences(file, name, (word_column,)):
             waiting.append(sentence)

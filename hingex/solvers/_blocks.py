@@ -30,6 +30,9 @@ PRODUCTS = 1 << 26  # of parts with parts, of all examples
 ROUNDING = 1e-9  # relative, of what an oracle may be worse than the truth
 
 
+OVERFLOW = "the objective is beyond float64: lower C or the costs, or scale the features"
+
+
 def padded(K: int) -> int:
     """Columns that kernels keep for K of them."""
     return -(-K // 8) * 8
@@ -112,6 +115,7 @@ class Compiled:
             slack=slack, **joined)
         self.n, self.size, self.lanes = len(start) - 1, self.examples.size, self.examples.lanes
         self.d, self.K = rows.d, K
+        self.flat_size = (self.size // self.lanes) * K
         lengths = np.diff(start).astype(float)
         self.pairs = lengths.max() <= LONGEST and (lengths**2).sum() <= PRODUCTS
         self.y = np.empty(len(y), np.int32)
@@ -173,12 +177,16 @@ class _FrankWolfe:
         self.own = kernels("structured").FrankWolfe(examples, C)
         self.w, self.gaps, self.dual = self.own.w, self.own.gaps, self.own.dual
 
+    def adopt(self, blocks: Compiled) -> None:
+        """Go on with the same data in other arrays."""
+        self.own.adopt(blocks.examples)
+
     def steps(self, order: np.ndarray, deadline: float) -> tuple[int, int]:
         done = self.own.steps(order, deadline)
         return done, done
 
 
-class _Pairwise:
+class _Pairwise(_FrankWolfe):
     def __init__(self, examples: Any, C: float) -> None:
         self.own = kernels("structured").Pairwise(examples, C)
         self.w, self.gaps, self.dual = self.own.w, self.own.gaps, self.own.dual
@@ -203,7 +211,7 @@ class Duck:
     def __init__(self, model: Any, X: list[Any], Y: list[Any], slack: bool = False) -> None:
         self.model, self.X, self.Y, self.n = model, X, Y, len(X)
         self.more = {"rescaling": "slack"} if slack else {}
-        self.size = len(self._feature(0, Y[0], None))
+        self.size = self.flat_size = len(self._feature(0, Y[0], None))
         self.poll: Any = None
         self.true: dict[int, np.ndarray] = {}
         for i, y in enumerate(Y):
@@ -217,7 +225,7 @@ class Duck:
     def _feature(self, i: int, y: Any, size: int | None) -> np.ndarray:
         feature = self.model.joint_feature(self.X[i], y)
         feature = feature.toarray().ravel() if hasattr(feature, "toarray") else feature
-        array = np.asarray(feature, np.float64)
+        array = np.array(feature, np.float64)  # the model may use its own again
         if array.ndim != 1 or (size is not None and len(array) != size):
             raise ValueError(f"joint_feature returned shape {array.shape} for example {i}; "
                              f"expected ({'size' if size is None else size},), as for the others")
@@ -384,6 +392,8 @@ class Course:
         return max(self.primal - self.dual, 0.0) / max(abs(self.primal), 1e-300)
 
     def offer(self, w: np.ndarray, primal: float) -> None:
+        if not math.isfinite(primal):
+            raise FloatingPointError(OVERFLOW)
         if primal < self.primal:
             self.w[:] = w
             self.primal = primal

@@ -24,7 +24,7 @@ import math
 import numpy as np
 
 from ..stop import Monitor
-from ._blocks import Blocks, Course, Learned
+from ._blocks import OVERFLOW, Blocks, Course, Learned
 from ._simplex import Simplex
 
 PLANES = 600
@@ -53,7 +53,10 @@ def solve(
             course.calls += blocks.n
             course.offer(w, 0.5 * float(w @ w) + C * loss)
             planes.add(-C * psi, C * cost)
-            a, b = planes.solve()
+            try:
+                a, b = planes.solve()
+            except np.linalg.LinAlgError:
+                raise FloatingPointError(OVERFLOW) from None
             course.bound(b - 0.5 * float(a @ a))
             if course.over(True):
                 break

@@ -307,6 +307,8 @@ class ChainSVM(Storable, Estimator):
 
 def _by_name(X: Any, lengths: Any) -> bool:
     """Whether tokens have features by name."""
+    if isinstance(X, Mapping):
+        raise TypeError("X must be a list of sequences; got a dict")
     if hasattr(X, "shape") or not hasattr(X, "__getitem__") or not len(X):
         return False
     token = X[0]
@@ -325,7 +327,11 @@ def _flat_labels(y: Any, start: np.ndarray, stacked: bool) -> Any:
         return y
     if not hasattr(y, "__iter__"):
         raise TypeError(f"y must be a list of label sequences; got {check._show(y)}")
-    parts = [part.tolist() if isinstance(part, np.ndarray) else list(part) for part in y]
+    parts = []
+    for i, part in enumerate(y):
+        if not hasattr(part, "__iter__") or isinstance(part, str | bytes):
+            raise TypeError(f"sequence {i} of y must be a list of labels; got {check._show(part)}")
+        parts.append(part.tolist() if isinstance(part, np.ndarray) else list(part))
     if len(parts) != len(start) - 1:
         raise ValueError(f"y has {len(parts)} sequences of labels, X has {len(start) - 1} "
                          "sequences")
@@ -348,5 +354,7 @@ def _cost_matrix(cost: Any, classes: np.ndarray) -> np.ndarray | None:
         if not isinstance(pair, tuple) or len(pair) != 2 or any(p not in place for p in pair):
             raise ValueError(f"cost has the key {pair!r}; keys must be pairs of the labels "
                              f"{check._some(classes.tolist())}")
+        if pair[0] == pair[1] and value != 0:
+            raise ValueError(f"cost has {value!r} for {pair!r}; the right label costs nothing")
         out[place[pair[0]], place[pair[1]]] = check.real("cost", value, positive=False)
     return out

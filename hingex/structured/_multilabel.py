@@ -69,15 +69,15 @@ class Multilabel(RowParts):
         return Y.astype(np.int32).ravel()
 
     def _label(self, start: np.ndarray, K: int) -> np.ndarray:
+        if self.pairwise and K > MOST:
+            raise ValueError(f"pairwise=True looks at all sets of labels, for up to {MOST}; there "
+                             f"are {K}")
         return start * K
 
     def _sized(self, y: np.ndarray, Y: Any) -> int:
         K = int(Y.shape[1]) if hasattr(Y, "shape") else len(Y[0])
         if self.n_states is not None and check.integer("n_states", self.n_states) != K:
             raise ValueError(f"Y has {K} columns, but n_states is {self.n_states}")
-        if self.pairwise and K > MOST:
-            raise ValueError(f"pairwise=True looks at all sets of labels, for up to {MOST}; Y has "
-                             f"{K} columns")
         return K
 
     def _checked(self, y: np.ndarray, K: int) -> np.ndarray:

@@ -106,6 +106,8 @@ class MultilabelSVM(Estimator):
         ----------
         X : array-like or sparse, shape (n, d)
         Y : indicator matrix (n, K), dense or sparse, or list of n collections of labels
+            A list whose rows have the same length and hold nothing but 0 and 1 is taken for a
+            matrix, unless there are sets among them.
 
         Returns
         -------
@@ -120,8 +122,17 @@ class MultilabelSVM(Estimator):
         """
         owner = type(self).__name__
         rows = check.as_rows(X, owner=owner)
-        sets = _are_sets(Y)
-        classes, table = _indicator(Y, rows.n, None) if sets else (None, Y)
+        classes, table = None, Y
+        if not hasattr(Y, "shape"):
+            items = list(Y) if hasattr(Y, "__iter__") else Y
+            given = _collections(items)
+            # A list of rows of equal length of zeros and ones is a matrix.
+            matrix = len({len(y) for y in given}) == 1 and all(
+                isinstance(v, int | float | np.number) and v in (0, 1) for y in given for v in y)
+            if not matrix or any(isinstance(y, set | frozenset) for y in items):
+                classes, table = _indicator(given, rows.n, None)
+            else:
+                table = np.array(given)
         svm = StructuredSVM(
             Multilabel(pairwise=check.boolean("pairwise", self.pairwise), cost=self.cost), self.C,
             solver=self.solver, tol=self.tol, max_iter=self.max_iter, max_time=self.max_time,
@@ -226,12 +237,11 @@ class MultilabelSVM(Estimator):
         return np.bincount(code.ravel(), minlength=4 * K).reshape(K, 2, 2)
 
     def _known(self, Y: Any, n: int) -> np.ndarray:
-        if _are_sets(Y) != self.sets_:
-            kinds = {True: "collections of labels", False: "an indicator matrix"}
-            raise ValueError(f"Y is {kinds[not self.sets_]}, but this {type(self).__name__} was "
-                             f"fitted on {kinds[self.sets_]}")
         if self.sets_:
-            return _indicator(Y, n, self.classes_)[1]
+            if hasattr(Y, "shape"):
+                raise ValueError(f"Y is an indicator matrix, but this {type(self).__name__} was "
+                                 "fitted on collections of labels")
+            return _indicator(_collections(Y), n, self.classes_)[1]
         model = Multilabel(len(self.classes_))
         y = model._labels(Y, np.arange(n + 1), False)
         if len(y) != n * len(self.classes_):
@@ -239,37 +249,36 @@ class MultilabelSVM(Estimator):
         return y.reshape(n, -1)
 
 
-def _are_sets(Y: Any) -> bool:
-    """Whether Y lists labels, rather than zeros and ones for all."""
-    if hasattr(Y, "shape") or not hasattr(Y, "__len__"):
-        return False
-    items = [y for y in Y if not isinstance(y, np.ndarray)]
-    if not items:
-        return False
-    for y in items:
+def _collections(Y: Any) -> list[list[Any]]:
+    """The labels of each row."""
+    if not hasattr(Y, "__iter__"):
+        raise TypeError("Y must be an indicator matrix, or a list of collections of labels; got "
+                        f"{check._show(Y)}")
+    rows = []
+    for y in Y:
         if not hasattr(y, "__iter__") or isinstance(y, str | bytes):
             raise ValueError("Y must be an indicator matrix, or a list of collections of labels; "
                              f"it holds {check._show(y)}")
-    if any(isinstance(y, set | frozenset) for y in items):
-        return True
-    # A list of rows of equal length of zeros and ones is a matrix.
-    flat = [label for y in items for label in y]
-    return len({len(y) for y in items}) > 1 or not all(
-        isinstance(v, int | float | np.number) and v in (0, 1) for v in flat)
+        rows.append(y.tolist() if isinstance(y, np.ndarray) else list(y))
+    return rows
 
 
-def _indicator(Y: Any, n: int, classes: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
+def _indicator(
+    Y: list[list[Any]], n: int, classes: np.ndarray | None
+) -> tuple[np.ndarray, np.ndarray]:
     """Labels, ascending, and a matrix of zeros and ones."""
     if len(Y) != n:
         raise ValueError(f"Y has {len(Y)} collections of labels, X has {n} rows")
-    rows = [list(y) for y in Y]
+    rows = Y
     flat = [label for row in rows for label in row]
-    if not flat:
+    if not flat and classes is None:
         raise ValueError("no row of Y has a label")
     where = np.repeat(np.arange(n), [len(row) for row in rows])
     if classes is None:
         labels = check.label_array(flat, len(flat), "MultilabelSVM")
         classes, codes = np.unique(np.array(labels.tolist()), return_inverse=True)
+    elif not flat:
+        codes = np.empty(0, np.intp)
     else:
         codes = check.encode_known(flat, len(flat), classes, "MultilabelSVM")
     out = np.zeros((n, len(classes)), np.int32)

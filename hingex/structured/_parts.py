@@ -13,6 +13,7 @@ from .._estimator import Estimator
 from .._validate import as_rows, is_sparse
 from ..solvers._blocks import Compiled
 
+MOST = 1 << 20  # labels, if they are not told
 RESCALINGS = ("margin", "slack")
 
 
@@ -101,6 +102,7 @@ class Parts(Estimator):
         K = check.integer("n_states", self.n_states)
         layout = self._single(x)
         y = self._checked(self._labels([y], layout.start, False), K)
+        self._check_count(y, self._label(layout.start, K))
         table = check.table_of(layout.rows)
         table = table.toarray() if is_sparse(table) else table
         return np.concatenate([self._marked(table, y, K).ravel(), self._counts(y, K, layout)])
@@ -112,7 +114,8 @@ class Parts(Estimator):
             raise ValueError(f"y has {len(y)} parts, y_other {len(other)}")
         if self.cost is None:
             return float(np.count_nonzero(y != other))
-        return float(self._costs(len(np.asarray(self.cost)))[y, other].sum())
+        K = len(np.asarray(self.cost))
+        return float(self._costs(K)[_integers(y, K), _integers(other, K)].sum())
 
     def _blocks(self, layout: Layout, y: np.ndarray | None, K: int, threads: int,
                 slack: bool = False) -> Compiled:
@@ -120,8 +123,13 @@ class Parts(Estimator):
         label = self._label(layout.start, K)
         if y is None:
             y = np.zeros(label[-1], np.int32)
+        self._check_count(y, label)
         return Compiled(self._kind, layout.rows, layout.start, label, y, self._costs(K), K, threads,
                         layout.joined, slack)
+
+    def _check_count(self, y: np.ndarray, label: np.ndarray) -> None:
+        if len(y) != label[-1]:
+            raise ValueError(f"there are {len(y)} labels; {label[-1]} are due")
 
     def _check_slack(self) -> None:
         """Raise ValueError unless there is inference for slack rescaling."""
@@ -199,7 +207,7 @@ class Parts(Estimator):
         """n_states, or how many there are to judge by the labels y of Y."""
         if self.n_states is not None:
             return check.integer("n_states", self.n_states)
-        return int(y.max()) + 1 if len(y) and y.dtype.kind in "iu" else 1
+        return min(int(y.max()), MOST) + 1 if len(y) and y.dtype.kind in "iu" else 1
 
 
 def _integers(y: np.ndarray, K: int) -> np.ndarray:
@@ -210,7 +218,7 @@ def _integers(y: np.ndarray, K: int) -> np.ndarray:
         wrong = y.min() if y.min() < 0 else y.max()
         raise ValueError(f"label {wrong} is not in 0..{K - 1}; labels must be integers from 0 to "
                          "n_states - 1")
-    return np.ascontiguousarray(y, dtype=np.int32)
+    return np.array(y, dtype=np.int32)  # a copy: kernels rely on what was checked here
 
 
 def pairs_of(X: Any, what: str) -> list[Any]:
@@ -246,8 +254,9 @@ def gathered_sequences(X: Any, lengths: Any, owner: str) -> Layout:
         if sizes.ndim != 1 or sizes.dtype.kind not in "iu" or (sizes < 1).any():
             raise ValueError("lengths must be positive integers, one for each sequence; got "
                              f"{check._show(lengths)}")
-        if sizes.sum() != rows.n:
-            raise ValueError(f"lengths add up to {sizes.sum()}, but X has {rows.n} rows")
+        total = sum(sizes.tolist())  # of Python's integers, which do not overflow
+        if total != rows.n:
+            raise ValueError(f"lengths add up to {total}, but X has {rows.n} rows")
     else:
         if is_sparse(X) or (hasattr(X, "ndim") and X.ndim == 2):
             raise ValueError("X is one matrix: pass a list of sequences, each of shape (length, d),"
@@ -257,7 +266,8 @@ def gathered_sequences(X: Any, lengths: Any, owner: str) -> Layout:
             try:
                 parts.append(as_rows(x, owner=owner))
             except (ValueError, TypeError) as error:
-                raise type(error)(f"sequence {i} of X: {error}") from None
+                kind = TypeError if isinstance(error, TypeError) else ValueError
+                raise kind(f"sequence {i} of X: {error}") from None
             if parts[i].d != parts[0].d:
                 raise ValueError(f"sequence {i} of X has {parts[i].d} features, sequence 0 has "
                                  f"{parts[0].d}")

@@ -165,6 +165,8 @@ class StructuredSVM(Estimator):
         ------
         ValueError, TypeError
             For parameters or data out of range; the message names what, where, and the fix.
+        FloatingPointError
+            When the objective is beyond float64.
         KeyboardInterrupt
             After Ctrl-C; the fitted attributes hold the best weights so far.
         """
@@ -175,8 +177,10 @@ class StructuredSVM(Estimator):
         mark = (mark, options["C"], options["step"], self.rescaling)
         state, kept = None, vars(self).get("_kept")
         if warm and kept is not None and kept[0] == mark:
-            _, blocks, state = kept
-        learned = self._solve(blocks, options, seed, warm, state)
+            state = kept[1]
+            state.adopt(blocks)
+        with np.errstate(over="ignore", invalid="ignore"):  # what is not finite is refused
+            learned = self._solve(blocks, options, seed, warm, state)
         self.model_ = model
         self.coef_ = blocks.flat(learned.w) if isinstance(blocks, Compiled) else learned.w
         self.primal_objective_, self.duality_gap_ = learned.primal, learned.gap
@@ -185,7 +189,7 @@ class StructuredSVM(Estimator):
         self.converged_, self.history_ = learned.status == "converged", learned.history
         self._kept = None
         if warm and mark[0] is not None and learned.state is not None:
-            self._kept = mark, blocks, learned.state
+            self._kept = mark, learned.state
         if learned.status == "interrupted":
             raise KeyboardInterrupt
         if not self.converged_:
@@ -211,7 +215,7 @@ class StructuredSVM(Estimator):
         model = self._chosen()
         slack = check.choice("rescaling", self.rescaling, RESCALINGS) == "slack"
         if not isinstance(model, Parts):
-            _check_methods(model)
+            _check_methods(model, slack)
             if lengths is not None:
                 raise ValueError("lengths is for hingex's own models")
             X, Y = list(X), list(Y)
@@ -241,7 +245,7 @@ class StructuredSVM(Estimator):
         for name in ("step", "sampling", "average"):
             options.pop(name)
         start = None
-        if warm and "coef_" in vars(self):
+        if warm and "coef_" in vars(self) and len(self.coef_) == blocks.flat_size:
             start = blocks.packed(self.coef_) if isinstance(blocks, Compiled) else self.coef_
         if solver == "one_slack":
             return one_slack.solve(blocks, monitor=monitor, start=start, **options)
@@ -347,16 +351,26 @@ def predicted(model: Parts, layout: Layout, weights: Any, threads: int) -> np.nd
     return model._own_labels(blocks.predict(weights(blocks)), layout).astype(np.intp)
 
 
-def _check_methods(model: Any) -> None:
+def _check_methods(model: Any, slack: bool) -> None:
+    from inspect import Parameter, signature
+
     for name, arguments in METHODS.items():
         if not callable(getattr(model, name, None)):
             raise TypeError(f"model of type {type(model).__name__} has no method {name}{arguments};"
                             f" StructuredSVM needs {', '.join(METHODS)}")
+    if not slack:
+        return
+    known = signature(model.loss_augmented_inference).parameters.values()
+    if not any(p.name == "rescaling" or p.kind is Parameter.VAR_KEYWORD for p in known):
+        raise ValueError(f"loss_augmented_inference of {type(model).__name__} has no argument "
+                         'rescaling, which rescaling="slack" needs')
 
 
 def _mark(layout: Layout, y: np.ndarray, model: Parts) -> tuple[Any, ...]:
-    """What tells these examples from others: sizes and checksums."""
+    """What tells these examples and costs from others: sizes and checksums."""
+    assert model.n_states is not None
     arrays = [a for a in layout.rows.arrays if a is not None]
     sums = tuple(zlib.crc32(np.ascontiguousarray(a).view(np.uint8).data) for a in (
         *arrays, layout.start, y, *layout.joined.values()))
-    return (model._kind, layout.rows.n, layout.rows.d, repr(model), *sums)
+    return (model._kind, layout.rows.n, layout.rows.d, model.n_states,
+            model._costs(model.n_states).tobytes(), *sums)

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator
+from typing import IO
 
 from .. import _validate as check
 
@@ -50,6 +51,15 @@ def sentences(lines: Iterable[bytes], name: str, columns: tuple[int, ...]
         yield tuple(list(column) for column in zip(*found, strict=True))
 
 
+def opened(name: str) -> IO[bytes]:
+    """A file, unpacked if its name ends in .gz."""
+    if name.endswith(".gz"):
+        import gzip
+
+        return gzip.open(name, "rb")  # type: ignore[return-value]
+    return open(name, "rb")
+
+
 def read_tagged(path: str | os.PathLike[str], word_column: int = 0, tag_column: int = 1
                 ) -> tuple[list[list[str]], list[list[str]]]:
     """Sentences of a file with a word and its tag on each line.
@@ -75,14 +85,8 @@ def read_tagged(path: str | os.PathLike[str], word_column: int = 0, tag_column: 
     name = os.fsdecode(path)
     columns = (check.integer("word_column", word_column, 0),
                check.integer("tag_column", tag_column, 0))
-    if name.endswith(".gz"):
-        import gzip
-
-        with gzip.open(name, "rb") as packed:
-            found = list(sentences(packed, name, columns))
-    else:
-        with open(name, "rb") as file:
-            found = list(sentences(file, name, columns))
+    with opened(name) as file:
+        found = list(sentences(file, name, columns))
     if not found:
         raise ValueError(f"{name}: no sentences")
     return [words for words, _ in found], [tags for _, tags in found]

@@ -43,7 +43,8 @@ def hash_tokens(sequences: Iterable[Any], n_features: int) -> tuple[Any, np.ndar
                 hasher.add(token)
                 count += 1
         except (TypeError, ValueError) as error:
-            raise type(error)(f"sequence {i}, token {count}: {error}") from None
+            kind = TypeError if isinstance(error, TypeError) else ValueError
+            raise kind(f"sequence {i}, token {count}: {error}") from None
         if not count:
             raise ValueError(f"sequence {i} of X has no tokens")
         lengths.append(count)

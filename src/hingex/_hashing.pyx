@@ -101,7 +101,9 @@ cdef class Hasher:
 
 def _number(name, value):
     try:
-        number = float(value)
+        number = float(value if not isinstance(value, bytes) else None)
+    except OverflowError:
+        raise ValueError(f"feature {name!r} has a value beyond float64") from None
     except (TypeError, ValueError):
         raise TypeError(f"feature {name!r} has the value {value!r}; a number, a string or a "
                         "boolean is expected") from None

@@ -725,14 +725,19 @@ cdef class Examples:
                 or (kind == TREE and (parent is None or order is None or order.shape[0] != X.c.n
                                       or parent.shape[0] != X.c.n))):
             raise ValueError("arrays of Examples do not fit each other")
+        for i in range(n):      # before anything is read by them
+            if not (0 <= start[i] < start[i + 1] <= X.c.n
+                    and 0 <= label[i] <= label[i + 1] <= y.shape[0]):
+                raise ValueError("an example has no rows, or too many")
+            if kind == GRAPH and not 0 <= edge[i] <= edge[i + 1] <= edges.shape[0]:
+                raise ValueError("arrays of Examples do not fit each other")
+        threads = max(1, min(threads, n))
         for i in range(n):
             rows = start[i + 1] - start[i]
             if rows < 1 or (rows > 1 and kind not in (CHAIN, TREE, GRAPH)):
                 raise ValueError("an example has no rows, or too many")
             own = rows if kind < MULTILABEL else K
             if kind == GRAPH:
-                if edge[i + 1] < edge[i]:
-                    raise ValueError("arrays of Examples do not fit each other")
                 own += edge[i + 1] - edge[i]
                 joined = max(joined, edge[i + 1] - edge[i])
                 for r in range(edge[i], edge[i + 1]):
@@ -762,7 +767,6 @@ cdef class Examples:
         if kind == GRAPH:       # of halves
             for i in range(2):
                 padded[i, HX_HALF] = 0.5 * (cost[i, 0] + cost[i, 1])
-        threads = max(1, min(threads, n))
         U, A = np.zeros((2, threads, longest * ld))
         M = np.zeros((threads, (longest + 1) * ld + longest))
         t, counts = np.zeros((2, threads, D.m))
@@ -863,26 +867,27 @@ cdef class Examples:
         cdef double scale = 1, now = perf_counter()
         if w.shape[0] != self.size:
             raise ValueError("w has the wrong length")
-        for at in range(order.shape[0]):
-            i = order[at]
-            if not 0 <= i < D.n:
-                raise ValueError("an example of the order does not exist")
-            t += 1
-            with nogil:
-                _scores_any(D, i, &w[0], room.U)
-                for j in range((D.start[i + 1] - D.start[i]) * D.ld):
-                    room.U[j] *= scale
-                for j in range(D.m):
-                    room.t[j] = scale * w[D.d * D.ld + j]
-                _worst(D, i, room.t, room)
-                scale *= 1 - 1 / t
-                if scale < SMALLEST:
-                    for j in range(self.size):
-                        w[j] *= scale
-                    scale = 1
-                _add_any(D, i, room.y, 1 / (lam * t * scale), &w[0], room)
-            now = self._look(now)
-        with nogil:
+        try:
+            for at in range(order.shape[0]):
+                i = order[at]
+                if not 0 <= i < D.n:
+                    raise ValueError("an example of the order does not exist")
+                t += 1
+                with nogil:
+                    _scores_any(D, i, &w[0], room.U)
+                    for j in range((D.start[i + 1] - D.start[i]) * D.ld):
+                        room.U[j] *= scale
+                    for j in range(D.m):
+                        room.t[j] = scale * w[D.d * D.ld + j]
+                    _worst(D, i, room.t, room)
+                    scale *= 1 - 1 / t
+                    if scale < SMALLEST:
+                        for j in range(self.size):
+                            w[j] *= scale
+                        scale = 1
+                    _add_any(D, i, room.y, 1 / (lam * t * scale), &w[0], room)
+                now = self._look(now)
+        finally:
             for j in range(self.size):
                 w[j] *= scale
 
@@ -992,6 +997,13 @@ cdef class FrankWolfe:
             if now > deadline:
                 break
         return at
+
+    def adopt(self, Examples examples not None):
+        """Go on with the same data in other arrays."""
+        if examples.size != self.examples.size or examples.data.n != self.examples.data.n or (
+                examples.data.X.n != self.examples.data.X.n):
+            raise ValueError("these are other examples")
+        self.examples = examples
 
     def dual(self):
         """sum l_i - 1/2 ||w||^2."""
@@ -1198,17 +1210,40 @@ cdef void _solve_one(const Problem *p, Worker *own, Step *s) noexcept nogil:
 cdef void _finish(const Problem *p, Step *s, double share) noexcept nogil:
     """Duals of the block after this share of its step."""
     p.gaps[s.i] = s.inner
+    p.turns[s.i] = s.turns
     _settle(p.D, s.i, p.blocks + s.i, share)
     p.ell[s.i] = s.ell
     if share != 1:
         p.ell[s.i] = p.C * _mean_cost(p.D, s.i, p.blocks + s.i, p.blocks[s.i].alpha)
 
 
-cdef void _solve_some(const Problem *p, Worker *worker, int b, Step *step,
-                      int64_t count) noexcept nogil:
+cdef void _solve_some(const Problem *p, Worker *worker, int b, Step *step) noexcept nogil:
     cdef int64_t j
-    for j in range(b * count // p.team, (b + 1) * count // p.team):
+    for j in range(worker[b].first, worker[b].last):
         _solve_one(p, worker + b, step + j)
+
+
+cdef void _share_out(const Problem *p, Worker *worker, const Step *step,
+                     int64_t count) noexcept nogil:
+    """Blocks for each worker, which by their sizes and last turns take about the same time."""
+    cdef int64_t j, total = 0, so_far = 0
+    cdef int b = 0
+    for j in range(count):
+        total += _effort(p, step[j].i)
+    worker[0].first = 0
+    for j in range(count):
+        if b + 1 < p.team and so_far * p.team >= (b + 1) * total:
+            worker[b].last = j
+            b += 1
+            worker[b].first = j
+        so_far += _effort(p, step[j].i)
+    worker[b].last = count
+    for j in range(b + 1, p.team):
+        worker[j].first = worker[j].last = count
+
+
+cdef int64_t _effort(const Problem *p, int64_t i) noexcept nogil:
+    return (p.D.start[i + 1] - p.D.start[i]) * (2 + p.turns[i])
 
 
 cdef void _finish_some(const Problem *p, int b, Step *step, int64_t count) noexcept nogil:
@@ -1339,6 +1374,7 @@ cdef void _products(const Data *D, int64_t i, double *G, double *dense, const re
 
 
 cdef struct Worker:             # a thread
+    int64_t first, last         # of the blocks of this meeting
     Room *room
     double *delta
     double *w                   # of its own, or that of all
@@ -1356,6 +1392,7 @@ cdef struct Problem:
     double *gaps
     double *sums
     double C, accuracy, share
+    int64_t *turns              # of each example, when it was visited last
     int most, team
 
 
@@ -1364,8 +1401,9 @@ cdef class Pairwise:
     cdef Examples examples
     cdef double C
     cdef readonly object w, gaps, ell
+    cdef int64_t n              # the garbage collector may have taken `examples` away
     cdef Block *blocks
-    cdef object products, places, local, sums, touched
+    cdef object products, places, local, sums, touched, turns
 
     def __cinit__(self, Examples examples not None, double C):
         cdef const Data *D = &examples.data
@@ -1374,8 +1412,8 @@ cdef class Pairwise:
         cdef int64_t[::1] places
         self.examples, self.C = examples, C
         self.w, self.ell = np.zeros(examples.size), np.zeros(D.n)
-        self.gaps = np.full(D.n, np.inf)
-        self.blocks = <Block *>calloc(D.n, sizeof(Block))
+        self.gaps, self.turns = np.full(D.n, np.inf), np.zeros(D.n, np.int64)
+        self.n, self.blocks = D.n, <Block *>calloc(D.n, sizeof(Block))
         if self.blocks == NULL:
             raise MemoryError("no memory for the outputs of the examples")
         self.places = np.zeros(D.n + 1, np.int64)
@@ -1409,7 +1447,7 @@ cdef class Pairwise:
     def __dealloc__(self):
         cdef int64_t i
         if self.blocks != NULL:
-            for i in range(self.examples.data.n):
+            for i in range(self.n):
                 free(self.blocks[i].alpha)
                 free(self.blocks[i].y)
             free(self.blocks)
@@ -1418,7 +1456,7 @@ cdef class Pairwise:
     def planes(self):
         """Outputs with a weight, of all examples."""
         cdef int64_t i, total = 0
-        for i in range(self.examples.data.n):
+        for i in range(self.n):
             total += self.blocks[i].count
         return total
 
@@ -1435,7 +1473,7 @@ cdef class Pairwise:
         cdef int64_t at = 0, end, j, count = order.shape[0], turns = 0
         cdef int64_t together = max(1, min(count, <int64_t>team * APART if team > 1 else 1))
         cdef double[::1] w = self.w, ell = self.ell, gaps = self.gaps, G = self.products
-        cdef int64_t[::1] places = self.places, seen = np.full(D.n, -1)
+        cdef int64_t[::1] places = self.places, seen = np.full(D.n, -1), last = self.turns
         cdef double[:, ::1] delta = np.empty((team, own.longest * D.ld)), local
         cdef double[::1] sums
         cdef int32_t[:, ::1] touched
@@ -1454,7 +1492,7 @@ cdef class Pairwise:
         worker = <Worker *>&workers[0, 0]
         p.D, p.C, p.most, p.accuracy = D, self.C, most, accuracy
         p.blocks, p.G, p.places = self.blocks, &G[0], &places[0]
-        p.w, p.ell, p.gaps, p.team = &w[0], &ell[0], &gaps[0], team
+        p.w, p.ell, p.gaps, p.team, p.turns = &w[0], &ell[0], &gaps[0], team, &last[0]
         if team > 1:
             if self.local is None:
                 self.local, self.sums = np.empty((team, own.size)), np.empty(own.size)
@@ -1477,8 +1515,9 @@ cdef class Pairwise:
                 else:
                     for j in range(end - at):
                         step[j].i = order[at + j]
+                    _share_out(&p, worker, step, end - at)
                     for b in prange(team, num_threads=team, schedule="static"):
-                        _solve_some(&p, worker, b, step, end - at)
+                        _solve_some(&p, worker, b, step)
                     _meet(&p, worker, step, end - at)
                     for b in prange(team, num_threads=team, schedule="static"):
                         _finish_some(&p, b, step, end - at)
@@ -1491,6 +1530,13 @@ cdef class Pairwise:
             if now > deadline:
                 break
         return at, turns
+
+    def adopt(self, Examples examples not None):
+        """Go on with the same data in other arrays."""
+        if examples.size != self.examples.size or examples.data.n != self.n or (
+                examples.data.label[self.n] != self.examples.data.label[self.n]):
+            raise ValueError("these are other examples")
+        self.examples, self.local = examples, None
 
     def dual(self):
         """sum l_i - 1/2 ||w||^2."""
