@@ -335,6 +335,28 @@ def test_ranking_runs(bench, monkeypatch):
     assert all(0 < r["linear_svc"] < 10 for r in records)
 
 
+def test_the_numpy_reference_makes_the_same_steps(bench):
+    from hingex._core import kernels
+    from hingex._validate import as_rows
+
+    own, K = kernels("structured"), 4
+    rng = np.random.default_rng(0)
+    starts = np.concatenate([[0], np.cumsum(rng.integers(1, 6, 30))])
+    X, y = rng.normal(size=(starts[-1], 5)), rng.integers(0, K, starts[-1]).astype(np.int32)
+    orders = [rng.permutation(30) for _ in range(3)]
+    examples = own.Examples(as_rows(X), starts, starts, y, 1 - np.eye(K), K, own.KINDS["chain"], 1)
+    fit = own.FrankWolfe(examples, 0.3)
+    fit.steps(np.concatenate(orders), np.inf)
+    structured = bench("structured")
+    found = structured.numpy_epochs(X, y, starts, orders, 0.3, K, False)
+    assert found == pytest.approx(fit.dual(), rel=1e-9)
+    # Ties up to rounding send pairwise steps other ways, which are as good.
+    pairs = own.Pairwise(examples, 0.3)
+    pairs.steps(np.concatenate(orders), np.inf, 10, 0.1)
+    found = structured.numpy_epochs(X, y, starts, orders, 0.3, K, True)
+    assert found == pytest.approx(pairs.dual(), rel=0.05)
+
+
 def test_retrieval_is_that_of_the_score(bench):
     from hingex import OASIS
 
