@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The method that writes an estimator to a model file."""
+"""The method that writes an estimator to a model file, and the checks on both ways."""
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from os import PathLike
+from typing import Any, Self
 
 
 class Storable:
@@ -29,3 +31,22 @@ class Storable:
         from . import model_io
 
         model_io.save(self, path)
+
+
+class CheckedStorable(Storable):
+    """Base of those that check their own attributes, to be written and when they are read."""
+
+    @abstractmethod
+    def _check_arrays(self) -> None:
+        """Raise ValueError when the fitted attributes are missing or do not fit together."""
+
+    def _fitted_to_store(self) -> dict[str, Any]:
+        self._check_arrays()
+        return vars(self)
+
+    @classmethod
+    def _restored(cls, params: dict[str, Any], fitted: dict[str, Any]) -> Self:
+        model = cls(**params)
+        vars(model).update(fitted)
+        model._check_arrays()
+        return model

@@ -9,11 +9,11 @@ from typing import Any, Self
 import numpy as np
 
 from .._estimator import Estimator
-from .._storable import Storable
+from .._storable import CheckedStorable
 from ..stop import HISTORY_DTYPE
 
 
-class Metric(Storable, Estimator):
+class Metric(CheckedStorable, Estimator):
     """Base of the metrics that are learnt."""
 
     @abstractmethod
@@ -25,21 +25,6 @@ class Metric(Storable, Estimator):
     def fit_transform(self, X: Any, y: Any) -> Any:
         """`fit(X, y)`, and `transform(X)`."""
         return self.fit(X, y).transform(X)
-
-    @abstractmethod
-    def _check_arrays(self) -> None:
-        """Raise ValueError when the fitted attributes are missing or do not fit together."""
-
-    def _fitted_to_store(self) -> dict[str, Any]:
-        self._check_arrays()
-        return vars(self)
-
-    @classmethod
-    def _restored(cls, params: dict[str, Any], fitted: dict[str, Any]) -> Self:
-        model = cls(**params)
-        vars(model).update(fitted)
-        model._check_arrays()
-        return model
 
     def _finite(self, name: str, rows: int | None, columns: int) -> None:
         """That this attribute is a finite table; None for any number of rows above 0."""

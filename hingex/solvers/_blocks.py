@@ -33,11 +33,6 @@ ROUNDING = 1e-9  # relative, of what an oracle may be worse than the truth
 OVERFLOW = "the objective is beyond float64: lower C or the costs, or scale the features"
 
 
-def padded(K: int) -> int:
-    """Columns that kernels keep for K of them."""
-    return -(-K // 8) * 8
-
-
 class Learned(NamedTuple):
     """What a solver comes to: w of the lowest objective, and how the work ended."""
 
@@ -411,16 +406,15 @@ class Course:
                       self.dual if math.isfinite(self.dual) else math.nan, gap, self.calls,
                       certified)  # fmt: skip
         self.history.append(tuple(state))
+        stop = self.monitor.update(state)
         if self.gap <= self.tol:
             self.status = "converged"
-        elif self.monitor.update(state):
+        elif stop:
             self.status = "callback"
         elif now > self.deadline:
             self.status = "max_time"
         else:
             return False
-        if self.status == "converged":
-            self.monitor.update(state)
         return True
 
     def learned(self, state: Any = None) -> Learned:

@@ -9,20 +9,19 @@ from typing import Any, Self
 import numpy as np
 
 from .. import _validate as check
+from .._core import kernels
 from .._estimator import Estimator
-from .._storable import Storable
+from .._storable import CheckedStorable
 from .._threads import n_threads
-from ..solvers._blocks import padded
 from ._chain import Chain
 from ._parts import Layout, gathered_sequences
-from ._svm import StructuredSVM, predicted
+from ._svm import StructuredSVM, hand_over, predicted, svm_of
 from ._tokens import hash_tokens
 
 WEIGHTS = ("coef_", "transitions_", "start_", "end_")
-OBJECTIVES = ("primal_objective_", "dual_objective_", "duality_gap_")
 
 
-class ChainSVM(Storable, Estimator):
+class ChainSVM(CheckedStorable, Estimator):
     r"""Labels for the elements of sequences (tagging), of which neighbours matter.
 
     A structured SVM over a first-order chain, with margin rescaling by the number of wrong labels,
@@ -138,12 +137,7 @@ class ChainSVM(Storable, Estimator):
             _flat_labels(y, start, lengths is not None), rows.n, owner)
         K = len(classes)
         model = Chain(K, cost=_cost_matrix(self.cost, classes))
-        svm = StructuredSVM(
-            model, self.C, solver=self.solver, tol=self.tol, max_iter=self.max_iter,
-            max_time=self.max_time, n_jobs=self.n_jobs, random_state=self.random_state,
-            verbose=self.verbose, callback=self.callback,
-        )  # fmt: skip
-        svm._owner = owner
+        svm = svm_of(self, model)
         try:
             svm.fit(check.table_of(rows), codes, np.diff(start))
         finally:
@@ -156,14 +150,12 @@ class ChainSVM(Storable, Estimator):
         self.classes_, self.n_features_in_, self.hashed_ = classes, d, hashed
         parts = np.split(svm.coef_, [K * d, K * d + K * K, K * d + K * K + K])
         self._set_weights(parts[0].reshape(K, d), parts[1].reshape(K, K), parts[2], parts[3])
-        for name in (*OBJECTIVES, "n_iter_", "n_calls_", "converged_", "history_"):
-            setattr(self, name, getattr(svm, name))
+        hand_over(svm, self)
 
     def _set_weights(self, *parts: np.ndarray) -> np.ndarray:
         """Weights as kernels have them, of which the attributes become views."""
         K, d = parts[0].shape
-        lanes = padded(K)
-        w = np.zeros((d + K + 2, lanes))
+        w = np.zeros((d + K + 2, kernels("structured").columns_for(K)))
         views = w[:d, :K].T, w[d : d + K, :K], w[d + K, :K], w[d + K + 1, :K]
         for view, part in zip(views, parts, strict=True):
             view[...] = part
@@ -292,17 +284,6 @@ class ChainSVM(Storable, Estimator):
         for name, shape in (("coef_", (K, d)), ("transitions_", (K, K)), ("start_", (K,)),
                             ("end_", (K,))):  # fmt: skip
             check.finite_table(name, found.get(name), shape, type(self).__name__)
-
-    def _fitted_to_store(self) -> dict[str, Any]:
-        self._check_arrays()
-        return vars(self)
-
-    @classmethod
-    def _restored(cls, params: dict[str, Any], fitted: dict[str, Any]) -> Self:
-        model = cls(**params)
-        vars(model).update(fitted)
-        model._check_arrays()
-        return model
 
 
 def _by_name(X: Any, lengths: Any) -> bool:

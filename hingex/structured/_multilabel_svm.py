@@ -13,7 +13,7 @@ from .._estimator import Estimator
 from .._threads import n_threads
 from ._multilabel import Multilabel
 from ._parts import Layout
-from ._svm import StructuredSVM, predicted
+from ._svm import StructuredSVM, hand_over, predicted, svm_of
 
 
 class MultilabelSVM(Estimator):
@@ -133,13 +133,8 @@ class MultilabelSVM(Estimator):
                 classes, table = _indicator(given, rows.n, None)
             else:
                 table = np.array(given)
-        svm = StructuredSVM(
-            Multilabel(pairwise=check.boolean("pairwise", self.pairwise), cost=self.cost), self.C,
-            solver=self.solver, tol=self.tol, max_iter=self.max_iter, max_time=self.max_time,
-            n_jobs=self.n_jobs, random_state=self.random_state, verbose=self.verbose,
-            callback=self.callback,
-        )  # fmt: skip
-        svm._owner = owner
+        pairwise = check.boolean("pairwise", self.pairwise)
+        svm = svm_of(self, Multilabel(pairwise=pairwise, cost=self.cost))
         try:
             svm.fit(check.table_of(rows), table)
         finally:
@@ -155,9 +150,7 @@ class MultilabelSVM(Estimator):
         self.coef_, self.intercept_ = svm.coef_[: K * d].reshape(K, d), svm.coef_[K * d : K * d + K]
         pairs = svm.coef_[K * d + K :]
         self.pairs_ = pairs.reshape(K, K) if len(pairs) else np.zeros((K, K))
-        for name in ("primal_objective_", "dual_objective_", "duality_gap_", "n_iter_", "n_calls_",
-                     "converged_", "history_"):  # fmt: skip
-            setattr(self, name, getattr(svm, name))
+        hand_over(svm, self)
 
     def _predicted(self, X: Any) -> np.ndarray:
         self._check_fitted()

@@ -19,6 +19,11 @@ from ..stop import Monitor
 from ._parts import RESCALINGS, Layout, Parts
 
 SOLVERS = ("bcfw", "one_slack", "subgradient")
+# What ChainSVM and MultilabelSVM have in common with StructuredSVM: parameters, and attributes.
+SHARED = ("C", "solver", "tol", "max_iter", "max_time", "n_jobs", "random_state", "verbose",
+          "callback")  # fmt: skip
+OUTCOME = ("primal_objective_", "dual_objective_", "duality_gap_", "n_iter_", "n_calls_",
+           "converged_", "history_")  # fmt: skip
 METHODS = {"joint_feature": "(x, y)", "loss": "(y, y_other)",
            "loss_augmented_inference": "(x, y, w)", "inference": "(x, w)"}  # fmt: skip
 
@@ -342,6 +347,19 @@ class StructuredSVM(Estimator):
         state = super().__getstate__()
         state.pop("_kept", None)  # duals belong to the data of the last fit
         return state
+
+
+def svm_of(estimator: Any, model: Any) -> StructuredSVM:
+    """The SVM over this model with the parameters of an estimator, in whose name it speaks."""
+    svm = StructuredSVM(model, **{name: getattr(estimator, name) for name in SHARED})
+    svm._owner = type(estimator).__name__
+    return svm
+
+
+def hand_over(svm: StructuredSVM, estimator: Any) -> None:
+    """How the fit went, to the estimator that asked for it."""
+    for name in OUTCOME:
+        setattr(estimator, name, getattr(svm, name))
 
 
 def predicted(model: Parts, layout: Layout, weights: Any, threads: int) -> np.ndarray:

@@ -492,6 +492,13 @@ static inline uint32_t hx_murmur3(const uint8_t *p, uint32_t len)
     return h ^ h >> 16;
 }
 
+/* The column of a hash: its absolute value (2^31 for the smallest number, too) modulo n. */
+static inline uint32_t hx_hash_column(uint32_t h, uint32_t n)
+{
+    const uint32_t size = h >> 31 ? 0 - h : h;
+    return n & (n - 1) ? size % n : size & (n - 1);
+}
+
 /* ------------------------------------------------------------------------------- workers */
 
 typedef struct {
@@ -793,8 +800,7 @@ static inline int hx_put(hx_worker *w, hx_chunk *c, int64_t row, const uint8_t *
     hx_waiting *x;
     if (o->mode == HX_HASH) {
         uint32_t h = hx_murmur3(p, len), n = o->n_features;
-        uint32_t size = h >> 31 ? 0 - h : h;  /* 2^31 for the smallest number, too */
-        uint32_t column = n & (n - 1) ? size % n : size & (n - 1);
+        uint32_t column = hx_hash_column(h, n);
         uint32_t one = o->alternate_sign && h >> 31 ? (uint32_t)-1 : 1;
         if (c->n_keys == c->room &&
             !hx_room((void **)&c->keys, &c->room, c->n_keys + 1024, sizeof *c->keys))

@@ -13,6 +13,7 @@ cdef extern from "text.h" nogil:
     enum:
         HX_SLACK
     uint32_t hx_murmur3(const uint8_t *p, uint32_t len)
+    uint32_t hx_hash_column(uint32_t h, uint32_t n)
 
 cdef int64_t LONGEST = 1 << 20      # bytes of a name
 
@@ -82,7 +83,7 @@ cdef class Hasher:
             self.bytes_ = self.room
         memcpy(&self.bytes_[0], text, size)
         h = hx_murmur3(&self.bytes_[0], <uint32_t>size)
-        column = (0 - h if h >> 31 else h) % self.n_features
+        column = hx_hash_column(h, self.n_features)
         if self.alternate and h >> 31:
             value = -value
         if self.count == self.v.shape[0]:

@@ -133,7 +133,7 @@ cdef struct Step:               # w_i's way to go
     double *t                   # (m)
     double *V                   # (count, ld): the same by feature
     int32_t *features           # (count)
-    double inner, square, ell, loss
+    double inner, square, ell
     int sound                   # 0: there was no memory
 
 
@@ -574,7 +574,7 @@ cdef void _prepare(const Data *D, int64_t i, const double *w, double C,
     cdef const double *t = w + D.d * D.ld
     s.i = i
     _scores(D, i, w, room.U, v, idx)
-    s.loss = _worst(D, i, t, room)
+    _worst(D, i, t, room)
     s.ell = C * _cost(D, i, room.y)
     scale = C * _scale(D, i, room.y)
     for r in range(length * D.ld):
@@ -661,6 +661,11 @@ def viterbi(const real[:, ::1] scores, const real[:, ::1] trans, const real[::1]
     return best
 
 
+cpdef int64_t columns_for(int64_t K):
+    """Columns that are kept for K of them."""
+    return (K + LANES - 1) // LANES * LANES
+
+
 cdef class Examples:
     """Examples of one kind of model, and inference on them.
 
@@ -706,7 +711,7 @@ cdef class Examples:
                   const int32_t[:, ::1] edges=None, const int64_t[::1] edge=None,
                   bint slack=False):
         cdef int64_t n = start.shape[0] - 1, values = cost.shape[0], i, r, width, rows, most
-        cdef int64_t ld = (K + LANES - 1) // LANES * LANES, longest = 1, widest = 1, joined = 0
+        cdef int64_t ld = columns_for(K), longest = 1, widest = 1, joined = 0
         cdef int64_t nodes, arcs, own
         cdef double[:, ::1] padded, U, A, M, t, counts, sign, parts, capacity, deep
         cdef int32_t[:, ::1] path, slot, network
