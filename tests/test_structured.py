@@ -1246,6 +1246,9 @@ def test_command_line(tmp_path, capsys, monkeypatch):
     (tmp_path / "bad").write_bytes(b"a\tX\n\xff\tY\n")
     assert main(["tag", "train", str(tmp_path / "bad"), model]) == 1
     assert "bad, line 2: byte 1 is no UTF-8" in capsys.readouterr().err
+    (tmp_path / "bad").write_bytes(b"a\tX\t\n")
+    assert main(["tag", "train", "--tag-column", "2", str(tmp_path / "bad"), model]) == 1
+    assert "bad, line 1: column 2 is empty" in capsys.readouterr().err
     (tmp_path / "bad").write_bytes(b"\n\n")
     assert main(["tag", "train", str(tmp_path / "bad"), model]) == 1
     assert "no sentences" in capsys.readouterr().err

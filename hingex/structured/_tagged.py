@@ -45,7 +45,7 @@ def sentences(lines: Iterable[bytes], name: str, columns: tuple[int, ...]
                              f"least {max(columns) + 1} are due: {check._show(line)}")
         row = [parts[c] for c in columns]
         if not all(row):
-            raise ValueError(f"{name}, line {number}: column {row.index('')} is empty")
+            raise ValueError(f"{name}, line {number}: column {columns[row.index('')]} is empty")
         found.append(row)
     if found:
         yield tuple(list(column) for column in zip(*found, strict=True))
