@@ -972,8 +972,7 @@ def row_weights(
         For weights that are negative, not finite, of a wrong shape or for unknown labels, and
         for a class left without a positive weight.
     """
-    if not 1 / MAX_COST <= C <= MAX_COST:
-        raise ValueError(f"C must lie between {1 / MAX_COST:g} and {MAX_COST:g}; got {C!r}")
+    cost("C", C)
     weights = sample_weights(sample_weight, n)
     if weights is None and class_weight is None:
         return None
@@ -1113,6 +1112,15 @@ def share(name: str, value: Any) -> float:
 def positive_float(name: str, value: Any, allow_inf: bool = False) -> float:
     """`value` as a positive float. Raises TypeError for what is no number, else ValueError."""
     return real(name, value, allow_inf=allow_inf)
+
+
+def cost(name: str, value: Any) -> float:
+    """`value` as a positive float that weighs losses. Raises TypeError or ValueError."""
+    number = positive_float(name, value)
+    if not 1 / MAX_COST <= number <= MAX_COST:
+        raise ValueError(f"{name} must lie between {1 / MAX_COST:g} and {MAX_COST:g}; got "
+                         f"{value!r}")
+    return number
 
 
 def optional_positive_float(name: str, value: Any, allow_inf: bool = True) -> float | None:

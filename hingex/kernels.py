@@ -16,6 +16,7 @@ asked for blocks, some rows with others, and the whole Gram matrix is never form
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from typing import Any, NamedTuple, Protocol
 
@@ -35,6 +36,12 @@ USES = {  # parameters, by kernel
 _SINGLE_SPREAD = 64.0  # largest exponent of a kernel up to which single precision is enough
 _FINE, _FINE_SPREAD = 1e-4, 4.0  # the same for a finer tol than this
 _SINGLE_WIDTH = 4096  # terms of a sum up to which it is
+_SINGLE_RANGE = 1e24  # sums of squares, from its inverse on, up to which it is
+_LARGEST_FEATURE = 1e150  # float64 holds sums of squares of features up to this size
+_LARGEST_VALUE = 1e150  # kernel value, from its inverse on, whose square float64 holds
+_LEVEL = 1e3  # times its standard deviation: mean of a column that costs too many digits
+_LEVEL_EXPONENT = 1e4  # gamma times squared means that costs too many digits of an exponent
+_ROWS_AT_ONCE = 1 << 16  # values, for sums over blocks of rows
 
 
 class RowKernel(Protocol):
@@ -192,7 +199,14 @@ def read_gamma(gamma: Any, rows: Any) -> float:
     if isinstance(gamma, str):
         if check.choice("gamma", gamma, ("scale", "auto")) == "auto":
             return 1.0 / max(1, rows.d)
+        _refuse_large(rows)
         spread = variance(rows)
+        if spread != 0 and not 1 / _LARGEST_VALUE <= spread < np.inf:
+            row, column = position_of_largest(rows)
+            raise ValueError(f"gamma='scale' is 1 / (d var(X)), and var(X) is {spread:.3g}: the "
+                             f"value of largest size in X, at row {row}, column {column}, is too "
+                             f"{'small' if spread < 1 else 'large'}. Scale the features, or give "
+                             "gamma as a number")
         return 1.0 / (rows.d * spread) if spread > 0 else 1.0
     return check.real("gamma", gamma, positive=False)
 
@@ -221,56 +235,223 @@ def variance(rows: Any) -> float:
         return float(np.var(values, dtype=np.float64))
     values, total = values[:rows.nnz], rows.n * rows.d
     mean = float(values.sum(dtype=np.float64)) / total
-    square = float(np.einsum("i,i->", values, values, dtype=np.float64)) / total
-    return square - mean * mean
+    square = (total - rows.nnz) * mean * mean
+    for at in range(0, rows.nnz, _ROWS_AT_ONCE):
+        part = values[at:at + _ROWS_AT_ONCE].astype(np.float64) - mean
+        square += float(part @ part)
+    return square / total
 
 
-def exact_points(rows: Any, kernel: Parameters) -> Any:
-    """Points for values in double precision."""
+def exact_points(rows: Any, kernel: Parameters, centre: np.ndarray | None = None) -> Any:
+    """Points for values in double precision, of rows less a centre if there is one."""
+    _refuse_large(rows)
     _refuse_negative(rows, kernel)
-    return kernels("kernel_rows").Points(rows, kernel.name, kernel.degree, kernel.gamma,
-                                         kernel.coef0, True)
+    return kernels("kernel_rows").Points(rows, *kernel, True, centre)
 
 
-def training_points(rows: Any, kernel: Parameters, tol: float = 1e-3) -> Any:
+def training_points(
+    rows: Any, kernel: Parameters, tol: float = 1e-3, sum_zero: bool = True
+) -> Any:
     """Points for a solver, which has float32 values: from sums in single precision if that will do.
 
     Single precision has 24 bits. A kernel exp(-u) loses as many of them as the terms of its
     exponent u have: those of the farthest row, with columns centred as far as that is free. So it
-    is of the linear kernel too: pairs of duals that move up and down see differences only.
+    is of the linear kernel too: pairs of duals that move up and down see differences only. Gradients
+    from rows less the centre take a sum of all duals that is 0 (`sum_zero`).
     """
+    _refuse_large(rows)
     _refuse_negative(rows, kernel)
-    make, centre = kernels("kernel_rows").Points, None
+    make, centre, shifted = kernels("kernel_rows").Points, None, False
     if not rows.is_csr and kernel.name in ("linear", "rbf", "laplacian"):
-        centre = np.asarray(rows.arrays[0]).mean(axis=0, dtype=np.float64)
-    made = make(rows, *kernel, False, centre)
-    spread = kernel.gamma * made.largest_own if kernel.name != "linear" else 0.0
+        centre = column_means(rows)
+        shifted = sum_zero and kernel.name == "linear" and _has_level(rows, centre)
+    made = make(rows, *kernel, False, centre, shifted)
+    largest = made.largest_own
+    spread = kernel.gamma * largest if kernel.name != "linear" else 0.0
     longest = rows.d if not rows.is_csr else rows.nnz / rows.n
-    if spread <= (_SINGLE_SPREAD if tol >= _FINE else _FINE_SPREAD) and longest <= _SINGLE_WIDTH:
+    in_range = largest == 0 or 1 / _SINGLE_RANGE < largest < _SINGLE_RANGE
+    if in_range and longest <= _SINGLE_WIDTH and (
+            spread <= (_SINGLE_SPREAD if tol >= _FINE else _FINE_SPREAD)):
         return made
-    return make(rows, *kernel, True, centre)
+    return make(rows, *kernel, True, centre, shifted)
+
+
+def column_means(rows: Any) -> np.ndarray:
+    """Means of the columns of dense rows."""
+    means: np.ndarray = np.asarray(rows.arrays[0]).mean(axis=0, dtype=np.float64)
+    return means
+
+
+def prediction_centre(rows: Any, kernel: Parameters) -> np.ndarray | None:
+    """What to subtract from all rows where large means of columns cost too many digits, or None.
+
+    `rows` are the support vectors: a model from a file has nothing else.
+    """
+    if rows.is_csr or rows.n == 0 or kernel.name not in ("linear", "rbf"):
+        return None
+    centre = column_means(rows)
+    if kernel.name == "rbf":
+        return centre if kernel.gamma * float(centre @ centre) > _LEVEL_EXPONENT else None
+    return centre if _has_level(rows, centre) else None
+
+
+def _has_level(rows: Any, centre: np.ndarray) -> bool:
+    """Whether a column's mean is many times its standard deviation.
+
+    That of a constant column counts beside those of the other columns.
+    """
+    values = np.asarray(rows.arrays[0])
+    square = np.zeros(rows.d)
+    step = max(1, _ROWS_AT_ONCE // max(1, rows.d))
+    for at in range(0, rows.n, step):
+        part = values[at:at + step] - centre
+        square += np.einsum("ij,ij->j", part, part)
+    spread = np.sqrt(square / max(1, rows.n))
+    size = np.abs(centre)
+    constant = spread <= 1e-14 * size
+    typical = float(np.sqrt((spread**2).mean())) if rows.d else 0.0
+    return bool((size > _LEVEL * np.where(constant, typical, spread)).any())
+
+
+def diagonal(points: Any, kernel: Parameters) -> np.ndarray:
+    """Kernel of each of the points with itself."""
+    own = np.asarray(points.own_sums, dtype=np.float64)
+    if kernel.name == "linear":
+        return own
+    with np.errstate(over="ignore"):
+        if kernel.name == "poly":
+            return np.asarray((kernel.gamma * own + kernel.coef0) ** kernel.degree)
+        if kernel.name == "sigmoid":
+            return np.tanh(kernel.gamma * own + kernel.coef0)
+    return np.ones(len(own))
 
 
 def largest_diagonal(points: Any, kernel: Parameters) -> float:
     """A bound of the kernel of any of the points with itself."""
     x = points.largest_own
     if kernel.name == "linear":
-        return x
+        return float(x)
     if kernel.name == "poly":
-        return (kernel.gamma * x + abs(kernel.coef0)) ** kernel.degree
+        with np.errstate(over="ignore"):
+            base = np.float64(kernel.gamma * x + abs(kernel.coef0))
+            return float(base**kernel.degree)
     return 1.0
 
 
-def rounding(points: Any, kernel: Parameters) -> float:
-    """Errors of the values that a solver gets from its points, relative to the largest of them."""
-    last_bit = 2.0**-24
-    if kernel.name == "linear":
-        return 0.0  # gradients come from weights, in double precision
-    if points.exact:
-        return last_bit
+class Rounding(NamedTuple):
+    """What rounding does to kernel values.
+
+    Attributes
+    ----------
+    single, double : float
+        Errors of the values that a solver begins with and of those in double precision, relative
+        to the largest value of an example with itself; 0 if gradients do not have them.
+    largest : float
+        That value; 0 if it is not known before values are computed.
+    precise : bool
+        Whether values are out of the range that is sure to be that of single precision.
+    """
+
+    single: float = 2.0**-24
+    double: float = 2.0**-53
+    largest: float = 0.0
+    precise: bool = False
+
+
+def rounding(points: Any, kernel: Parameters) -> Rounding:
+    """The rounding of kernel values, for a solver; ValueError for values out of range."""
+    last_bit, last_bit_of_double = 2.0**-24, 2.0**-53
+    largest = largest_diagonal(points, kernel)
+    _refuse_values(points, kernel, largest)
     if kernel.name == "poly":
-        return last_bit * (1 + kernel.degree)
-    return last_bit * (1 + kernel.gamma * points.largest_own)
+        factor = 1.0 + kernel.degree
+    elif kernel.name == "linear":
+        factor = 1.0
+    else:
+        factor = 1 + kernel.gamma * points.largest_own
+    single = last_bit if points.exact else factor * last_bit
+    return Rounding(
+        0.0 if kernel.name == "linear" else single,  # gradients come from weights in double
+        factor * last_bit_of_double, largest, is_out_of_single_range(largest))
+
+
+def is_out_of_single_range(largest: float) -> bool:
+    """Whether kernel values up to this one take double precision for their range alone."""
+    return largest > 0 and not 2.0**-40 <= largest <= 2.0**40
+
+
+class Exact:
+    """The rows of a fit with kernel values in double precision; points are made when needed.
+
+    Parameters
+    ----------
+    rows : Rows
+    kernel : Parameters
+    sum_zero : bool
+        Whether the sum of all duals is 0: then a linear kernel's rows may be less a centre.
+    """
+
+    def __init__(self, rows: Any, kernel: Parameters, sum_zero: bool = True) -> None:
+        self.rows, self.kernel = rows, kernel
+        self.centre = None
+        if not rows.is_csr and kernel.name in (("linear", "rbf") if sum_zero else ("rbf",)):
+            self.centre = column_means(rows)
+        self._points: Any = None
+        self._lock = threading.Lock()
+
+    def points(self) -> Any:
+        """Points in double precision, less the means of columns where the kernel allows it."""
+        with self._lock:
+            if self._points is None:
+                self._points = exact_points(self.rows, self.kernel, self.centre)
+            return self._points
+
+    def features(self, ids: np.ndarray) -> np.ndarray:
+        """Z with K = Z Z' for the examples `ids`, of a linear kernel: dense rows of float64."""
+        if not self.rows.is_csr:
+            table = np.asarray(self.rows.arrays[0])[ids].astype(np.float64)
+            return table if self.centre is None else table - self.centre
+        table = check.table_of(self.rows)[ids].toarray()
+        return np.asarray(table, dtype=np.float64)
+
+
+def _refuse_values(points: Any, kernel: Parameters, largest: float) -> None:
+    """Raise ValueError for kernel values too large, or too small, for sums of their squares."""
+    if kernel.name not in ("linear", "poly") or 1 / _LARGEST_VALUE <= largest <= _LARGEST_VALUE or (
+            points.largest_own == 0 and largest <= _LARGEST_VALUE):
+        return
+    row = int(np.argmax(points.own_sums))
+    what = f"x.x of row {row} of X is {float(points.own_sums[row]):.3g}"
+    numbers = ""
+    if kernel.name == "poly":
+        numbers = (f" with gamma={kernel.gamma:.3g}, coef0={kernel.coef0:.3g}, "
+                   f"degree={kernel.degree}")
+    raise ValueError(
+        f"the {kernel.name} kernel's values{numbers} are up to {largest:.3g}, as {what}; allowed "
+        f"are {1 / _LARGEST_VALUE:.0e} to {_LARGEST_VALUE:.0e}. Scale the features"
+        + (", or choose other parameters" if numbers else ""))
+
+
+def _refuse_large(rows: Any) -> None:
+    """Raise ValueError for features whose squares float64 does not hold."""
+    values = rows.arrays[0][:rows.nnz] if rows.is_csr else rows.arrays[0]
+    if values.dtype == np.float32 or values.size == 0:
+        return
+    most = max(float(values.max()), -float(values.min()))
+    if most > _LARGEST_FEATURE:
+        row, column = position_of_largest(rows)
+        raise ValueError(f"X has a value of size {most:.3g} at row {row}, column {column}; kernels "
+                         f"take sizes up to {_LARGEST_FEATURE:.0e}. Scale the features")
+
+
+def position_of_largest(rows: Any) -> tuple[int, int]:
+    """Row and column of the value of largest size."""
+    if not rows.is_csr:
+        row, column = np.unravel_index(int(np.abs(rows.arrays[0]).argmax()), (rows.n, rows.d))
+        return int(row), int(column)
+    values, indices, indptr = rows.arrays
+    at = int(np.abs(values[:rows.nnz]).argmax())
+    return int(np.searchsorted(indptr, at, side="right")) - 1, int(indices[at])
 
 
 def _refuse_negative(rows: Any, kernel: Parameters) -> None:

@@ -21,6 +21,7 @@ from ..stop import Monitor
 
 SCORES_AT_ONCE = 1 << 22  # pairs of classes times rows, when labels are predicted
 ROWS_AT_ONCE = 256  # that a user's kernel is asked for
+ZERO_SUM = 1e-9  # of the sum of sizes: sum of duals that stands for 0
 _SPARSE = tuple(f"support_vectors__{part}_" for part in ("values", "indices", "indptr"))
 KINDS = (*kernel_functions.NAMES, "precomputed")
 
@@ -33,6 +34,7 @@ class Training(NamedTuple):
     points: Any
     source: Callable[[Any, Any], Any] | None
     kernel: kernel_functions.Parameters | None
+    sum_zero: bool = True  # whether all duals sum up to 0
 
     def solve(
         self, problems: list[smo.Problem], options: smo.Options, monitor: Monitor
@@ -40,12 +42,39 @@ class Training(NamedTuple):
         """`smo.solve` over these rows."""
         given = self.kernel
         if given is None:
-            return smo.solve(problems, None, self.source, options, monitor)
-        return smo.solve(
+            return smo.solve(problems, None, self.source, options, monitor, self._rounding())
+        solutions = smo.solve(
             problems, self.points, None, options, monitor,
             kernel_functions.rounding(self.points, given),
-            lambda: kernel_functions.exact_points(self.rows, given),
+            kernel_functions.Exact(self.rows, given, self.sum_zero),
         )
+        if self.points.shifted:
+            self._shift_intercepts(problems, solutions)
+        return solutions
+
+    def _rounding(self) -> kernel_functions.Rounding:
+        """Of values that are given as they are."""
+        largest = 0.0
+        if self.table is None:
+            largest = float(np.abs(np.diagonal(self.rows.arrays[0])).max())
+        precise = kernel_functions.is_out_of_single_range(largest)
+        return kernel_functions.Rounding(largest=largest, precise=precise)
+
+    def _shift_intercepts(
+        self, problems: list[smo.Problem], solutions: list[smo.Solution]
+    ) -> None:
+        """Intercepts for rows as they are, of solutions for rows less the means of columns.
+
+        The sum of b is 0, as for a linear kernel it is with all machines but that of one class.
+        """
+        assert self.kernel is not None
+        exact = kernel_functions.Exact(self.rows, self.kernel)
+        for problem, solution in zip(problems, solutions, strict=True):
+            b = solution.b.reshape(-1, len(problem.ids)).sum(axis=0)
+            used = np.flatnonzero(b)
+            weights = b[used] @ exact.features(problem.ids[used])
+            shift = float(weights @ exact.centre)
+            solution.intercept = tuple(c - shift for c in solution.intercept)
 
 
 class KernelModel(Storable, Estimator):
@@ -98,7 +127,7 @@ class KernelModel(Storable, Estimator):
             return "callable"
         return check.choice("kernel", self.kernel, KINDS)
 
-    def _training(self, X: Any, tol: float) -> Training:
+    def _training(self, X: Any, tol: float, sum_zero: bool = True) -> Training:
         owner, kind = type(self).__name__, self._kind()
         rows = check.as_rows(X, owner=owner, accept_sparse=kind != "precomputed")
         check.check_feature_names(self, X, reset=True)
@@ -113,8 +142,8 @@ class KernelModel(Storable, Estimator):
             source = kernel_functions.row_source(self.kernel, table)
             return Training(rows, table, None, source, None)
         given = kernel_functions.read_kernel(kind, self.degree, self.gamma, self.coef0, rows)
-        points = kernel_functions.training_points(rows, given, tol)
-        return Training(rows, table, points, None, given)
+        points = kernel_functions.training_points(rows, given, tol, sum_zero)
+        return Training(rows, table, points, None, given, sum_zero)
 
     def _keep_kernel(self, training: Training, support: np.ndarray) -> None:
         """Set what the scores take from X."""
@@ -134,6 +163,7 @@ class KernelModel(Storable, Estimator):
         self.duality_gap_ = np.array([s.relative_gap for s in solutions])
         self.kkt_violation_ = np.array([s.violation for s in solutions])
         self.dual_objective_ = np.array([s.dual for s in solutions])
+        self.primal_objective_ = np.array([s.primal for s in solutions])
         self.n_iter_ = np.array([s.n_iter for s in solutions], dtype=np.int64)
         self.cache_hit_rate_ = np.array([s.hit_rate for s in solutions])
         self.history_ = smo.history_of(solutions)
@@ -245,16 +275,54 @@ class KernelModel(Storable, Estimator):
             return rows.n, block
 
         given = kernel_functions.Parameters(kind, *self._kernel_numbers())
-        points = self._vector_points(given)
-        theirs = kernel_functions.exact_points(rows, given)
+        base, points = intercept, self._vector_points(given)
+        centre = points.centre_of_rows
+        if centre is not None and given.name == "linear":
+            shift = self._centre_scores(coef, starts, outputs, centre)
+            if shift is None:
+                centre, points = None, kernel_functions.exact_points(self._vector_rows(), given)
+            else:
+                base = intercept + shift
         ids = np.arange(len(support))
+        if centre is None or not rows.is_csr:
+            theirs = kernel_functions.exact_points(rows, given, centre)
 
-        def computed(a: int, b: int) -> np.ndarray:
-            out = np.tile(intercept, (b - a, 1))
-            points.decide(ids, theirs, a, b, coef, starts, outputs, out, threads)
+            def computed(a: int, b: int) -> np.ndarray:
+                out = np.tile(base, (b - a, 1))
+                points.decide(ids, theirs, a, b, coef, starts, outputs, out, threads)
+                return out
+
+            return rows.n, computed
+        sparse = check.table_of(rows)
+
+        def centred(a: int, b: int) -> np.ndarray:
+            out = np.tile(base, (b - a, 1))
+            for at in range(a, b, ROWS_AT_ONCE):  # dense, as the centre is
+                end = min(at + ROWS_AT_ONCE, b)
+                dense = check.as_rows(sparse[at:end].toarray(), owner=owner)
+                theirs = kernel_functions.exact_points(dense, given, centre)
+                points.decide(ids, theirs, 0, end - at, coef, starts, outputs,
+                              out[at - a:end - a], threads)
             return out
 
-        return rows.n, computed
+        return rows.n, centred
+
+    def _centre_scores(
+        self, coef: np.ndarray, starts: np.ndarray, outputs: np.ndarray, centre: np.ndarray
+    ) -> np.ndarray | None:
+        """What scores of a linear kernel lack when all rows are less the centre.
+
+        None where coefficients do not sum up to 0: then they lack more than a number.
+        """
+        width = int(outputs.max(initial=0)) + 1
+        sums, sizes, shift = np.zeros(width), np.zeros(width), np.zeros(width)
+        vectors = np.asarray(self.support_vectors_, dtype=np.float64) - centre
+        for c in range(len(starts) - 1):
+            part = slice(starts[c], starts[c + 1])
+            np.add.at(sums, outputs[c], coef[:, part].sum(axis=1))
+            np.add.at(sizes, outputs[c], np.abs(coef[:, part]).sum(axis=1))
+            np.add.at(shift, outputs[c], (coef[:, part] @ vectors[part]) @ centre)
+        return shift if (np.abs(sums) <= ZERO_SUM * sizes).all() else None
 
     def _vector_points(self, kernel: kernel_functions.Parameters) -> Any:
         """The support vectors, checked; kept for the next call, and read-only while they are."""
@@ -273,7 +341,8 @@ class KernelModel(Storable, Estimator):
             # Views that were made earlier can still be written to: nobody has these.
             values, indices, indptr = rows.arrays
             rows = kernels("rows").Rows(rows.n, rows.d, values, indices.copy(), indptr.copy())
-        points = kernel_functions.exact_points(rows, kernel)
+        centre = kernel_functions.prediction_centre(rows, kernel)
+        points = kernel_functions.exact_points(rows, kernel, centre)
         if in_place:
             for a in arrays:
                 a.flags.writeable = False

@@ -255,7 +255,7 @@ n_features_in_, shape_fit_, feature_names_in_
         nu = check.share("nu", self.nu)
         options = self._solver_options()
         monitor = self._monitor(options)
-        training = self._training(X, options.tol)
+        training = self._training(X, options.tol, sum_zero=False)
         weights = check.sample_weights(sample_weight, training.rows.n)
         cost = np.ones(training.rows.n) if weights is None else weights
         ids = np.flatnonzero(cost > 0)

@@ -24,7 +24,7 @@ class KernelRegressor(KernelModel, Regressor):
     ) -> tuple[Training, np.ndarray, np.ndarray, np.ndarray]:
         """Training, rows that count, their targets and costs."""
         owner = type(self).__name__
-        C = check.positive_float("C", self.C)
+        C = check.cost("C", self.C)
         training = self._training(X, options.tol)
         n = training.rows.n
         targets = check.numeric_targets(y, n, owner)

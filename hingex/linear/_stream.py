@@ -78,9 +78,7 @@ def _refuse(model: Any, options: dict[str, Any]) -> None:
                          f"got {options['solver']!r}")
     if math.isinf(options["C"]):
         raise ValueError("fit_stream needs a finite C; C=inf (hard margin) is for fit")
-    if not 1 / check.MAX_COST <= options["C"] <= check.MAX_COST:
-        raise ValueError(f"C must lie between {1 / check.MAX_COST:g} and {check.MAX_COST:g}; got "
-                         f"{options['C']!r}")
+    check.cost("C", options["C"])
     for name in ("warm_start", "store_dual"):
         if getattr(model, name):
             raise ValueError(f"fit_stream holds the duals of one block at a time: {name} must be "

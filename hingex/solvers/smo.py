@@ -59,6 +59,7 @@ import numpy as np
 
 from .._core import kernels
 from .._result import NotSeparableError
+from ..kernels import Exact, Rounding
 from ..stop import HISTORY_DTYPE, Monitor, State
 
 WHOLE = 2048  # variables up to which a problem is one working set
@@ -74,6 +75,17 @@ NEARLY = 0.9  # share of tol that a gap is to come to where it is known as steps
 TIGHTER = 0.1  # violation to reach at least, when the gap was too large at the last one
 DOUBT = 0.2  # share of tol that the rounding of kernel values may come to, or they are refined
 SURE = 4.0  # times the sum of all rounding errors of a gradient: it is not further off
+STEP_TIME = 1.5e-9  # seconds of a step for each variable of the working set, about
+TERM_TIME = 2e-10  # of a multiply-add of a kernel value
+FLOP_TIME = 2.5e-10  # of an interior point's factorization
+INTERIOR_STEPS = 30  # that an interior point takes, about
+DENSE_MOST = 3000  # examples up to which an interior point takes their whole kernel matrix
+FACTOR_MOST = 3000  # features up to which it takes those of a linear kernel
+FINEST_GAP = 1e-10  # relative gap that an interior point goes on to: violations are small then
+COPY_MOST = 40_000_000  # numbers up to which it copies features that are not float64 as they lie
+PATIENCE = 2.0  # times the time of an interior point that steps may take, and
+AT_INTERRUPT = 0.1  # seconds that gradients may take after an interrupt
+SOONEST = 0.05  # seconds that they may take in any case
 CAREFUL = 10.0  # times the violation that was aimed at, where a refinement finds more
 VAIN = 4  # times that a refinement may come to no lower violation, before rounding is to blame
 NOISE = 1e-4  # of the floor: rounding in double precision
@@ -119,6 +131,7 @@ class Solution:
         Of each group.
     dual, gap : float
         Objective p'b - 1/2 b'Kb, and the duality gap, absolute. For a hard margin both are scaled.
+        NaN and inf where an interrupt left no time to find them.
     violation : float
     n_iter : int
         Pairs of variables that were moved.
@@ -130,12 +143,13 @@ class Solution:
     square : float
         b'Kb, the squared norm of the weights.
     floor : float
-        1e-10 times the sum of |b_i b_j| times the largest kernel value: where the best weights are
-        0, as of classes that do not come apart with a nu, objectives are less, by cancellation.
+        Where sums of b are not 0, the objective below which rounding hides more than its share of
+        tol: if the best weights are 0, as of classes that do not come apart with a nu, objectives
+        are less, by cancellation. Else 0.
     residual : ndarray (m,)
         f less its group's intercept.
     largest : float
-        Kernel value of an example with itself, of those in the last working set.
+        Kernel value of an example with itself, of those in the working sets.
     """
 
     b: np.ndarray
@@ -156,6 +170,11 @@ class Solution:
     def relative_gap(self) -> float:
         """The gap relative to the larger objective, or to what cancels in it if that is nothing."""
         return _relative(self.dual, self.gap, self.floor)
+
+    @property
+    def primal(self) -> float:
+        """Objective of the weights."""
+        return self.dual + self.gap
 
 
 class Options(NamedTuple):
@@ -192,8 +211,8 @@ def solve(
     source: Callable[[Any, Any], Any] | None,
     options: Options,
     monitor: Monitor,
-    rounding: float = 2.0**-24,
-    exact: Callable[[], Any] = lambda: None,
+    rounding: Rounding = Rounding(),  # noqa: B008 - immutable
+    exact: Exact | None = None,
 ) -> list[Solution]:
     """Solve problems over the same examples.
 
@@ -209,10 +228,10 @@ def solve(
         max_iter is for each problem; max_time for all.
     monitor : Monitor
         Sees the rounds of a single problem, or the ends of several.
-    rounding : float
-        Errors of kernel values, relative to the largest; 0 if gradients do not have them.
-    exact : callable
-        Returns the points in double precision (None for a source), where these are needed.
+    rounding : Rounding
+        Errors of kernel values.
+    exact : Exact or None
+        The examples of `points` in double precision; None for a source.
 
     Returns
     -------
@@ -243,15 +262,15 @@ class _Run:
 
     def __init__(
         self, points: Any, source: Any, options: Options, begin: float, deadline: float | None,
-        monitor: Monitor, threads: int, abreast: int, rounding: float,
-        exact: Callable[[], Any],
+        monitor: Monitor, threads: int, abreast: int, rounding: Rounding,
+        exact: Exact | None,
     ) -> None:
         self.points, self.source, self.options = points, source, options
         self.begin, self.deadline, self.monitor = begin, deadline, monitor
-        self.rounding, self._exact = rounding, exact
+        self.rounding, self.exact = rounding, exact
+        self.terms = 1.0 if points is None else points.terms
         self.stopped = ""  # why all are to stop
         self.stop = threading.Event()
-        self.lock, self._kept = threading.Lock(), None
         self.shared: dict[int, tuple[np.ndarray, Any]] = {}  # kernels within classes, and tiles
         self.spaces: SimpleQueue[Any] = SimpleQueue()
         for _ in range(abreast):
@@ -314,11 +333,28 @@ class _Run:
         list(pool.map(compute, place))
 
     def exact_points(self) -> Any:
-        """The points in double precision."""
-        with self.lock:
-            if self._kept is None:
-                self._kept = self._exact()
-            return self._kept
+        """The points in double precision, or None of a source."""
+        return None if self.exact is None else self.exact.points()
+
+    def rank(self, n: int) -> int:
+        """Features of a linear kernel that an interior point can take for n examples, or 0."""
+        if self.points is None or not self.points.linear or self.points.width > FACTOR_MOST:
+            return 0
+        return self.points.width if n * self.points.width <= COPY_MOST else 0
+
+    def factor(self, ids: np.ndarray) -> tuple[np.ndarray | None, np.ndarray | None]:
+        """Z with K = Z Z' for a linear kernel, or K of the examples, in double precision."""
+        rank = self.rank(len(ids))
+        if rank:
+            assert self.exact is not None
+            return self.exact.features(ids), None
+        K = np.empty((len(ids), len(ids)))
+        if self.source is not None:
+            K[:] = self.source(ids, ids)
+        else:
+            points = self.exact_points()
+            points.values(ids, points, ids, K, 1)
+        return None, K
 
     def end(self, why: str) -> None:
         """Have all problems stop."""
@@ -364,29 +400,59 @@ class _Solve:
         self.sizes = Sizes(0.0, 0.0, 0.0, 0.0)
         self.refined = -1  # steps at which s was found in double precision
         self.best, self.in_vain = math.inf, 0  # violation then, and times that it was no better
+        self.first = -math.inf, math.inf  # dual objective of the start, primal one
+        self.interior = False  # whether an interior point was tried
+        self.time, self.counted = 0.0, (0, 0)  # that steps took, about; steps and values until now
+        self.limit = SOONEST + PATIENCE * self._interior_time()
 
     def run(self) -> Solution:
         out, smo = self.out, self.smo
         try:
-            if self.problem.start.any():
+            if self.common.rounding.precise:
+                self._be_precise()
+            elif self.problem.start.any():
                 smo.start()
+            self._note_start()
             out.status = self._rounds()
         except KeyboardInterrupt:
             self.common.end("interrupted")
             out.status = "interrupted"
-        if out.status != "converged":
-            smo.update()  # what an interrupt left undone
+        if out.status == "interrupted":
+            smo.undo()  # what gradients do not have yet
+            soon = smo.values_behind * self.common.terms * TERM_TIME < AT_INTERRUPT
+            if soon:
+                smo.restore()
+            self._settle()
+            if not soon:  # gradients of the examples that are left out are old
+                out.dual, out.gap = math.nan, math.inf
+        elif out.status != "converged":
+            smo.update()
             smo.restore()
             self._settle()
             if self._doubtful():
                 self._refine()
                 self._settle()
+            self._prefer_start()
+            if smo.precise and not self.options.hard:
+                out.gap += self._hidden()
         out.residual, out.largest = self._residual(), self.sizes.diagonal
         out.n_iter = smo.steps
         out.hit_rate = smo.found_rows / max(1, smo.wanted_rows)
         return out
 
     def _rounds(self) -> str:
+        """Rounds until the certificate holds; in higher precision, or otherwise, if need be."""
+        while True:
+            status = self._descend()
+            if status == "converged" and not self._holds():
+                status = "stalled"
+            if status not in ("stalled", "crawling"):
+                return status
+            if not self._escalate(status):
+                return "stalled"
+
+    def _descend(self) -> str:
+        """Rounds as they are; "stalled" where they come no further, "crawling" where slowly."""
         smo, options = self.smo, self.options
         tol = options.tol
         aim = 0.99 * tol
@@ -394,6 +460,7 @@ class _Solve:
         q = self.most if self.whole else min(FIRST, options.set)
         largest = max(q, min(LARGEST, options.set))
         stuck, careful = 0, False
+        self.best, self.in_vain = math.inf, 0
         while True:
             violation = smo.violation()
             if violation <= aim and smo.n_active < len(self.problem.ids):
@@ -423,6 +490,8 @@ class _Solve:
             stopped = self._stopped()
             if stopped:
                 return stopped
+            if self._crawls():
+                return "crawling"
             if options.hard:
                 self._refuse_inseparable()
             if options.shrinking and smo.times_shrunk < GROUPS and not self.whole:
@@ -444,34 +513,151 @@ class _Solve:
             if kept >= int(KEEP * q):
                 q = min(2 * q, largest)
 
-    def _doubtful(self) -> bool:
-        """Whether the rounding of kernel values may count in the certificate.
+    # ---- precision ----------------------------------------------------------------------
 
-        Errors of s are about `rounding` times the length of b, and errors of the gap as much for
-        each example times the bounds, at random.
+    def _note_start(self) -> None:
+        """Objectives of the duals to begin with, which no later ones may contradict."""
+        if self.options.hard or (self.problem.start.any() and not self.smo.precise):
+            return  # with single precision these would be no truth to hold others against
+        self.smo.violation()
+        dual, _, gap, *_ = self.smo.certificate(True)
+        self.first = dual, dual + gap
+
+    def _holds(self) -> bool:
+        """Whether the certificate is one: no rounding in doubt, no objective out of its order.
+
+        In single precision the dual objective must be above that of the start, and below the
+        primal one of its weights. In double precision that could only show that the kernel is not
+        positive semidefinite.
         """
-        run, out = self.common, self.out
-        if run.rounding == 0 or self.refined == self.smo.steps:
-            return False
-        if self.options.hard:
+        out, (least, most) = self.out, self.first
+        if self.smo.precise:
+            return self.options.hard or self._hidden() <= DOUBT * self.options.tol * self._objective()
+        slack = 0.1 * self.options.tol * self._objective()
+        return least - slack <= out.dual <= most + slack
+
+    def _prefer_start(self) -> None:
+        """Go back to the duals of the start where those that were found are worse."""
+        if self.options.hard or self.first[0] == -math.inf or self.out.dual >= self.first[0]:
+            return
+        self.out.b[:] = self.problem.start
+        self.smo.refine(self.common.exact_points(), 0.0, 0.0, math.inf)
+        self._settle()
+
+    def _escalate(self, why: str) -> bool:
+        """Take what comes further: double precision, an interior point; False after both."""
+        smo = self.smo
+        smo.update()
+        smo.restore()
+        if why == "stalled" and not smo.precise:
+            self._be_precise()
             return True
-        error = run.rounding * self.sizes.diagonal * math.sqrt(self.sizes.square)
-        room = math.sqrt(self.sizes.room)
-        least = DOUBT * self.options.tol
-        return error > least or error * room > least * max(abs(out.dual), abs(out.dual + out.gap))
+        if not self.interior and self._interior_time() < math.inf:
+            self.interior = True
+            self._be_precise()
+            self._take_interior_point()
+            return True
+        return False
+
+    def _be_precise(self) -> None:
+        """Have blocks and kernel rows in double precision from now on, and gradients anew."""
+        if not self.smo.precise:
+            self.smo.be_precise(self.common.exact_points())
+            self.smo.violation()
+            self.smo.refine(self.common.exact_points(), 0.0, 0.0, math.inf)
+            self.refined = self.smo.steps
+
+    def _error_of_s(self, relative: float) -> float:
+        """Error of a gradient: that of kernel values times the length of b, at random."""
+        diagonal = max(self.sizes.diagonal, self.common.rounding.largest)
+        return relative * diagonal * math.sqrt(self.sizes.square)
+
+    def _noise(self, error: float, relative: float, room: float) -> float:
+        """Error of the gap: that of gradients times the bounds, at random, and that of b'Kb."""
+        diagonal = max(self.sizes.diagonal, self.common.rounding.largest)
+        return error * math.sqrt(room) + relative * diagonal * self.sizes.square
+
+    def _objective(self) -> float:
+        """What gaps are relative to."""
+        out = self.out
+        return max(abs(out.dual), abs(out.primal), out.floor, 1e-300)
+
+    def _hidden(self) -> float:
+        """What rounding in double precision may hide of the gap."""
+        relative = self.common.rounding.double
+        error = self._error_of_s(relative)
+        c = (*self.out.intercept, self.out.intercept[0])[:2]
+        room = self.smo.sizes((SURE * error, *c))[2]
+        return self._noise(error, relative, room)
+
+    def _doubtful(self) -> bool:
+        """Whether the rounding of kernel values may count in the certificate."""
+        if self.refined == self.smo.steps:
+            return False
+        if self.smo.precise:
+            return True
+        relative = self.common.rounding.single
+        if relative == 0 or self.options.hard:
+            return relative > 0
+        error, least = self._error_of_s(relative), DOUBT * self.options.tol
+        return error > least or (
+            self._noise(error, relative, self.sizes.room) > least * self._objective())
 
     def _refine(self) -> bool:
         """Find gradients in double precision; False when that has come to be in vain."""
         smo = self.smo
         smo.violation()
-        sizes = Sizes(*smo.sizes())
-        margin = SURE * self.common.rounding * sizes.diagonal * sizes.length
-        smo.refine(self.common.exact_points(), *smo.certificate(False)[3:],
-                   math.inf if self.options.hard else margin)
+        margin = math.inf
+        if not (self.options.hard or smo.precise):
+            largest = max(smo.largest, self.common.rounding.largest)
+            margin = SURE * self.common.rounding.single * largest * smo.travel
+        smo.refine(self.common.exact_points(), *smo.certificate(False)[3:], margin)
         self.refined, violation = smo.steps, smo.violation()
         self.in_vain = 0 if violation < 0.9 * self.best else self.in_vain + 1
         self.best = min(self.best, violation)
         return self.in_vain <= VAIN
+
+    # ---- an interior point --------------------------------------------------------------
+
+    def _crawls(self) -> bool:
+        """Whether steps have taken longer than an interior point would."""
+        smo = self.smo
+        self.time += STEP_TIME * (smo.steps - self.counted[0]) * smo.ld
+        self.time += TERM_TIME * (smo.values - self.counted[1]) * self.common.terms
+        self.counted = smo.steps, smo.values
+        if self.interior and self.limit == math.inf:
+            return False
+        return self.time > self.limit
+
+    def _interior_time(self) -> float:
+        """Seconds of an interior point, about; inf where there is none."""
+        n = len(self.problem.ids)
+        rank = self.common.rank(n)
+        if self.options.hard or (rank == 0 and n > DENSE_MOST):
+            return math.inf
+        flops = n * rank**2 + rank**3 / 3 if rank else n**3 / 3
+        return INTERIOR_STEPS * FLOP_TIME * flops
+
+    def _take_interior_point(self) -> None:
+        """Duals of an interior point, where these are better; and as much time for what is left."""
+        from . import kernel_interior
+
+        out, smo = self.out, self.smo
+        self._settle()
+        before, gap = out.b.copy(), out.gap
+        factor, matrix = self.common.factor(self.problem.ids)
+        found = kernel_interior.solve(
+            self.problem, factor=factor, matrix=matrix, tol=FINEST_GAP,
+            check=lambda: bool(self._stopped()))
+        out.b[:] = found.b
+        smo.refine(self.common.exact_points(), 0.0, 0.0, math.inf)
+        self._settle()
+        if not out.gap < gap:
+            out.b[:] = before
+            smo.refine(self.common.exact_points(), 0.0, 0.0, math.inf)
+            self._settle()
+        self.refined = smo.steps
+        self.time = 0.0
 
     def _stopped(self) -> str:
         if self.common.stop.is_set():
@@ -506,7 +692,9 @@ class _Solve:
         out.dual, out.square, out.gap, *c = self.smo.certificate(True)
         out.intercept = tuple(c[:1 if self.problem.group is None else 2])
         self.sizes = Sizes(*self.smo.sizes())
-        out.floor = 1e-10 * self.sizes.length**2 * self.sizes.diagonal
+        if self.problem.start.any():
+            relative = 2.0**-53 / (DOUBT * self.options.tol)
+            out.floor = relative * self.sizes.length * self.sizes.length * self.sizes.diagonal
         if self.options.hard:
             self._certify_hard()
 

@@ -104,6 +104,7 @@ cdef class Points:
     cdef const hx_svm_ops *ops
     cdef const hx_svm_type *type
     cdef object centre, own
+    cdef readonly bint shifted
     cdef object kept                # all examples as tiles, see `all_tiles`
     cdef int64_t longest            # row
     cdef int64_t height             # of a tile

@@ -48,10 +48,13 @@ cdef class Points:
         Whether dot products and such are in double precision, not in single.
     centre : ndarray (d,) of float64, optional
         Subtracted from dense rows, for kernels of differences: nothing but digits changes.
+    shifted : bool, optional
+        Whether sums of rows of a linear kernel have to be those of rows less the centre: means of
+        columns are so large that they cost too many digits.
     """
 
     def __init__(self, Rows rows not None, kind, int degree=3, double gamma=1, double coef0=0,
-                 bint exact=True, centre=None):
+                 bint exact=True, centre=None, bint shifted=False):
         cdef const double[::1] view
         if rows.c.d > 2 ** 31 - 1:
             raise ValueError("kernels take at most 2**31 - 1 features")
@@ -66,6 +69,7 @@ cdef class Points:
                 raise ValueError("a centre has d values, for dense rows")
             self.centre = view = centre
             self.c.centre = &view[0]
+        self.shifted = shifted and centre is not None
         self.c.groups = not rows.c.is_csr or (
             <double>rows.c.nnz > DENSE * <double>rows.c.n * <double>rows.c.d)
         self.c.mapped = not self.c.groups and rows.c.d > MAPPED
@@ -105,6 +109,21 @@ cdef class Points:
         return float(np.max(self.own, initial=0))
 
     @property
+    def own_sums(self):
+        """Those sums, of each row."""
+        return self.own
+
+    @property
+    def centre_of_rows(self):
+        """What is subtracted from rows, or None."""
+        return None if self.centre is None else np.asarray(self.centre)
+
+    @property
+    def linear(self):
+        """Whether the kernel is the dot product itself."""
+        return self.kernel.kind == HX_KERNEL_linear
+
+    @property
     def n(self):
         return self.rows.c.n
 
@@ -127,7 +146,7 @@ cdef class Points:
                double[:, ::1] out, int threads=1):
         """Kernel of the examples `ids` with examples of `other` into out.
 
-        Both must have been made with the same kernel and precision, and without a centre.
+        Both must have been made with the same kernel, precision and centre.
         """
         cdef int64_t rows = ids.shape[0], cols = columns.shape[0]
         self._check(other)
@@ -231,7 +250,9 @@ cdef class Points:
 
     cdef int _check(self, Points other) except -1:
         if self.type != other.type or self.rows.c.d != other.rows.c.d or (
-                self.c.centre != NULL or other.c.centre != NULL):
+                (self.centre is None) != (other.centre is None)) or (
+                self.centre is not other.centre
+                and not np.array_equal(np.asarray(self.centre), np.asarray(other.centre))):
             raise ValueError("points do not match")
         return 0
 

@@ -13,6 +13,7 @@ cheaper than to have them anew.
 Examples that shrinking took out have an s that is behind: that of b as it was when they left. To
 bring them back takes the kernel rows of variables that have changed since, and no others.
 """
+from cpython.exc cimport PyErr_CheckSignals
 from cython.parallel cimport prange, threadid
 from libc.math cimport HUGE_VAL, fabs
 from libc.stdint cimport int32_t, int64_t, uint8_t
@@ -33,8 +34,35 @@ from ._kernel_rows import KINDS, check_ids
 cdef enum:
     UNIT = 8        # tiles that a thread takes at a time
     FETCH = 256     # rows that a source is asked for at a time
+    SIGNALS = 60_000_000    # steps times variables from one look at signals to the next
 
 cdef int LINEAR = KINDS["linear"]
+
+
+cdef extern from "smo_double.h" nogil:
+    enum:
+        HX_SMO_STEPS
+        HX_SMO_WORK
+    ctypedef struct hx_smo_double:
+        int64_t m
+        int64_t n
+        int64_t split
+        int64_t ld
+        int apart
+        const double *K
+        const double *p
+        const double *lo
+        const double *hi
+        double *b
+        double *f
+        double *work
+        double eps
+        double goal
+        int64_t steps
+        int64_t done
+        int status
+        double violation
+    int hx_smo_double_run(hx_smo_double *s)
 
 
 cdef struct state:
@@ -133,8 +161,8 @@ cdef class Workspace:
     cdef Pack pack
     cdef Tiles tiles
     cdef readonly int threads
-    cdef int64_t[::1] working, examples, changed, changed_ids
-    cdef double[::1] f, lo, hi, b, diag, up, down, delta
+    cdef int64_t[::1] working, examples, moved, changed, changed_ids
+    cdef double[::1] f, lo, hi, b, diag, up, down, delta, was
     cdef float[::1] block           # of K
     cdef double[::1] room
     cdef float[::1] few
@@ -157,11 +185,11 @@ cdef class Workspace:
         if self.f.shape[0] < ld:
             self.working = np.empty(ld, dtype=np.int64)
             self.examples = np.empty(ld, dtype=np.int64)
-            self.changed = np.empty(ld, dtype=np.int64)
+            self.moved, self.changed = np.empty(ld, dtype=np.int64), np.empty(ld, dtype=np.int64)
             self.changed_ids = np.empty(ld, dtype=np.int64)
             self.f, self.lo, self.hi = np.empty(ld), np.empty(ld), np.empty(ld)
             self.b, self.diag, self.delta = np.empty(ld), np.empty(ld), np.empty(ld)
-            self.up, self.down = np.empty(ld), np.empty(ld)
+            self.up, self.down, self.was = np.empty(ld), np.empty(ld), np.empty(ld)
             self.list, self.have = np.empty(2 * ld, dtype=np.int64), np.empty(ld, dtype=np.int8)
             self.room, self.which = np.empty(11 * ld), np.empty(2 * ld, dtype=np.int32)
             self.few = np.zeros((_together(ld) + 16) ** 2, dtype=np.float32)
@@ -215,7 +243,8 @@ cdef class Smo:
     cdef int64_t[::1] active, picked
     cdef uint8_t[::1] chosen, idle
     cdef double[:, ::1] picks
-    cdef int64_t ld, stride, split, q
+    cdef readonly int64_t ld
+    cdef int64_t stride, split, q
     cdef object block_of            # variables of the block that is there, or None
     cdef list behind                # (examples that are out, b as it was when they left)
     cdef readonly int64_t n_active, n_changed, kept
@@ -224,6 +253,11 @@ cdef class Smo:
     cdef double[2] most, least
     cdef bint in_parts              # the working set is everything, its block in four
     cdef object parts
+    cdef readonly bint precise      # blocks and kernel rows are in double precision
+    cdef Points exact               # the points in it, or None: a source has them
+    cdef double[:, ::1] wide_block  # of K, in it
+    cdef readonly double largest    # kernel value in the diagonals of the blocks so far
+    cdef readonly double travel     # sum of |b|'s changes that s follows in single precision
     cdef (const float *)[2] own_blocks
 
     def __init__(self, Workspace space not None, const int64_t[::1] ids, const double[::1] p,
@@ -269,8 +303,21 @@ cdef class Smo:
         self.picked = np.empty(0, dtype=np.int64)
         self.block_of = None
         self.behind = []
+        self.wide_block = np.empty((0, 0))
         if cache > 0:
             self.cache = RowCache(n, cache)
+
+    def be_precise(self, Points exact):
+        """Have all further rounds in double precision; `exact` are the points in it, or None.
+
+        No example may be left out, and none behind.
+        """
+        if self.n_active < self.S.n or self.n_changed:
+            raise ValueError("examples are left out, or behind")
+        if (exact is None) == (self.source is None):
+            raise ValueError("a kernel comes from points or from a source")
+        self.precise, self.exact = True, exact
+        self.in_parts, self.parts, self.cache, self.block_of = False, None, None, None
 
     # ---- rounds -----------------------------------------------------------------------------
 
@@ -372,6 +419,8 @@ cdef class Smo:
         cdef int64_t i
         cdef const int64_t *ids = &w.examples[0]
         cdef int64_t first = self.split, second = self.ld - self.split
+        if self.precise:
+            return self._fill_wide_block()
         if self.source is not None:
             chosen = np.asarray(w.examples)[:self.ld]
             block = np.asarray(w.block)[:self.ld * self.stride].reshape(self.ld, self.stride)
@@ -383,6 +432,7 @@ cdef class Smo:
             for i in range(self.ld):
                 w.diag[i] = (self.own_blocks[0][i * first + i] if i < first else
                              self.own_blocks[1][(i - first) * second + i - first])
+                self.largest = max(self.largest, w.diag[i])
             return 0
         else:
             w.pack.take(self.points, ids, self.ld)
@@ -391,56 +441,143 @@ cdef class Smo:
                         w.threads)
         for i in range(self.ld):
             w.diag[i] = w.block[i * self.stride + i]
+            self.largest = max(self.largest, w.diag[i])
         self.values += self.ld * self.ld // 2
+        return 0
+
+    cdef int _fill_wide_block(self) except -1:
+        """Kernel of the working variables, in double precision."""
+        cdef int64_t i
+        chosen = np.array(self.space.examples)[:self.ld]
+        if self.wide_block.shape[0] != self.ld:
+            self.wide_block = np.empty((self.ld, self.ld))
+        block = np.asarray(self.wide_block)
+        if self.exact is None:
+            block[:] = self.source(chosen, chosen)
+        else:
+            self.exact.values(chosen, self.exact, chosen, self.wide_block, self.space.threads)
+        for i in range(self.ld):
+            self.space.diag[i] = self.wide_block[i, i]
+            self.largest = max(self.largest, fabs(self.wide_block[i, i]))
+        self.values += self.ld * self.ld
         return 0
 
     def solve(self, double eps, int64_t steps, double goal=0):
         """Optimize the working variables to a violation of eps, in at most so many steps.
 
         If they are all variables, goal is a relative duality gap to reach as well. Returns the
-        steps, and the violation that is left in the working set.
+        steps, and the violation that is left in the working set. An interrupt leaves everything as
+        it was.
         """
-        cdef int64_t i, v, e, count = 0, done
+        cdef int64_t i, v, done
+        cdef double objective = 0, violation = 0
+        cdef Workspace w = self.space
+        cdef bint all_variables = self.q == self.S.m
+        if all_variables and goal > 0:
+            for i in range(self.ld):
+                v = w.working[i]
+                if v >= 0:
+                    objective += w.b[i] * (self.S.p[v] + w.f[i]) / 2
+        else:
+            goal = 0
+        if self.precise:
+            done = self._solve_wide(eps, steps, goal, &violation)
+        else:
+            done = self._solve_block(eps, steps, goal, objective, &violation)
+        # The linear kernel's s is exact: its block, which is centred, is not.
+        self._take_over(all_variables and not self.precise and (
+            self.source is not None or self.points.kernel.kind != LINEAR))
+        self.steps += done
+        self.rounds += 1
+        return done, violation
+
+    cdef int64_t _solve_block(self, double eps, int64_t steps, double goal, double objective,
+                              double *violation) except -1:
+        """Steps on the block in single precision; signals are looked at between parts of them."""
+        cdef int64_t done = 0, now, most = max(1000, SIGNALS // self.ld)
         cdef hx_smo job
         cdef lazy between
-        # The linear kernel's s is exact: its block, which is centred, is not.
-        cdef bint whole = self.q == self.S.m and (
-            self.source is not None or self.points.kernel.kind != LINEAR)
         cdef Workspace w = self.space
         memset(&job, 0, sizeof(job))
         self._point(&job)
         if self.in_parts:
             self._be_lazy(&job, &between)
-        with nogil:
-            job.f, job.b, job.lo, job.hi = &w.f[0], &w.b[0], &w.lo[0], &w.hi[0]
-            job.diag, job.up, job.down = &w.diag[0], &w.up[0], &w.down[0]
-            job.room, job.few, job.which = &w.room[0], &w.few[0], &w.which[0]
-            job.d, job.Kd = &w.room[9 * self.ld], &w.room[10 * self.ld]
-            job.most = _together(self.ld)
-            job.eps, job.steps, job.goal = eps, steps, goal if self.q == self.S.m else 0
-            for i in range(self.ld if job.goal > 0 else 0):
-                if w.working[i] >= 0:
-                    job.objective += w.b[i] * (self.S.p[w.working[i]] + w.f[i]) / 2
-            done = self.ops.smo(&job)
-            for i in range(self.ld):
-                v = w.working[i]
-                if v < 0:
-                    continue
-                e = _example(&self.S, v)
-                if w.b[i] != self.S.b[v]:
-                    w.changed[count] = e
-                    w.changed_ids[count] = self.ids[e]
-                    w.delta[count] = w.b[i] - self.S.b[v]
-                    self.S.b[v] = w.b[i]
-                    count += 1
-                if whole:
-                    self.S.s[e] = self.S.p[v] - w.f[i]
-        self.steps += done
-        self.rounds += 1
+        job.f, job.b, job.lo, job.hi = &w.f[0], &w.b[0], &w.lo[0], &w.hi[0]
+        job.diag, job.up, job.down = &w.diag[0], &w.up[0], &w.down[0]
+        job.room, job.few, job.which = &w.room[0], &w.few[0], &w.which[0]
+        job.d, job.Kd = &w.room[9 * self.ld], &w.room[10 * self.ld]
+        job.most = _together(self.ld)
+        job.eps, job.goal, job.objective = eps, goal, objective
+        while True:
+            job.steps = min(most, steps - done)
+            with nogil:
+                now = self.ops.smo(&job)
+            done += now
+            if job.finished or now < most or done >= steps:
+                break
+            PyErr_CheckSignals()
+        violation[0] = job.violation
         if self.in_parts:
             self.values += between.values
-        self.n_changed = 0 if whole else count
-        return done, job.violation
+        return done
+
+    cdef int64_t _solve_wide(self, double eps, int64_t steps, double goal,
+                             double *violation) except -1:
+        """As `_solve_block`, in double precision."""
+        cdef int64_t i, done = 0, most = max(1000, SIGNALS // self.ld)
+        cdef hx_smo_double job
+        cdef Workspace w = self.space
+        cdef double[::1] p, scratch = np.empty(HX_SMO_WORK * self.ld)
+        b = np.asarray(w.b)[:self.ld]
+        p = np.asarray(w.f)[:self.ld] + np.asarray(self.wide_block) @ b
+        for i in range(self.ld if self.q == self.S.m else 0):
+            if w.working[i] >= 0:
+                p[i] = self.S.p[w.working[i]]
+        memset(&job, 0, sizeof(job))
+        job.m, job.n, job.ld, job.split = self.ld, self.ld, self.ld, self.split
+        job.apart = self.groups == 2
+        job.K, job.p, job.lo, job.hi = &self.wide_block[0, 0], &p[0], &w.lo[0], &w.hi[0]
+        job.b, job.f, job.work = &w.b[0], &w.f[0], &scratch[0]
+        job.eps, job.goal = eps, goal
+        while True:
+            job.steps = min(most, steps - done)
+            with nogil:
+                hx_smo_double_run(&job)
+            done += job.done
+            if job.status != HX_SMO_STEPS or done >= steps:
+                break
+            PyErr_CheckSignals()
+        violation[0] = job.violation
+        return done
+
+    cdef int _take_over(self, bint with_s) except -1:
+        """b of the working variables, and with_s what s then is; note which have changed."""
+        cdef int64_t i, v, e, count = 0
+        cdef Workspace w = self.space
+        for i in range(self.ld):
+            v = w.working[i]
+            if v < 0:
+                continue
+            e = _example(&self.S, v)
+            if w.b[i] != self.S.b[v]:
+                w.moved[count], w.was[count] = v, self.S.b[v]
+                w.changed[count] = e
+                w.changed_ids[count] = self.ids[e]
+                w.delta[count] = w.b[i] - self.S.b[v]
+                self.S.b[v] = w.b[i]
+                self.travel += fabs(w.delta[count])
+                count += 1
+            if with_s:
+                self.S.s[e] = self.S.p[v] - w.f[i]
+        self.n_changed = 0 if with_s else count
+        return 0
+
+    def undo(self):
+        """Take back the last changes, if s has not followed them yet."""
+        cdef int64_t k
+        for k in range(self.n_changed):
+            self.S.b[self.space.moved[k]] = self.space.was[k]
+        self.n_changed = 0
 
     cdef void _point(self, hx_smo *job):
         """Where the parts of the working set and of its block are."""
@@ -493,7 +630,13 @@ cdef class Smo:
                      RowCache cache) except -1:
         """s of the columns += the sum of coef times the kernel rows."""
         self.wanted_rows += count
-        if self.source is not None:
+        if self.precise and (self.source is not None or self.points.kernel.kind != LINEAR):
+            which = np.asarray(columns)[:n_columns]
+            sums = self._exact_sums(self.exact, np.asarray(row_ids)[:count],
+                                    np.asarray(coef)[:count], np.asarray(self.ids)[which])
+            s = np.asarray(self.arrays[4])
+            s[which] += sums
+        elif self.source is not None:
             before = np.array(self.arrays[4])
             try:
                 self._from_source(rows, row_ids, coef, count, columns, n_columns, cache)
@@ -595,6 +738,18 @@ cdef class Smo:
         weights = np.zeros(self.points.rows.c.d)
         cdef double[::1] w = weights
         cdef const hx_rows *X = &self.points.rows.c
+        cdef const double *centre = self.points.c.centre
+        if self.points.shifted:
+            with nogil:
+                if X.is_f32:
+                    _through_centred_weights[float](
+                        X, centre, &row_ids[0], &coef[0], count, &self.ids[0], &columns[0],
+                        n_columns, &w[0], self.S.s, self.space.threads)
+                else:
+                    _through_centred_weights[double](
+                        X, centre, &row_ids[0], &coef[0], count, &self.ids[0], &columns[0],
+                        n_columns, &w[0], self.S.s, self.space.threads)
+            return 0
         with nogil:
             if X.is_f32:
                 if X.is_i64:
@@ -618,6 +773,7 @@ cdef class Smo:
     def start(self):
         """Find s for b as it was given."""
         np.asarray(self.arrays[4])[:] = 0
+        self.travel = np.abs(np.asarray(self.arrays[3])).sum()
         self._catch_up(np.arange(self.S.n), np.zeros(self.S.m))
 
     # ---- shrinking --------------------------------------------------------------------------
@@ -682,6 +838,15 @@ cdef class Smo:
             self.cache.clear()
 
     @property
+    def values_behind(self):
+        """Kernel values that `restore` takes."""
+        total = 0
+        for members, then in self.behind:
+            difference = self._of_examples(np.asarray(self.arrays[3]) - then)
+            total += len(members) * int(np.count_nonzero(difference))
+        return total
+
+    @property
     def times_shrunk(self):
         """Groups of examples that are out."""
         return len(self.behind)
@@ -719,9 +884,7 @@ cdef class Smo:
         rounds add from then on is again in single precision, but there is less of it.
         """
         cdef int64_t[::1] row_ids, which = np.empty(self.S.n, dtype=np.int64)
-        cdef double[::1] coef, sums
-        cdef Pack pack = Pack()
-        cdef Tiles tiles = None
+        cdef double[::1] coef
         cdef int64_t e, v, count = 0
         cdef double f
         cdef bint counts
@@ -741,45 +904,78 @@ cdef class Smo:
             return
         b = self._of_examples(np.asarray(self.arrays[3]))
         nonzero, every = np.flatnonzero(b), np.asarray(self.ids)
-        cdef const int64_t[::1] ids = every[np.asarray(which)[:count]]
-        sums = np.zeros(count)
-        at, step = 0, FETCH if exact is None else 1024
+        some = np.array(which)[:count]
+        s = np.asarray(self.arrays[4])
+        if count == self.S.n:
+            self.travel = 0
+        if self.source is None and self.points.kernel.kind == LINEAR:
+            row_ids, coef, which = every[nonzero], b[nonzero], some
+            s[some] = 0
+            if row_ids.shape[0]:
+                self._linear(row_ids, coef, row_ids.shape[0], which, count)
+        else:
+            s[some] = self._exact_sums(exact, every[nonzero], b[nonzero], every[some])
+
+    def _exact_sums(self, Points exact, rows, coef, columns):
+        """Sums of coefficients times kernel rows of the examples `rows`, in double precision.
+
+        Those of the examples `columns`. `exact` are the points in double precision, or None.
+        """
+        cdef int64_t[::1] row_ids
+        cdef double[::1] part, sums = np.zeros(len(columns))
+        cdef const int64_t[::1] ids = columns
+        cdef Pack pack = Pack()
+        cdef Tiles tiles = None
+        cdef int64_t at = 0, step = FETCH if exact is None else 1024, count = len(columns)
+        if count == 0:
+            return np.asarray(sums)
         if exact is not None:
             tiles = Tiles(exact, self.space.threads)
-        while at < len(nonzero):
-            part = nonzero[at:at + step]
-            row_ids, coef = every[part], b[part]
+        while at < len(rows):
+            row_ids, part = np.ascontiguousarray(rows[at:at + step]), coef[at:at + step]
             if exact is None:
                 values = np.asarray(self.source(np.asarray(row_ids), np.asarray(ids)),
                                     dtype=np.float64)
                 found = np.asarray(sums)
-                found += np.einsum("i,ij->j", np.asarray(coef), values)
+                found += np.einsum("i,ij->j", np.asarray(part), values)
             else:
                 pack.take(exact, &row_ids[0], row_ids.shape[0])
                 with nogil:
-                    _refine(exact, &pack.c, row_ids.shape[0], &coef[0], &ids[0], count,
+                    _refine(exact, &pack.c, row_ids.shape[0], &part[0], &ids[0], count,
                             tiles.c, &sums[0], self.space.threads)
             at += step
-        for e in range(count):
-            self.S.s[which[e]] = sums[e]
+            PyErr_CheckSignals()
+        return np.asarray(sums)
 
     # ---- what is known ----------------------------------------------------------------------
 
-    def sizes(self):
+    def sizes(self, near=None):
         """Sums of |b|, b^2 and (hi - lo)^2; the largest kernel value in the diagonal.
 
-        The last one is that of the last working set.
+        The last one is that of the working sets so far. near = (distance, c0, c1): the third is of
+        variables that add to the gap, or would if f were so far off: f is at that distance from the
+        group's intercept, or b is not at the bound on f's side of it.
         """
-        cdef double length = 0, square = 0, room = 0, most = 0
+        cdef double distance = HUGE_VAL, x
+        cdef double[2] c
+        cdef bint counts
+        c[0] = c[1] = 0
+        if near is not None:
+            distance, c[0], c[1] = near
+        cdef double length = 0, square = 0, room = 0
         cdef int64_t v
         with nogil:
             for v in range(self.S.m):
+                if self.S.lo[v] == self.S.hi[v]:
+                    continue
                 length += fabs(self.S.b[v])
                 square += self.S.b[v] * self.S.b[v]
-                room += (self.S.hi[v] - self.S.lo[v]) * (self.S.hi[v] - self.S.lo[v])
-            for v in range(self.ld):
-                most = max(most, self.space.diag[v])
-        return length, square, room, most
+                x = self.S.p[v] - self.S.s[_example(&self.S, v)] - c[_group(&self.S, v)]
+                counts = not (fabs(x) > distance) or (
+                    self.S.b[v] < self.S.hi[v] if x > 0 else self.S.b[v] > self.S.lo[v])
+                if counts:
+                    room += (self.S.hi[v] - self.S.lo[v]) * (self.S.hi[v] - self.S.lo[v])
+        return length, square, room, self.largest
 
     def certificate(self, bint best):
         """Objective p'b - 1/2 b'Kb, b'Kb, the duality gap and the intercepts that it is for.
@@ -1171,3 +1367,33 @@ cdef void _scores(const hx_rows *X, const int64_t *ids, const int64_t *columns, 
     for k in range(begin, end):
         length = hx_row(X, ids[columns[k]], &v, &idx)
         s[columns[k]] += hx_dot(X, v, idx, length, w)
+
+
+cdef void _through_centred_weights(const hx_rows *X, const double *centre, const int64_t *rows,
+                                   const double *coef, int64_t count, const int64_t *ids,
+                                   const int64_t *columns, int64_t n_columns, double *w,
+                                   double *s, int threads, real *tag_v=NULL) noexcept nogil:
+    """As _through_weights, of dense rows less the centre."""
+    cdef const real *v = NULL
+    cdef int64_t k, j, units = (n_columns + UNIT * HX_LANES - 1) // (UNIT * HX_LANES), t
+    for k in range(count):
+        v = <const real *>X.val + rows[k] * X.rs
+        for j in range(X.d):
+            w[j] += coef[k] * (v[j * X.cs] - centre[j])
+    for t in prange(units, num_threads=threads, schedule="dynamic"):
+        _centred_scores[real](X, centre, ids, columns, t * UNIT * HX_LANES,
+                              min((t + 1) * UNIT * HX_LANES, n_columns), w, s)
+
+
+cdef void _centred_scores(const hx_rows *X, const double *centre, const int64_t *ids,
+                          const int64_t *columns, int64_t begin, int64_t end, const double *w,
+                          double *s, real *tag_v=NULL) noexcept nogil:
+    cdef const real *v = NULL
+    cdef int64_t k, j
+    cdef double total
+    for k in range(begin, end):
+        v = <const real *>X.val + ids[columns[k]] * X.rs
+        total = 0
+        for j in range(X.d):
+            total += (v[j * X.cs] - centre[j]) * w[j]
+        s[columns[k]] += total
