@@ -43,13 +43,12 @@ class Training(NamedTuple):
         given = self.kernel
         if given is None:
             return smo.solve(problems, None, self.source, options, monitor, self._rounding())
-        solutions = smo.solve(
-            problems, self.points, None, options, monitor,
-            kernel_functions.rounding(self.points, given),
-            kernel_functions.Exact(self.rows, given, self.sum_zero),
-        )
-        if self.points.shifted:
-            self._shift_intercepts(problems, solutions)
+        exact = kernel_functions.Exact(self.rows, given, self.sum_zero)
+        solutions = smo.solve(problems, self.points, None, options, monitor,
+                              kernel_functions.rounding(self.points, given), exact)
+        weighed = any(s.weights is not None for s in solutions)
+        if weighed or self.points.shifted:
+            self._weigh(problems, solutions, exact, weighed)
         return solutions
 
     def _rounding(self) -> kernel_functions.Rounding:
@@ -60,21 +59,26 @@ class Training(NamedTuple):
         precise = kernel_functions.is_out_of_single_range(largest)
         return kernel_functions.Rounding(largest=largest, precise=precise)
 
-    def _shift_intercepts(
-        self, problems: list[smo.Problem], solutions: list[smo.Solution]
+    def _weigh(
+        self, problems: list[smo.Problem], solutions: list[smo.Solution],
+        exact: kernel_functions.Exact, weighed: bool,
     ) -> None:
-        """Intercepts for rows as they are, of solutions for rows less the means of columns.
+        """Intercepts of a linear kernel for rows as they are; weights for all, or for none.
 
-        The sum of b is 0, as for a linear kernel it is with all machines but that of one class.
+        Solutions that have weights, or gradients that are shifted, are for rows less the means.
         """
-        assert self.kernel is not None
-        exact = kernel_functions.Exact(self.rows, self.kernel)
         for problem, solution in zip(problems, solutions, strict=True):
-            b = solution.b.reshape(-1, len(problem.ids)).sum(axis=0)
-            used = np.flatnonzero(b)
-            weights = b[used] @ exact.features(problem.ids[used])
-            shift = float(weights @ exact.centre)
-            solution.intercept = tuple(c - shift for c in solution.intercept)
+            centred = self.points.shifted or solution.weights is not None
+            if solution.weights is None:
+                b = solution.b.reshape(-1, len(problem.ids)).sum(axis=0)
+                used = np.flatnonzero(b)
+                weights = b[used] @ exact.features(problem.ids[used])
+            else:
+                weights = solution.weights
+            if centred and exact.centre is not None:
+                shift = float(weights @ exact.centre)
+                solution.intercept = tuple(c - shift for c in solution.intercept)
+            solution.weights = weights if weighed else None
 
 
 class KernelModel(Storable, Estimator):
@@ -167,6 +171,9 @@ class KernelModel(Storable, Estimator):
         self.n_iter_ = np.array([s.n_iter for s in solutions], dtype=np.int64)
         self.cache_hit_rate_ = np.array([s.hit_rate for s in solutions])
         self.history_ = smo.history_of(solutions)
+        vars(self).pop("primal_coef_", None)
+        if solutions[0].weights is not None:
+            self.primal_coef_ = np.stack([s.weights for s in solutions])
         self.converged_ = all(s.status == "converged" for s in solutions)
         self.fit_status_ = int(not self.converged_)
 
@@ -278,11 +285,13 @@ class KernelModel(Storable, Estimator):
         base, points = intercept, self._vector_points(given)
         centre = points.centre_of_rows
         if centre is not None and given.name == "linear":
-            shift = self._centre_scores(coef, starts, outputs, centre)
+            shift = self._centre_scores(coef, starts, outputs, centre, len(intercept))
             if shift is None:
                 centre, points = None, kernel_functions.exact_points(self._vector_rows(), given)
             else:
                 base = intercept + shift
+        if "primal_coef_" in vars(self):
+            return rows.n, self._weighed_scores(rows, intercept, centre)
         ids = np.arange(len(support))
         if centre is None or not rows.is_csr:
             theirs = kernel_functions.exact_points(rows, given, centre)
@@ -307,14 +316,39 @@ class KernelModel(Storable, Estimator):
 
         return rows.n, centred
 
+    def _weighed_scores(
+        self, rows: Any, intercept: np.ndarray, centre: np.ndarray | None
+    ) -> Callable[[int, int], np.ndarray]:
+        """Scores of `primal_coef_`, by rows less a centre if there is one."""
+        weights = self._check_primal_coef(len(intercept))
+        table = check.table_of(rows)
+        base = intercept if centre is None else intercept + np.einsum("kj,j->k", weights, centre)
+
+        def block(a: int, b: int) -> np.ndarray:
+            out = np.empty((b - a, len(intercept)))
+            for at in range(a, b, ROWS_AT_ONCE):
+                end = min(at + ROWS_AT_ONCE, b)
+                some = table[at:end]
+                some = some.toarray() if rows.is_csr else np.asarray(some)
+                if centre is not None:
+                    some = some - centre
+                out[at - a:end - a] = np.einsum("ij,kj->ik", some, weights) + base
+            return out
+
+        return block
+
+    def _check_primal_coef(self, width: int) -> np.ndarray:
+        return check.finite_table("primal_coef_", self.primal_coef_,
+                                  (width, self.n_features_in_), type(self).__name__)
+
     def _centre_scores(
-        self, coef: np.ndarray, starts: np.ndarray, outputs: np.ndarray, centre: np.ndarray
+        self, coef: np.ndarray, starts: np.ndarray, outputs: np.ndarray, centre: np.ndarray,
+        width: int,
     ) -> np.ndarray | None:
         """What scores of a linear kernel lack when all rows are less the centre.
 
         None where coefficients do not sum up to 0: then they lack more than a number.
         """
-        width = int(outputs.max(initial=0)) + 1
         sums, sizes, shift = np.zeros(width), np.zeros(width), np.zeros(width)
         vectors = np.asarray(self.support_vectors_, dtype=np.float64) - centre
         for c in range(len(starts) - 1):
@@ -409,6 +443,8 @@ class KernelModel(Storable, Estimator):
                 raise ValueError(f"{name} is missing")
         sets, _, _, width = self._layout()
         self._check_model(sets, width)
+        if "primal_coef_" in vars(self):
+            self._check_primal_coef(width)
         names = vars(self).get("feature_names_in_")
         if names is not None and (np.shape(names) != (self.n_features_in_,) or not all(
                 isinstance(name, str) for name in names)):
@@ -444,6 +480,8 @@ class KernelModel(Storable, Estimator):
         self._check_fitted()
         self.__dict__.pop("_vectors", None)  # SciPy trusts what matrices hold: look anew
         self._check_arrays()
+        if "primal_coef_" in vars(self):
+            return np.asarray(self.primal_coef_)
         return np.asarray(self._weights())
 
     def _weights(self) -> Any:

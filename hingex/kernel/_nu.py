@@ -136,18 +136,21 @@ cache_hit_rate_, gamma_, n_features_in_, shape_fit_, feature_names_in_
                 self._shared(ids, sign, pair),
             ))
         solutions = training.solve(problems, options, monitor)
-        duals, kinds, intercepts = [], [], []
+        duals, kinds, intercepts, scales = [], [], [], []
         for solution, (ids, _) in zip(solutions, examples, strict=True):
             # f is -w.phi(x): at margins -rho - b for y = 1, rho - b for y = -1.
             b, (up, down) = solution.b, solution.intercept
             rho = (down - up) / 2
             scale = 1 / rho if rho > 0 else 1.0
+            scales.append(scale)
             duals.append(b * scale)
             intercepts.append((up + down) / 2 * scale)
             kinds.append(np.where(b == 0, 0, np.where(np.abs(b) < cost[ids], 1, 2)))
         self._keep_duals(training, codes, classes, examples, duals, kinds)
         self.intercept_ = np.array(intercepts)
         self._keep_solutions(solutions)
+        if "primal_coef_" in vars(self):
+            self.primal_coef_ *= np.array(scales)[:, None]
         self._conclude(solutions, options)
         return self
 

@@ -47,22 +47,43 @@ from typing import Any, NamedTuple
 import numpy as np
 
 HEAVY = 10.0  # times the median length of a box: longer ones do not ask for larger products
+CLOSER = 1e-4  # share of tol from which on better weights do not make for better duals
 PATIENCE = 12  # iterations without a clearly smaller gap: rounding error, or no way on
 REFINE = 4  # corrections of a solution at most
 EXACT = 1e-14  # residual of a solution, relative to the right-hand side, that needs no correction
 RIDGE = (0.0, 1e-15, 1e-13, 1e-11, 1e-9, 1e-7)  # of the unit diagonal, until Cholesky succeeds
 SLICED = 11  # bits of the number of rows whose products are added up exactly
 BLOCK = 1 << 19  # numbers of a factor that are worked on at a time
-LONGEST, SHORTEST = 0.9999, 1e-8  # steps, as a share of the way to the first bound, or of Newton's
-SNAP = (1.0, 1e-2, 1e-4, 1e-6)  # distances to a bound, relative to the multiplier, that count as none
+LONGEST, SHORTEST = 0.9999, 1e-8  # steps, as a share of the way to the first bound
+SNAP = (1.0, 1e-2, 1e-4, 1e-6)  # distances to a bound that are none, times the multiplier
 SOUND = 1e-3  # relative error of a solution that will do
 LEAST_SHARE, MOST_SHARE = 1e-16, 1e-8  # of the largest kernel value, to add to the system
 PURIFY = 12  # active-set steps at the end
 PROXIMAL = 1e-11  # of the largest kernel value: what keeps an active-set step short
-FINE = True
+FINE = 0.01  # share of tol that the rounding of long sums may come to, or they get more digits
 FLOOR = 1e-10  # of b'Kb of an even b: weights that cancel to less, without any p, are 0
 NOISE = 1e-4  # of that: rounding, whatever the tolerance
+EPSILON, ROUNDING = 2.0**-53, 1e-12
 LEAST = 1e-300
+
+
+class Linear(NamedTuple):
+    """A model that predicts by weights.
+
+    Attributes
+    ----------
+    weights : ndarray (r,)
+        Of the columns of the factor: Z'b but for rounding, which may matter where large duals
+        cancel; b in double precision cannot stand for any weights then.
+    intercepts : tuple of float
+    primal, gap : float
+        Objective of these weights, and its distance from the dual objective of b.
+    """
+
+    weights: np.ndarray
+    intercepts: tuple[float, ...]
+    primal: float
+    gap: float
 
 
 class Result(NamedTuple):
@@ -76,11 +97,15 @@ class Result(NamedTuple):
         Of each group; those of the least gap for this b.
     iterations : int
     status : {"converged", "max_iter", "stalled", "stopped", "interrupted"}
+        "converged" if the gap of `b`, or of `linear`, is small enough.
     primal, dual, gap : float
         Objectives and their difference for `b` and `intercepts`.
     floor : float
         Without p, as for a nu in classification, the best weights may be 0: objectives below this
         are, but for rounding, and the gap is relative to it then.
+    linear : Linear or None
+        Weights, for a factor that has no more columns than rows: those of b, or others where they
+        have a smaller gap.
     """
 
     b: np.ndarray
@@ -91,6 +116,7 @@ class Result(NamedTuple):
     dual: float
     gap: float
     floor: float
+    linear: Linear | None = None
 
     @property
     def relative_gap(self) -> float:
@@ -105,6 +131,7 @@ def solve(
     tol: float = 1e-8,
     max_iter: int = 100,
     check: Callable[[], Any] | None = None,
+    linear: bool = False,
 ) -> Result:
     """Solve a problem of `smo`'s form.
 
@@ -123,6 +150,9 @@ def solve(
         Iterations of the interior point method.
     check : callable
         Called before each iteration; ends the work by returning True, or KeyboardInterrupt.
+    linear : bool
+        The caller predicts by `Result.linear`: end as soon as that is good enough. Otherwise the
+        work goes on until b is so by itself, or can't be.
 
     Returns
     -------
@@ -130,21 +160,20 @@ def solve(
         Also after an interrupt, which the status tells: the best feasible b so far.
     """
     with np.errstate(all="ignore"):  # a step that overflows is refused by its gap
-        scaled = _Scaled(problem, factor, matrix)
+        scaled = _Scaled(problem, factor, matrix, tol)
         if not len(scaled.index):
-            return scaled.result(scaled.certificate(np.zeros(0)), 0, "converged")
-        return _Run(scaled, tol, max_iter, check).run()
+            none = np.zeros(0)
+            return scaled.result(scaled.pair(none, scaled.image(none)), 0, "converged")
+        return _Run(scaled, tol, max_iter, check, linear).run()
 
 
 def _relative(gap: float, dual: float, floor: float) -> float:
     return gap / max(abs(dual), abs(dual + gap), floor, LEAST) if gap > 0 else 0.0
 
 
-def _power(x: float) -> float:
-    """The power of two at x, or 1 for what has none."""
-    if not (x > 0 and math.isfinite(x)):
-        return 1.0
-    return math.ldexp(1.0, min(max(math.frexp(x)[1], -1000), 1000))
+def _exponent(x: float) -> int:
+    """That of the power of two above x; 0 for what has none."""
+    return math.frexp(x)[1] if x > 0 and math.isfinite(x) else 0
 
 
 class _FactorKernel:
@@ -153,7 +182,7 @@ class _FactorKernel:
     Kernel values are those of `scale` * Z.
     """
 
-    def __init__(self, Z: np.ndarray) -> None:
+    def __init__(self, Z: Any) -> None:
         from scipy.linalg import blas, lapack
 
         self.syrk, self.potrf, self.potrs = blas.dsyrk, lapack.dpotrf, lapack.dpotrs
@@ -161,7 +190,7 @@ class _FactorKernel:
         self.n, self.r = self.Z.shape
         self.step = max(64, BLOCK // self.r)
         size = max((float(np.abs(rows).max()) for rows in self._blocks()), default=0.0)
-        self.scale = 1.0 / _power(size)
+        self.scale = math.ldexp(1.0, min(-_exponent(size), 1000))
         self.diagonal = np.concatenate([np.einsum("ij,ij->i", Y, Y) for Y in (
             rows * self.scale for rows in self._blocks())])
 
@@ -201,30 +230,34 @@ class _FactorKernel:
             low += b2 @ Z2 + (b1 @ Z3 + b3 @ (Z1 + Z2) + (b2 + b3) @ Z3)
         return high + low
 
+    def square(self, beta: np.ndarray, u: np.ndarray) -> float:
+        """b'Kb, for u = Z'b."""
+        return float(u @ u)
+
     def expand(self, u: np.ndarray) -> np.ndarray:
         """Z u."""
         return np.concatenate([rows @ u for rows in self._blocks()]) * self.scale
 
-    def scores(self, beta: np.ndarray, finely: bool = False) -> np.ndarray:
-        """K beta, perhaps without the errors of long sums."""
-        return self.expand(self.combine_finely(beta) if finely else self.combine(beta))
+    def image(self, beta: np.ndarray, finely: bool = False) -> np.ndarray:
+        """Z' beta, the weights; perhaps without the errors of long sums."""
+        return self.combine_finely(beta) if finely else self.combine(beta)
 
-    def prepare(self, omega: np.ndarray, careful: bool = False) -> bool:
-        """Decompose for the weights omega (groups, n); whether that could be done.
-
-        `careful` is for weights so far apart that the heaviest drown what others say.
-        """
-        self.heavy = _HeavyRows(self, omega) if careful else None
-        if self.heavy is not None:
-            return self.heavy.sound
+    def prepare(self, omega: np.ndarray) -> bool:
+        """Decompose for the weights omega (groups, n); whether that could be done."""
         self.omega, self.total = omega, omega.sum(axis=1)
         self.invert = np.divide(1.0, self.total, where=self.total > 0,
                                 out=np.zeros(len(self.total)))
         self.mean = (self.combine(omega.T) * self.invert).T / self.scale  # of rows as they are
         weight = omega.sum(axis=0)
         part = np.divide(omega, weight, where=weight > 0, out=np.zeros_like(omega))
-        H = self.gram(weight, lambda take: self.mean[0] if len(omega) == 1
-                      else part[:, take].T @ self.mean)
+        H = np.eye(self.r, order="F")
+        rows = np.flatnonzero(weight > 0)
+        for a in range(0, len(rows), self.step):
+            take = rows[a:a + self.step]
+            Y = self._rows(take) - (self.mean[0] if len(omega) == 1
+                                    else part[:, take].T @ self.mean)
+            Y *= (np.sqrt(weight[take]) * self.scale)[:, None]
+            H = self.syrk(1.0, Y.T, beta=1.0, c=H, lower=1, overwrite_c=1)
         if len(omega) == 2:  # the two means of an example's variables
             apart = float((omega[0] * part[1]).sum())
             gap = np.asarray(self.mean[0] - self.mean[1]) * (math.sqrt(apart) * self.scale)
@@ -232,114 +265,34 @@ class _FactorKernel:
         self.chol = _Cholesky(H, self.potrf, self.potrs)
         return self.chol.sound
 
-    def gram(self, weight: np.ndarray, middle: Callable[[np.ndarray], Any]) -> np.ndarray:
-        """I + sum of weight * (row - middle)(row - middle)', the lower triangle."""
-        H = np.eye(self.r, order="F")
-        rows = np.flatnonzero(weight > 0)
-        for a in range(0, len(rows), self.step):
-            take = rows[a:a + self.step]
-            Y = self.rows(take) - middle(take)
-            Y *= (np.sqrt(weight[take]) * self.scale)[:, None]
-            H = self.syrk(1.0, Y.T, beta=1.0, c=H, lower=1, overwrite_c=1)
-        return H
-
-    def rows(self, take: np.ndarray) -> np.ndarray:
+    def _rows(self, take: np.ndarray) -> np.ndarray:
         """Some rows of Z."""
         if take[-1] - take[0] + 1 == len(take):
             return np.asarray(self.Z[take[0]:take[-1] + 1], dtype=np.float64)
         return self.Z[take].astype(np.float64)
 
-    def solve(self, w: np.ndarray, rhs: np.ndarray, t: np.ndarray, at: _Places,
-              ) -> tuple[np.ndarray, np.ndarray]:
-        """Steps db and dc for weights w = 1 / D of the variables, which `prepare` has summed up."""
-        if self.heavy is not None:
-            return self.heavy.solve(w, rhs, t, at)
-        wr = w * rhs
-        level = (at.sums(wr) - t) * self.invert
-        u = self.chol.solve(self.combine(at.examples(wr) - level @ self.omega))
+    def solve(self, w: np.ndarray, rhs: _Residual, at: _Places) -> _Step:
+        """The step for weights w = 1 / D of the variables, which `prepare` has summed up."""
+        wr = w * rhs.r
+        level = (at.sums(wr) - rhs.t) * self.invert
+        u = self.chol.solve(rhs.q + self.combine(at.examples(wr) - level @ self.omega))
         dc = level - (self.mean @ u) * self.scale
-        return w * (rhs - at.spread(dc) - at.take(self.expand(u))), dc
-
-
-class _HeavyRows:
-    """The system of `_FactorKernel` with the heaviest rows eliminated last.
-
-    With B = I + Z'WZ over the light rows, a heavy row is a row of 1 / W + Z B^-1 Z': its weight
-    adds to nothing, as it does in Z'WZ, where it takes the digits of the others.
-    """
-
-    def __init__(self, kernel: _FactorKernel, omega: np.ndarray) -> None:
-        self.kernel, self.sound = kernel, False
-        self.weight = omega.sum(axis=0)
-        lever = self.weight * kernel.diagonal
-        most = min(kernel.n, 2 * (kernel.r + len(omega)))
-        first = np.argpartition(-lever, most - 1)[:most]
-        self.rows = np.sort(first[lever[first] > 0])
-        light = self.weight.copy()
-        light[self.rows] = 0.0
-        self.light = light > 0
-        self.base = _Cholesky(kernel.gram(light, lambda take: 0.0), kernel.potrf, kernel.potrs)  # noqa: ARG005
-        if not self.base.sound or not len(self.rows):
-            return
-        self.Z = kernel.rows(self.rows) * kernel.scale
-        weight = self.weight[self.rows]
-        self.root, self.part = np.sqrt(weight), omega[:, self.rows] / weight
-        M = self.Z @ self.base.solve(self.Z.T)
-        M = np.asfortranarray((M + M.T) / 2) * self.root * self.root[:, None]
-        M[np.diag_indices(len(M))] += 1.0
-        self.chol = _Cholesky(np.asfortranarray(M), kernel.potrf, kernel.potrs)
-        if not self.chol.sound:
-            return
-        self.omega = np.where(self.light, omega, 0.0)
-        self.h = kernel.combine(self.omega.T)
-        self.back = self.base.solve(self.h)
-        self.Q = self.part.T - self.Z @ self.back
-        schur = (np.diag(self.omega.sum(axis=1)) - self.h.T @ self.back
-                 + self.Q.T @ self._inverse(self.Q))
-        if len(omega) == 2:
-            apart = float((omega[0, self.rows] * self.part[1]).sum())
-            schur += apart * np.array([[1.0, -1.0], [-1.0, 1.0]])
-        self.sound = bool(np.isfinite(schur).all())
-        if self.sound:
-            self.schur = _symmetric_inverse(schur)
-
-    def _inverse(self, x: np.ndarray) -> np.ndarray:
-        """(1 / W + Z B^-1 Z')^-1 x, of the heavy rows."""
-        root = self.root if x.ndim == 1 else self.root[:, None]
-        return root * self.chol.solve(root * x)
-
-    def solve(self, w: np.ndarray, rhs: np.ndarray, t: np.ndarray, at: _Places,
-              ) -> tuple[np.ndarray, np.ndarray]:
-        """As that of `_FactorKernel`."""
-        rows, kernel, weight = self.rows, self.kernel, self.weight[self.rows]
-        wr = at.examples(w * rhs)
-        mean = np.zeros(kernel.n)
-        mean[rows] = wr[rows] / weight
-        v = kernel.combine(np.where(self.light, wr, 0.0))
-        bv = self.base.solve(v)
-        reduced = mean[rows] - self.Z @ bv
-        # Of light examples the mean is 0 here, so the sums have all of them.
-        dc = self.schur @ (self.Q.T @ self._inverse(reduced) + at.sums(w * (rhs - at.take(mean)))
-                           - self.h.T @ bv - t)
-        beta = self._inverse(reduced - self.Q @ dc)
-        u = self.base.solve(self.Z.T @ beta + v - self.h @ dc)
-        s = kernel.expand(u)
-        s[rows] = mean[rows] - dc @ self.part - beta / weight
-        return w * (rhs - at.spread(dc) - at.take(s)), dc
+        return _Step(w * (rhs.r - at.spread(dc) - at.take(self.expand(u))), dc, u)
 
 
 def _symmetric_inverse(S: np.ndarray) -> np.ndarray:
     """Inverse of a positive matrix of one or two rows; 0 for a row of zeros."""
     scale = np.sqrt(np.abs(np.diagonal(S)))
     scale = np.divide(1.0, scale, where=scale > 0, out=np.zeros_like(scale))
-    return np.linalg.pinv(S * scale * scale[:, None], rcond=1e-14, hermitian=True) * scale * scale[:, None]
+    inverse = np.linalg.pinv(S * scale * scale[:, None], rcond=1e-14, hermitian=True)
+    return inverse * scale * scale[:, None]
 
 
 def _sliced(x: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Three parts of x, the first two of so few bits that 2^SLICED products add up exactly."""
     bits = (53 - SLICED) // 2
     parts = []
-    for k in (1, 2):
+    for _ in range(2):
         most = np.abs(x).max(axis=0)
         q = np.ldexp(1.5, np.frexp(most)[1] + 53 - bits)
         head = (x + q) - q
@@ -357,7 +310,7 @@ class _MatrixKernel:
         self.potrf, self.potrs = lapack.dpotrf, lapack.dpotrs
         self.K, self.n = K, len(K)
         self.diagonal = np.abs(np.diagonal(K))
-        self.scale = 1.0 / _power(float(self.diagonal.max()))
+        self.scale = math.ldexp(1.0, min(-_exponent(float(self.diagonal.max())), 1000))
         self.diagonal = self.diagonal * self.scale
 
     def rescale(self, factor: float) -> None:
@@ -365,11 +318,21 @@ class _MatrixKernel:
         self.scale *= factor**2
         self.diagonal = self.diagonal * factor**2
 
-    def scores(self, beta: np.ndarray, finely: bool = False) -> np.ndarray:  # noqa: ARG002
+    def image(self, beta: np.ndarray, finely: bool = False) -> np.ndarray:
         """K beta; values of K have errors themselves."""
         return (self.K @ beta) * self.scale
 
-    def prepare(self, omega: np.ndarray, careful: bool = False) -> bool:  # noqa: ARG002
+    def square(self, beta: np.ndarray, s: np.ndarray) -> float:
+        """b'Kb, for s = Kb; rounding does not make it negative."""
+        square = float(beta @ s)
+        size = float(np.abs(beta) @ np.sqrt(self.diagonal))
+        return max(square, 0.0) if square > -ROUNDING * size**2 else square
+
+    def expand(self, s: np.ndarray) -> np.ndarray:
+        """What `image` gives are scores."""
+        return s
+
+    def prepare(self, omega: np.ndarray) -> bool:
         """Decompose for the weights omega (groups, n); whether that could be done."""
         self.weight = omega.sum(axis=0)
         self.rows = np.flatnonzero(self.weight > 0)
@@ -398,18 +361,38 @@ class _MatrixKernel:
         root = self.root if x.ndim == 1 else self.root[:, None]
         return root * self.chol.solve(root * x)
 
-    def solve(self, w: np.ndarray, rhs: np.ndarray, t: np.ndarray, at: _Places,
-              ) -> tuple[np.ndarray, np.ndarray]:
-        """Steps db and dc for weights w = 1 / D of the variables, which `prepare` has summed up."""
+    def solve(self, w: np.ndarray, rhs: _Residual, at: _Places) -> _Step:
+        """The step for weights w = 1 / D of the variables, which `prepare` has summed up."""
         weight = np.where(self.weight > 0, self.weight, 1.0)
-        mean = at.examples(w * rhs) / weight
+        r = rhs.r - at.take(rhs.q)
+        mean = at.examples(w * r) / weight
         dc = self.schur @ (self.part @ self._inverse(mean[self.rows])
-                           + at.sums(w * (rhs - at.take(mean))) - t)
+                           + at.sums(w * (r - at.take(mean))) - rhs.t)
         level = dc @ self.part
         moved, free = np.zeros(self.n), np.zeros(self.n)
         moved[self.rows] = self._inverse(mean[self.rows] - level)
         free[self.rows] = level
-        return w * (rhs - at.spread(dc) - at.take(mean - free) + at.take(moved / weight)), dc
+        db = w * (r - at.spread(dc) - at.take(mean - free) + at.take(moved / weight))
+        return _Step(db, dc, rhs.q + self.image(at.examples(db)))
+
+
+class _Residual(NamedTuple):
+    """Right-hand side of D db + Zu + dc = r, sums of db = t, u - Z'db = q; see `_System`.
+
+    For a matrix u is that of Kb, and Z stands for the identity.
+    """
+
+    r: np.ndarray
+    t: np.ndarray
+    q: np.ndarray
+
+
+class _Step(NamedTuple):
+    """Of variables, intercepts and weights."""
+
+    db: np.ndarray
+    dc: np.ndarray
+    u: np.ndarray
 
 
 class _Cholesky:
@@ -469,9 +452,10 @@ class _Places:
 
 
 class _Certificate(NamedTuple):
-    """Scaled duals, the gradients p - Kb, best intercepts, and what they prove."""
+    """Scaled duals and weights, gradients p - Zv, best intercepts, and what they prove."""
 
     b: np.ndarray
+    v: np.ndarray  # weights (scores, for a matrix) that the gradients are of
     f: np.ndarray
     c: np.ndarray
     dual: float
@@ -488,22 +472,43 @@ class _Certificate(NamedTuple):
         return self.relative <= tol or self.gap <= NOISE * self.floor
 
 
+class _Pair(NamedTuple):
+    """Certificates for the same b: with its own weights, and with better ones if there are."""
+
+    alone: _Certificate
+    linear: _Certificate
+
+    @property
+    def gap(self) -> float:
+        return min(self.alone.gap, self.linear.gap)
+
+    def within(self, tol: float) -> bool:
+        """Whether one of them is good enough."""
+        return self.alone.within(tol) or self.linear.within(tol)
+
+    def better(self, than: _Pair, tol: float) -> bool:
+        """Whether the gap is smaller; that of b alone, where the other is small enough."""
+        if self.within(tol) and than.within(tol):
+            return self.alone.gap < than.alone.gap
+        return self.gap < than.gap
+
+
 class _Scaled:
     """The variables that are not fixed, in units (powers of two) in which numbers are near 1.
 
     b = unit * scaled b; gradients and p, less a number for each group, = size * scaled ones.
     """
 
-    def __init__(self, problem: Any, factor: np.ndarray | None, matrix: np.ndarray | None) -> None:
+    def __init__(self, problem: Any, factor: np.ndarray | None, matrix: np.ndarray | None,
+                 tol: float) -> None:
         if (factor is None) == (matrix is None):
             raise ValueError("give either factor or matrix")
         m = len(problem.p)
-        n = len(matrix) if factor is None else len(factor)  # type: ignore[arg-type]
+        n = len(factor if matrix is None else matrix)  # type: ignore[arg-type]
         if n == 0 or m not in (n, 2 * n):
             raise ValueError(f"expected {n} or {2 * n} variables for {n} examples, got {m}")
         if factor is not None and factor.shape[1] > n:
-            matrix = _gram(factor)
-            factor = None
+            matrix, factor = _gram(factor), None
         lo, hi = (np.asarray(x, dtype=np.float64) for x in (problem.lo, problem.hi))
         self.problem, self.m = problem, m
         self.groups = 1 if problem.group is None else 2
@@ -515,14 +520,18 @@ class _Scaled:
         self.shift = np.array([_middle(p if group is None else p[group == g])
                                for g in range(self.groups)])
         p = p - self.at.spread(self.shift)
-        self.kernel: Any = _MatrixKernel(matrix) if factor is None else _FactorKernel(factor)
+        self.kernel: Any = _MatrixKernel(matrix) if matrix is not None else _FactorKernel(factor)
         most = float(np.abs(p).max(initial=0.0))
         longest = float((hi - lo).max(initial=0.0))
         self._units(most, longest)
-        self.finely, self.floor = FINE, 0.0
-        self.p, self.lo, self.hi = p / self.size, lo[self.index] / self.unit, hi[self.index] / self.unit
+        self.matrix, self.columns = factor is None, 0 if factor is None else factor.shape[1]
+        self.p = p / self.size
+        self.lo, self.hi = lo[self.index] / self.unit, hi[self.index] / self.unit
         self.start = start / self.unit
         self.length = self.hi - self.lo
+        self.finely, self.floor, self.tol = False, 0.0, tol
+        self.lever = self.at.take(np.sqrt(self.kernel.diagonal))
+        self.reach = float(self.lever @ self.length)
         self.sum = np.array([math.fsum(self.start if group is None else self.start[group == g])
                              for g in range(self.groups)])
         self.constant = float(self.shift @ self.sum) / self.size
@@ -530,46 +539,61 @@ class _Scaled:
         self.share = np.minimum(share, HEAVY)
 
     def _units(self, most: float, longest: float) -> None:
-        """Kernel values of at most 1; b up to where that balances p, or to the longest box."""
-        kernel = self.kernel
-        first = kernel.scale  # before: K has a diagonal up to `largest`, times first^2
-        square = first**2 if isinstance(kernel, _FactorKernel) else first
-        exponent = math.frexp(square)[1] - 1 if square > 0 else -2000
-        unit = _power(longest)
+        """Units with kernel values of at most about 1, and b up to where Kb balances p."""
+        kernel, factor = self.kernel, isinstance(self.kernel, _FactorKernel)
+        square = (_exponent(kernel.scale) - 1) * (2 if factor else 1)  # of K's multiplier
+        unit = _exponent(longest)
+        size = unit - square
         if most > 0:
-            # |Kb| <= |p| at b = p / K: b's unit is size * square.
-            size = _power(most)
-            best = math.frexp(size)[1] - 1 + exponent
-            unit = math.ldexp(1.0, max(min(best, math.frexp(unit)[1] - 1), -900))
-            # With fewer: K's values are less than 1, by unit / (size * square).
-            slack = (math.frexp(unit)[1] - 1 - best) // 2 * 2
-            kernel.rescale(math.ldexp(1.0, max(slack // 2, -1000)))
-            size = math.ldexp(1.0, math.frexp(unit)[1] - 1 - exponent - slack)
+            size = _exponent(most)
+            unit = min(unit, size + square)
+        less = unit - square - size  # kernel values are that much smaller, in powers of two
+        size += less % 2
+        kernel.rescale(math.ldexp(1.0, max(less // 2, -300)))
+        self.unit, self.size = (math.ldexp(1.0, min(max(e, -1000), 1000)) for e in (unit, size))
+
+    def image(self, b: np.ndarray) -> np.ndarray:
+        """Weights for b (for a matrix: scores)."""
+        return self.kernel.image(self.at.examples(b), self.finely)
+
+    def gradients(self, v: np.ndarray) -> np.ndarray:
+        """f = p - Kb for weights v."""
+        return self.p - self.at.take(self.kernel.expand(v))
+
+    def certificate(self, b: np.ndarray, v: np.ndarray | None = None) -> _Certificate:
+        """Gradients, best intercepts and gap of a feasible b, and weights v (or those of b).
+
+        P(v, c) - D(b) = 1/2 |v - Z'b|^2 + sum max((hi - b) x, (lo - b) x), x = p - Zv - c.
+        """
+        given, own = v, self.image(b)
+        square = self.kernel.square(self.at.examples(b), own)
+        apart = 0.0
+        if v is None:
+            v = own
         else:
-            size = math.ldexp(1.0, max(min(math.frexp(unit)[1] - 1 - exponent, 1000), -1000))
-        self.unit, self.size = unit, size
-
-    def gradients(self, b: np.ndarray) -> tuple[np.ndarray, float]:
-        """f = p - Kb and b'Kb."""
-        beta = self.at.examples(b)
-        s = self.kernel.scores(beta, self.finely)
-        return self.p - self.at.take(s), float(beta @ s)
-
-    def certificate(self, b: np.ndarray) -> _Certificate:
-        """Gradients, best intercepts and gap of a feasible b."""
-        f, square = self.gradients(b)
+            apart = 0.5 * float((v - own) @ (v - own))
+        f = self.gradients(v)
         c, group = np.zeros(self.groups), self.at.group
         for g in range(self.groups):
             mine = slice(None) if group is None else group == g
             c[g] = _intercept(f[mine], b[mine], self.lo[mine], self.hi[mine])
         x = f - self.at.spread(c)
         up, down = self.hi - b, self.lo - b
-        parts = np.where(x > 0, x * up, np.where(x < 0, x * down, 0.0 * x))
-        gap = float(parts.sum())
+        gap = apart + float(np.where(x > 0, x * up, np.where(x < 0, x * down, 0.0 * x)).sum())
         dual = float(self.p @ b) + self.constant - 0.5 * square
         if not (math.isfinite(gap) and math.isfinite(dual)):
             gap = math.inf
-        return _Certificate(b, f, c, dual, gap, self.floor)
+        elif not (self.finely or self.matrix):
+            error = EPSILON * float(np.linalg.norm(self.lever * b)) * self.reach
+            if error > FINE * self.tol * max(abs(dual), abs(dual + gap)):
+                self.finely = True
+                return self.certificate(b, given)
+        return _Certificate(b, v, f, c, dual, gap, self.floor)
+
+    def pair(self, b: np.ndarray, v: np.ndarray) -> _Pair:
+        """Certificates of b alone, and with weights v."""
+        alone = self.certificate(b)
+        return _Pair(alone, alone if self.matrix else self.certificate(b, v))
 
     def repair(self, b: np.ndarray) -> np.ndarray:
         """B within the bounds, with the sums that are to be kept."""
@@ -580,15 +604,22 @@ class _Scaled:
             b[mine] = _balanced(b[mine], self.lo[mine], self.hi[mine], float(self.sum[g]))
         return b
 
-    def result(self, cert: _Certificate, iterations: int, status: str) -> Result:
+    def result(self, pair: _Pair, iterations: int, status: str) -> Result:
         """In the units of the problem."""
         b = np.zeros(self.m)
         lo, hi = (np.asarray(x)[self.index] for x in (self.problem.lo, self.problem.hi))
+        cert = pair.alone
         b[self.index] = np.clip(cert.b * self.unit, lo, hi)
-        by = self.unit * self.size
-        c = cert.c * self.size + self.shift
-        return Result(b, tuple(float(x) for x in c), iterations, status,
-                      (cert.dual + cert.gap) * by, cert.dual * by, cert.gap * by, cert.floor * by)
+        by, linear = self.unit * self.size, None
+        if not self.matrix:
+            best = pair.linear if pair.linear.gap < cert.gap else cert
+            w = best.v[:self.columns] * (self.unit / self.kernel.scale)
+            linear = Linear(w, self._intercepts(best), (best.dual + best.gap) * by, best.gap * by)
+        return Result(b, self._intercepts(cert), iterations, status, (cert.dual + cert.gap) * by,
+                      cert.dual * by, cert.gap * by, cert.floor * by, linear)
+
+    def _intercepts(self, cert: _Certificate) -> tuple[float, ...]:
+        return tuple(float(x) for x in cert.c * self.size + self.shift)
 
 
 def _gram(Z: np.ndarray) -> np.ndarray:
@@ -645,7 +676,8 @@ def _balanced(b: np.ndarray, lo: np.ndarray, hi: np.ndarray, total: float) -> np
             if whole < abs(lack):
                 free, whole = reach, float(reach.sum())
             if whole > 0:
-                b = np.clip(b + min(1.0, abs(lack) / whole) * math.copysign(1.0, lack) * free, lo, hi)
+                move = min(1.0, abs(lack) / whole) * math.copysign(1.0, lack)
+                b = np.clip(b + move * free, lo, hi)
             continue
         order = np.argsort(-np.where(inner > 0, inner, 0.0), kind="stable")
         most = free[order] if float(free.sum()) >= abs(lack) else reach[order]
@@ -660,32 +692,33 @@ class _Run:
     """The way from a start to the optimum."""
 
     def __init__(self, scaled: _Scaled, tol: float, max_iter: int,
-                 check: Callable[[], Any] | None) -> None:
+                 check: Callable[[], Any] | None, linear: bool) -> None:
+        self.linear = linear and not scaled.matrix
         self.p, self.tol, self.max_iter, self.check = scaled, tol, max_iter, check
         self.kernel, self.at = scaled.kernel, scaled.at
         self.iterations, self.waiting, self.least, self.products = 0, 0, math.inf, math.inf
-        self.best = _Certificate(scaled.start, scaled.p, np.zeros(scaled.groups), 0.0, math.inf, 0.0)
         self.path: _Path | None = None
         self.diagonal = self.at.take(self.kernel.diagonal)
-        self.careful = False
         self.share = 0.0  # of K that is added to what variables resist a step
+        b = scaled.repair(scaled.start)
+        self.best = scaled.certificate(b)
 
     def run(self) -> Result:
         status = "interrupted"
+        pair = None
         try:
-            self.best = self.p.certificate(self.p.repair(self.p.start))
             status = self._iterate()
             if status != "stopped":
-                self._finish()
-                if self.best.within(self.tol):
+                pair = self._finish()
+                if pair.within(self.tol):
                     status = "converged"
                 elif status == "converged":
                     status = "stalled"
         except KeyboardInterrupt:
             status = "interrupted"
-        if not math.isfinite(self.best.gap) and self.best.dual == 0.0:
-            self.best = self.p.certificate(self.p.repair(self.p.start))
-        return self.p.result(self.best, self.iterations, status)
+        if pair is None:
+            pair = self.p.pair(self.best.b, self.best.v)
+        return self.p.result(pair, self.iterations, status)
 
     def _stopped(self) -> bool:
         return self.check is not None and bool(self.check())
@@ -700,7 +733,7 @@ class _Run:
         self.path = path
         while True:
             self._look(path)
-            if self.best.within(self.tol):
+            if self._enough():
                 return "converged"
             if self.waiting >= PATIENCE:
                 return "stalled"
@@ -712,9 +745,15 @@ class _Run:
             if not self._advance(path):
                 return "stalled"
 
+    def _enough(self) -> bool:
+        if not self.best.within(self.tol):
+            return False
+        return (self.linear or self.p.matrix or self.best.within(CLOSER * self.tol)
+                or self.p.certificate(self.best.b).within(self.tol))
+
     def _look(self, path: _Path) -> None:
         """The certificate of where the path has come to."""
-        cert = self.p.certificate(self.p.repair(path.b()))
+        cert = self.p.certificate(self.p.repair(path.b()), None if self.p.matrix else path.v)
         products = path.mu() * path.total
         better = cert.gap < 0.9 * self.least or 1e-3 * self.least < products < 0.9 * self.products
         self.waiting = 0 if better else self.waiting + 1
@@ -732,21 +771,21 @@ class _Run:
             whole = float(side.sum())
             if p.sum[g] != 0 and whole != 0:
                 even[mine] = side * min(1.0, p.sum[g] / whole)
-        f, square = p.gradients(even)
+        base = p.image(even)
         if not p.p.any():
-            p.floor = FLOOR * square
+            p.floor = FLOOR * self.kernel.square(at.examples(even), base)
+        f = p.gradients(base)
         total = np.maximum(at.sums(p.length), LEAST)
         x = f - at.spread(at.sums(p.length * f) / total)
         spread = math.sqrt(float(p.length @ x**2) / max(float(total.sum()), LEAST))
         w = p.length / (spread if spread > 0 else 1.0)
-        system = self._system(w, f, np.zeros(p.groups))
+        system = self._system(w, _Residual(p.p, np.zeros(p.groups), base))
         if system is None:
             return None
-        step, c = system.first
-        f, _ = p.gradients(even + step)
-        return _Path(p, f - at.spread(c), c)
+        _, c, v = system.first
+        return _Path(p, p.gradients(v) - at.spread(c), c, v)
 
-    def _system(self, w: np.ndarray, r: np.ndarray, t: np.ndarray) -> _System | None:
+    def _system(self, w: np.ndarray, rhs: _Residual) -> _System | None:
         """Decompose K + 1/w, and solve for the first right-hand side.
 
         Where that comes to nothing, 1/w is made larger than a share of K: a proximal step.
@@ -754,54 +793,49 @@ class _Run:
         self.share = self.share / 100.0 if self.share > 2 * LEAST_SHARE else 0.0
         while True:
             capped = w / (1.0 + self.share * self.diagonal * w)
-            if self.kernel.prepare(self.at.both(capped), self.careful):
-                system = _System(self.p, capped, r, t)
+            if self.kernel.prepare(self.at.both(capped)):
+                system = _System(self.p, capped, rhs)
                 if system.error <= SOUND or self.share >= MOST_SHARE:
-                    return system if np.isfinite(system.first[0]).all() else None
+                    return system if np.isfinite(system.first.db).all() else None
             elif self.share >= MOST_SHARE:
                 return None
-            if not self.careful and isinstance(self.kernel, _FactorKernel):
-                self.careful = True
-                continue
             self.share = max(100.0 * self.share, LEAST_SHARE)
 
     def _advance(self, path: _Path) -> bool:
         """A predictor and a corrector step; False when there is no way on."""
         p, at = self.p, self.at
-        f, _ = p.gradients(path.b())
-        x = f - at.spread(path.c)
-        mu = path.mu()
-        w = path.weights()
-        t = p.sum - at.sums(path.b())
-        system = self._system(w, x, t) if mu > 0 and np.isfinite(w).all() else None
+        mu, w, b = path.mu(), path.weights(), path.b()
+        x = p.gradients(path.v) - at.spread(path.c)
+        rhs = _Residual(x, p.sum - at.sums(b), p.image(b) - path.v)
+        system = self._system(w, rhs) if mu > 0 and np.isfinite(w).all() else None
         if system is None:
             return False
-        path.predict(system.first[0])
+        path.predict(system.first.db)
         size = min(1.0, path.farthest())
         target = mu * min(1.0, path.ahead(size) / mu)**3
         path.aim(target)
-        db, dc = system.solve(x + path.rest(), t)
-        path.correct(db)
+        step = system.solve(rhs._replace(r=x + path.rest()))
+        path.correct(step.db)
         size = min(1.0, max(0.99, min(LONGEST, 1.0 - target / mu)) * path.farthest())
-        if not (size > SHORTEST and np.isfinite(db).all() and np.isfinite(dc).all()):
+        if not (size > SHORTEST and np.isfinite(step.db).all() and np.isfinite(step.u).all()):
             return False
-        path.move(size, dc)
+        path.move(size, step)
         return True
 
-    def _finish(self) -> None:
+    def _finish(self) -> _Pair:
         """Set variables to their bounds, and solve for those between."""
         p, raw = self.p, self.best
+        last = p.pair(raw.b, raw.v)
         if self.path is None:
-            return
-        found = self._purify(self._snapped(raw, SNAP[0]))
-        if found.within(self.tol) or found.gap <= raw.gap:
-            self.best = found
-            return
+            return last
+        found = self._purify(self._snapped(raw, SNAP[0]), raw)
+        if found.within(self.tol) or found.gap <= last.gap:
+            return found
         for near in SNAP[1:]:
-            cert = p.certificate(p.repair(self._snapped(raw, near)))
-            if cert.within(max(self.tol, raw.relative)):
-                self.best = cert
-                return
+            found = p.pair(p.repair(self._snapped(raw, near)), raw.v)
+            if found.within(self.tol) or found.gap <= last.gap:
+                return found
+        return last
 
     def _snapped(self, cert: _Certificate, near: float) -> np.ndarray:
         """B with variables at a bound whose distance from it is small for their gradient."""
@@ -813,32 +847,32 @@ class _Run:
         b = np.where((x < 0) & (cert.b - p.lo < level), p.lo, cert.b)
         return np.where((x > 0) & (p.hi - cert.b < level), p.hi, b)
 
-    def _purify(self, b: np.ndarray) -> _Certificate:
-        """Active-set steps from b; the best of what they come to."""
+    def _purify(self, b: np.ndarray, start: _Certificate) -> _Pair:
+        """Active-set steps from b and weights of the start; the best of what they come to."""
         p, at = self.p, self.at
-        best = cert = p.certificate(p.repair(b))
+        c, v = start.c, start.v
+        best = p.pair(p.repair(b), v)
         prox = 1.0 / np.maximum(PROXIMAL * self.diagonal, LEAST)
         free = (b > p.lo) & (b < p.hi)
         for _ in range(PURIFY):
             if self._stopped() or not free.any():
                 break
-            w = np.where(free, prox, 0.0)
-            f, _ = p.gradients(b)
-            system = self._system(w, f, p.sum - at.sums(b))
+            x = p.gradients(v) - at.spread(c)
+            rhs = _Residual(x, p.sum - at.sums(b), p.image(b) - v)
+            system = self._system(np.where(free, prox, 0.0), rhs)
             if system is None:
                 break
-            db, c = system.first
-            moved = np.clip(b + db, p.lo, p.hi)
+            moved = np.clip(b + system.first.db, p.lo, p.hi)
+            c, v = c + system.first.dc, v + system.first.u
             if not np.isfinite(moved).all():
                 break
-            f, _ = p.gradients(moved)
-            x = f - at.spread(c)
+            x = p.gradients(v) - at.spread(c)
             inside = (moved > p.lo) & (moved < p.hi)
             wrong = ~free & (((moved == p.lo) & (x > 0)) | ((moved == p.hi) & (x < 0)))
-            cert = p.certificate(p.repair(moved))
-            better = cert.gap < best.gap
+            found = p.pair(p.repair(moved), v)
+            better = found.better(best, self.tol)
             if better:
-                best = cert
+                best = found
             if not better and not wrong.any() and (inside == free).all():
                 break
             b, free = moved, inside | wrong
@@ -851,36 +885,39 @@ class _System:
     `first` solves it for the first right-hand side, to the relative error `error`.
     """
 
-    def __init__(self, p: _Scaled, w: np.ndarray, r: np.ndarray, t: np.ndarray) -> None:
+    def __init__(self, p: _Scaled, w: np.ndarray, rhs: _Residual) -> None:
         self.p, self.w = p, w
         self.D = np.divide(1.0, w, where=w > 0, out=np.zeros_like(w))
         self.total = np.maximum(p.at.sums(w), LEAST)
         self.error = math.inf
-        self.first = self.solve(r, t)
+        self.first = self.solve(rhs)
 
-    def _size(self, r: np.ndarray, t: np.ndarray) -> float:
-        return float(self.w @ r**2) + float(t @ (t / self.total))
+    def _size(self, rhs: _Residual) -> float:
+        r = np.where(self.w > 0, rhs.r, 0.0)
+        size = float(self.w @ r**2) + float(rhs.t @ (rhs.t / self.total))
+        return size + (0.0 if self.p.matrix else float(rhs.q @ rhs.q))
 
-    def solve(self, r: np.ndarray, t: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Steps db and dc, refined."""
+    def solve(self, rhs: _Residual) -> _Step:
+        """Steps, refined."""
         at, kernel, w = self.p.at, self.p.kernel, self.w
-        db, dc = kernel.solve(w, r, t, at)
-        whole, last, kept = self._size(r, t), math.inf, (db, dc)
+        step = kept = kernel.solve(w, rhs, at)
+        last = math.inf
         for _ in range(REFINE):
-            s = kernel.scores(at.examples(db), self.p.finely)
-            r1 = r - self.D * db - at.take(s) - at.spread(dc)
-            r2 = t - at.sums(db)
-            error = self._size(np.where(w > 0, r1, 0.0), r2)
+            db, dc, u = step
+            lack = _Residual(
+                rhs.r - self.D * db - at.take(kernel.expand(u)) - at.spread(dc),
+                rhs.t - at.sums(db),
+                np.zeros_like(u) if self.p.matrix else rhs.q - u + self.p.image(db))
+            error = self._size(lack)
             if not error < last:
                 break
-            kept = db, dc
-            if error <= EXACT**2 * whole or error > 0.25 * last:
-                last = error
+            kept, before, last = step, last, error
+            size = float(w @ (self.D * db)**2) + (0.0 if self.p.matrix else float(u @ u))
+            self.error = math.sqrt(error / size) if size > 0 else 0.0
+            if error <= EXACT**2 * size or error > 0.25 * before:
                 break
-            last = error
-            more, level = kernel.solve(w, r1, r2, at)
-            db, dc = db + more, dc + level
-        self.error = math.sqrt(last / whole) if whole > 0 else 0.0
+            more = kernel.solve(w, lack, at)
+            step = _Step(db + more.db, dc + more.dc, u + more.u)
         return kept
 
 
@@ -891,8 +928,8 @@ class _Path:
     have for variables in the middle of their boxes.
     """
 
-    def __init__(self, p: _Scaled, x: np.ndarray, c: np.ndarray) -> None:
-        self.p, self.c, self.share = p, c, p.share
+    def __init__(self, p: _Scaled, x: np.ndarray, c: np.ndarray, v: np.ndarray) -> None:
+        self.p, self.c, self.v, self.share = p, c, v, p.share
         self.total = 2.0 * float(p.share.sum())
         mu = max(2.0 * float(np.abs(x) @ p.length) / self.total, LEAST)
         delta = x * p.length / (p.share * mu)
@@ -951,11 +988,12 @@ class _Path:
         self.dz = self.pz - self.z - self.z / self.below * db
         self.dy = self.py - self.y + self.y / self.above * db
 
-    def move(self, size: float, dc: np.ndarray) -> None:
+    def move(self, size: float, step: _Step) -> None:
         below, above = self.below + size * self.db, self.above - size * self.db
         length, near = self.p.length, below <= above
         self.below = np.where(near, below, length - above)
         self.above = np.where(near, length - below, above)
         self.z = self.z + size * self.dz
         self.y = self.y + size * self.dy
-        self.c = self.c + size * dc
+        self.c = self.c + size * step.dc
+        self.v = self.v + size * step.u

@@ -50,7 +50,7 @@ import math
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from queue import SimpleQueue
 from time import perf_counter
 from typing import Any, NamedTuple
@@ -74,6 +74,7 @@ DEAR = 128.0  # multiply-adds of a kernel value from which on rows are worth kee
 NEARLY = 0.9  # share of tol that a gap is to come to where it is known as steps are made
 TIGHTER = 0.1  # violation to reach at least, when the gap was too large at the last one
 DOUBT = 0.2  # share of tol that the rounding of kernel values may come to, or they are refined
+ROUNDING = 2e-15  # of p, and of what adds up to K b: violation that is no more than rounding
 SURE = 4.0  # times the sum of all rounding errors of a gradient: it is not further off
 STEP_TIME = 1.5e-9  # seconds of a step for each variable of the working set, about
 TERM_TIME = 2e-10  # of a multiply-add of a kernel value
@@ -89,7 +90,7 @@ SOONEST = 0.05  # seconds that they may take in any case
 CAREFUL = 10.0  # times the violation that was aimed at, where a refinement finds more
 VAIN = 4  # times that a refinement may come to no lower violation, before rounding is to blame
 NOISE = 1e-4  # of the floor: rounding in double precision
-LEAST = 1e-13  # violation, relative to p, that rounding leaves
+LEAST = 4e-16  # violation that rounding leaves, relative to p and to what adds up to K b
 INSEPARABLE = 1e-7  # distance of the classes' hulls, relative to the rows, that counts as none
 
 
@@ -150,6 +151,10 @@ class Solution:
         f less its group's intercept.
     largest : float
         Kernel value of an example with itself, of those in the working sets.
+    weights : ndarray (d,) or None
+        Of a linear kernel's features, less the means of columns where the sum of b is 0: where b
+        is so large, beside the weights that it adds up to, that scores from b would be rounding
+        errors. Objective, gap, violation and intercept then are those of these weights.
     """
 
     b: np.ndarray
@@ -165,6 +170,7 @@ class Solution:
     floor: float = 0.0
     residual: np.ndarray = field(default_factory=lambda: np.zeros(0))
     largest: float = 0.0
+    weights: np.ndarray | None = None
 
     @property
     def relative_gap(self) -> float:
@@ -402,7 +408,9 @@ class _Solve:
         self.best, self.in_vain = math.inf, 0  # violation then, and times that it was no better
         self.first = -math.inf, math.inf  # dual objective of the start, primal one
         self.interior = False  # whether an interior point was tried
+        self.weighed: Solution | None = None  # what it found with weights of their own
         self.time, self.counted = 0.0, (0, 0)  # that steps took, about; steps and values until now
+        self.size = float(np.abs(problem.p).max())
         self.limit = SOONEST + PATIENCE * self._interior_time()
 
     def run(self) -> Solution:
@@ -435,7 +443,11 @@ class _Solve:
             self._prefer_start()
             if smo.precise and not self.options.hard:
                 out.gap += self._hidden()
-        out.residual, out.largest = self._residual(), self.sizes.diagonal
+        out.residual = self._residual()
+        if self.weighed is not None and not (
+                out.status == "converged" and out.relative_gap <= self.options.tol):
+            self._take_weights()
+        out.largest = self.sizes.diagonal
         out.n_iter = smo.steps
         out.hit_rate = smo.found_rows / max(1, smo.wanted_rows)
         return out
@@ -450,13 +462,17 @@ class _Solve:
                 return status
             if not self._escalate(status):
                 return "stalled"
+            found, tol = self.weighed, self.options.tol
+            if found is not None and found.relative_gap <= tol and (
+                    found.violation <= max(tol, self._unavoidable())) and (
+                    not self.out.relative_gap <= tol):
+                return "converged"
 
     def _descend(self) -> str:
         """Rounds as they are; "stalled" where they come no further, "crawling" where slowly."""
         smo, options = self.smo, self.options
         tol = options.tol
         aim = 0.99 * tol
-        floor = LEAST * max(1.0, float(np.abs(self.problem.p).max()))
         q = self.most if self.whole else min(FIRST, options.set)
         largest = max(q, min(LARGEST, options.set))
         stuck, careful = 0, False
@@ -466,7 +482,7 @@ class _Solve:
             if violation <= aim and smo.n_active < len(self.problem.ids):
                 smo.restore()
                 violation = smo.violation()
-            if violation <= aim:
+            if violation <= aim or violation <= self._unavoidable():
                 self._certify()
                 if self.out.relative_gap <= tol or self.out.gap <= NOISE * self.out.floor:
                     if not self._doubtful():
@@ -479,6 +495,7 @@ class _Solve:
                     continue
                 if self.options.hard:
                     self._refuse_inseparable()
+                floor = LEAST * (self.size + self.sizes.diagonal * self.sizes.length)
                 if aim <= floor or stuck > 3:
                     return "stalled"
                 # The gap falls about as the violation does.
@@ -513,6 +530,13 @@ class _Solve:
             if kept >= int(KEEP * q):
                 q = min(2 * q, largest)
 
+    def _unavoidable(self) -> float:
+        """Violation that counts as rounding of exact gradients; 0 while they are not exact."""
+        if not self.smo.precise or self.refined != self.smo.steps:
+            return 0.0
+        length, _, _, diagonal = self.smo.sizes()
+        return ROUNDING * (self.size + diagonal * length)
+
     # ---- precision ----------------------------------------------------------------------
 
     def _note_start(self) -> None:
@@ -538,7 +562,9 @@ class _Solve:
 
     def _prefer_start(self) -> None:
         """Go back to the duals of the start where those that were found are worse."""
-        if self.options.hard or self.first[0] == -math.inf or self.out.dual >= self.first[0]:
+        least, most = self.first
+        if self.options.hard or least == -math.inf or (
+                self.out.dual >= least and self.out.primal <= most):
             return
         self.out.b[:] = self.problem.start
         self.smo.refine(self.common.exact_points(), 0.0, 0.0, math.inf)
@@ -652,12 +678,41 @@ class _Solve:
         out.b[:] = found.b
         smo.refine(self.common.exact_points(), 0.0, 0.0, math.inf)
         self._settle()
+        if found.linear is not None:
+            self._weigh(factor, found.linear.weights, found.linear.intercepts)
         if not out.gap < gap:
             out.b[:] = before
             smo.refine(self.common.exact_points(), 0.0, 0.0, math.inf)
             self._settle()
         self.refined = smo.steps
         self.time = 0.0
+
+    def _weigh(self, features: Any, weights: np.ndarray, intercept: tuple[float, ...]) -> None:
+        """Note a solution of b and weights of their own, for any of which P is above D of any b."""
+        problem, n = self.problem, len(self.problem.ids)
+        s = features @ weights
+        f = problem.p - (s if len(problem.p) == n else np.concatenate([s, s]))
+        group = np.zeros(len(f), dtype=np.int64) if problem.group is None else problem.group
+        square = float(weights @ weights)
+        x = f - np.array(intercept)[group]
+        b, primal, violation = self.out.b, square / 2, 0.0
+        primal += float(np.maximum(x * problem.hi, x * problem.lo).sum())
+        for g, c in enumerate(intercept):
+            mine = group == g
+            primal += c * float(problem.start[mine].sum())
+            up, down = mine & (b < problem.hi), mine & (b > problem.lo)
+            if up.any() and down.any():
+                violation = max(violation, float(f[up].max() - f[down].min()))
+        self.weighed = replace(
+            self.out, b=b.copy(), intercept=intercept, gap=max(0.0, primal - self.out.dual),
+            violation=violation, square=square, residual=x, weights=weights)
+
+    def _take_weights(self) -> None:
+        """Have the solution be that of weights of their own, if there is a better one."""
+        if self.weighed is not None and self.weighed.gap < self.out.gap:
+            for name in ("b", "intercept", "dual", "gap", "violation", "square", "floor",
+                         "residual", "weights"):
+                setattr(self.out, name, getattr(self.weighed, name))
 
     def _stopped(self) -> str:
         if self.common.stop.is_set():
