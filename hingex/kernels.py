@@ -39,8 +39,8 @@ _SINGLE_WIDTH = 4096  # terms of a sum up to which it is
 _SINGLE_RANGE = 1e24  # sums of squares, from its inverse on, up to which it is
 _LARGEST_FEATURE = 1e150  # float64 holds sums of squares of features up to this size
 _LARGEST_VALUE = 1e150  # kernel value, from its inverse on, whose square float64 holds
-_LEVEL = 1e3  # times its standard deviation: mean of a column that costs too many digits
-_LEVEL_EXPONENT = 1e4  # gamma times squared means that costs too many digits of an exponent
+_LEVEL = 8.0  # times its standard deviation: mean of a column that costs too many digits
+_LEVEL_EXPONENT = 64.0  # gamma times squared means that costs too many digits of an exponent
 _ROWS_AT_ONCE = 1 << 16  # values, for sums over blocks of rows
 
 

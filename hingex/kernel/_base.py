@@ -46,9 +46,8 @@ class Training(NamedTuple):
         exact = kernel_functions.Exact(self.rows, given, self.sum_zero)
         solutions = smo.solve(problems, self.points, None, options, monitor,
                               kernel_functions.rounding(self.points, given), exact)
-        weighed = any(s.weights is not None for s in solutions)
-        if weighed or self.points.shifted:
-            self._weigh(problems, solutions, exact, weighed)
+        if self.points.shifted or any(s.weights is not None for s in solutions):
+            self._weigh(problems, solutions, exact)
         return solutions
 
     def _rounding(self) -> kernel_functions.Rounding:
@@ -61,24 +60,23 @@ class Training(NamedTuple):
 
     def _weigh(
         self, problems: list[smo.Problem], solutions: list[smo.Solution],
-        exact: kernel_functions.Exact, weighed: bool,
+        exact: kernel_functions.Exact,
     ) -> None:
-        """Intercepts of a linear kernel for rows as they are; weights for all, or for none.
+        """Weights of a linear kernel for all solutions, and intercepts for rows as they are.
 
         Solutions that have weights, or gradients that are shifted, are for rows less the means.
+        Scores then come from weights: from duals, whose sum is not quite 0, they would be off by
+        that sum times the squared means.
         """
         for problem, solution in zip(problems, solutions, strict=True):
             centred = self.points.shifted or solution.weights is not None
             if solution.weights is None:
                 b = solution.b.reshape(-1, len(problem.ids)).sum(axis=0)
                 used = np.flatnonzero(b)
-                weights = b[used] @ exact.features(problem.ids[used])
-            else:
-                weights = solution.weights
+                solution.weights = b[used] @ exact.features(problem.ids[used])
             if centred and exact.centre is not None:
-                shift = float(weights @ exact.centre)
+                shift = float(solution.weights @ exact.centre)
                 solution.intercept = tuple(c - shift for c in solution.intercept)
-            solution.weights = weights if weighed else None
 
 
 class KernelModel(Storable, Estimator):
@@ -284,14 +282,14 @@ class KernelModel(Storable, Estimator):
         given = kernel_functions.Parameters(kind, *self._kernel_numbers())
         base, points = intercept, self._vector_points(given)
         centre = points.centre_of_rows
+        if "primal_coef_" in vars(self):
+            return rows.n, self._weighed_scores(rows, intercept, centre)
         if centre is not None and given.name == "linear":
             shift = self._centre_scores(coef, starts, outputs, centre, len(intercept))
             if shift is None:
                 centre, points = None, kernel_functions.exact_points(self._vector_rows(), given)
             else:
                 base = intercept + shift
-        if "primal_coef_" in vars(self):
-            return rows.n, self._weighed_scores(rows, intercept, centre)
         ids = np.arange(len(support))
         if centre is None or not rows.is_csr:
             theirs = kernel_functions.exact_points(rows, given, centre)

@@ -47,7 +47,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 HEAVY = 10.0  # times the median length of a box: longer ones do not ask for larger products
-CLOSER = 1e-4  # share of tol from which on better weights do not make for better duals
+EXTRA, CLOSER = 6, 1e-4  # iterations within tol, and share of it, to find out which are free
 PATIENCE = 12  # iterations without a clearly smaller gap: rounding error, or no way on
 REFINE = 4  # corrections of a solution at most
 EXACT = 1e-14  # residual of a solution, relative to the right-hand side, that needs no correction
@@ -58,6 +58,7 @@ LONGEST, SHORTEST = 0.9999, 1e-8  # steps, as a share of the way to the first bo
 SNAP = (1.0, 1e-2, 1e-4, 1e-6)  # distances to a bound that are none, times the multiplier
 SOUND = 1e-3  # relative error of a solution that will do
 LEAST_SHARE, MOST_SHARE = 1e-16, 1e-8  # of the largest kernel value, to add to the system
+WORSE = 100.0  # times the best gap: active-set steps that lead nowhere
 PURIFY = 12  # active-set steps at the end
 PROXIMAL = 1e-11  # of the largest kernel value: what keeps an active-set step short
 FINE = 0.01  # share of tol that the rounding of long sums may come to, or they get more digits
@@ -187,7 +188,7 @@ class _FactorKernel:
 
         self.syrk, self.potrf, self.potrs = blas.dsyrk, lapack.dpotrf, lapack.dpotrs
         self.Z = Z if Z.shape[1] else np.zeros((len(Z), 1))
-        self.n, self.r = self.Z.shape
+        self.n, self.r = len(self.Z), self.Z.shape[1]
         self.step = max(64, BLOCK // self.r)
         size = max((float(np.abs(rows).max()) for rows in self._blocks()), default=0.0)
         self.scale = math.ldexp(1.0, min(-_exponent(size), 1000))
@@ -676,8 +677,8 @@ def _balanced(b: np.ndarray, lo: np.ndarray, hi: np.ndarray, total: float) -> np
             if whole < abs(lack):
                 free, whole = reach, float(reach.sum())
             if whole > 0:
-                move = min(1.0, abs(lack) / whole) * math.copysign(1.0, lack)
-                b = np.clip(b + move * free, lo, hi)
+                share = min(1.0, abs(lack) / whole) * math.copysign(1.0, lack)
+                b = np.clip(b + share * free, lo, hi)
             continue
         order = np.argsort(-np.where(inner > 0, inner, 0.0), kind="stable")
         most = free[order] if float(free.sum()) >= abs(lack) else reach[order]
@@ -696,8 +697,12 @@ class _Run:
         self.linear = linear and not scaled.matrix
         self.p, self.tol, self.max_iter, self.check = scaled, tol, max_iter, check
         self.kernel, self.at = scaled.kernel, scaled.at
-        self.iterations, self.waiting, self.least, self.products = 0, 0, math.inf, math.inf
+        self.within, self.iterations, self.waiting = 0, 0, 0
+        self.least, self.products = math.inf, math.inf
         self.path: _Path | None = None
+        self.found: _Pair | None = None
+        size = self.kernel.n if scaled.matrix else self.kernel.r
+        self.vertex = size + scaled.groups  # variables that are free at a vertex, at most
         self.diagonal = self.at.take(self.kernel.diagonal)
         self.share = 0.0  # of K that is added to what variables resist a step
         b = scaled.repair(scaled.start)
@@ -709,7 +714,7 @@ class _Run:
         try:
             status = self._iterate()
             if status != "stopped":
-                pair = self._finish()
+                pair = self.found or self._finish()
                 if pair.within(self.tol):
                     status = "converged"
                 elif status == "converged":
@@ -746,10 +751,24 @@ class _Run:
                 return "stalled"
 
     def _enough(self) -> bool:
+        """Whether the gap is small enough, and active-set steps come to the optimum from here.
+
+        They do where it is clear which variables are free: no more than weights and intercepts,
+        but for ties.
+        """
         if not self.best.within(self.tol):
             return False
-        return (self.linear or self.p.matrix or self.best.within(CLOSER * self.tol)
-                or self.p.certificate(self.best.b).within(self.tol))
+        self.within += 1
+        b = self._snapped(self.best, SNAP[0])
+        if self._free(b) <= self.vertex:
+            found = self._purify(b, self.best)
+            if (found if self.linear else found.alone).within(self.tol):
+                self.found = found
+                return True
+        return self.within > EXTRA or self.best.within(CLOSER * self.tol)
+
+    def _free(self, b: np.ndarray) -> int:
+        return int(np.count_nonzero((b > self.p.lo) & (b < self.p.hi)))
 
     def _look(self, path: _Path) -> None:
         """The certificate of where the path has come to."""
@@ -828,14 +847,24 @@ class _Run:
         last = p.pair(raw.b, raw.v)
         if self.path is None:
             return last
-        found = self._purify(self._snapped(raw, SNAP[0]), raw)
-        if found.within(self.tol) or found.gap <= last.gap:
-            return found
+        b = self._snapped(raw, SNAP[0])
+        for start in (b, self._trimmed(b, raw)):
+            found = self._purify(start, raw)
+            if self._acceptable(found, last):
+                return found
         for near in SNAP[1:]:
             found = p.pair(p.repair(self._snapped(raw, near)), raw.v)
-            if found.within(self.tol) or found.gap <= last.gap:
+            if self._acceptable(found, last):
                 return found
         return last
+
+    def _acceptable(self, found: _Pair, last: _Pair) -> bool:
+        """Whether a solution with duals at their bounds can take the place of the last one."""
+        if last.within(self.tol) and not found.within(self.tol):
+            return False
+        if self.linear:
+            return found.within(self.tol) or found.gap <= last.gap
+        return found.alone.within(self.tol) or found.alone.gap <= last.alone.gap
 
     def _snapped(self, cert: _Certificate, near: float) -> np.ndarray:
         """B with variables at a bound whose distance from it is small for their gradient."""
@@ -846,6 +875,19 @@ class _Run:
         level = near * np.abs(x) / typical * reach
         b = np.where((x < 0) & (cert.b - p.lo < level), p.lo, cert.b)
         return np.where((x > 0) & (p.hi - cert.b < level), p.hi, b)
+
+    def _trimmed(self, b: np.ndarray, cert: _Certificate) -> np.ndarray:
+        """B with no more free variables than a vertex has: those go to a bound that are nearest."""
+        p = self.p
+        inner = np.minimum(b - p.lo, p.hi - b) / p.length
+        over = self._free(b) - self.vertex
+        if over <= 0:
+            return b
+        inner[inner <= 0] = math.inf
+        last = np.argsort(inner, kind="stable")[:over]
+        b = b.copy()
+        b[last] = np.where((cert.f - self.at.spread(cert.c))[last] > 0, p.hi[last], p.lo[last])
+        return b
 
     def _purify(self, b: np.ndarray, start: _Certificate) -> _Pair:
         """Active-set steps from b and weights of the start; the best of what they come to."""
@@ -873,6 +915,8 @@ class _Run:
             better = found.better(best, self.tol)
             if better:
                 best = found
+            elif not found.gap < WORSE * best.gap:
+                break
             if not better and not wrong.any() and (inside == free).all():
                 break
             b, free = moved, inside | wrong

@@ -73,8 +73,10 @@ STEPS = 200_000  # in a working set, before limits and interrupts are looked at
 DEAR = 128.0  # multiply-adds of a kernel value from which on rows are worth keeping
 NEARLY = 0.9  # share of tol that a gap is to come to where it is known as steps are made
 TIGHTER = 0.1  # violation to reach at least, when the gap was too large at the last one
-DOUBT = 0.2  # share of tol that the rounding of kernel values may come to, or they are refined
+DOUBT = 0.05  # share of tol that the rounding of kernel values may come to, or they are refined
+AT_BOUND = 1e-9  # of the distance of bounds: b so near to one, of an interior point, is at it
 ROUNDING = 2e-15  # of p, and of what adds up to K b: violation that is no more than rounding
+LARGEST_ROUNDING = 128 * 2.0**-53  # relative, up to which objectives may be 0 but for rounding
 SURE = 4.0  # times the sum of all rounding errors of a gradient: it is not further off
 STEP_TIME = 1.5e-9  # seconds of a step for each variable of the working set, about
 TERM_TIME = 2e-10  # of a multiply-add of a kernel value
@@ -144,8 +146,7 @@ class Solution:
     square : float
         b'Kb, the squared norm of the weights.
     floor : float
-        Where sums of b are not 0, the objective below which rounding hides more than its share of
-        tol: if the best weights are 0, as of classes that do not come apart with a nu, objectives
+        Where p is 0, the objective below which rounding hides more than its share of tol: if the best weights are 0, as of classes that do not come apart with a nu, objectives
         are less, by cancellation. Else 0.
     residual : ndarray (m,)
         f less its group's intercept.
@@ -409,6 +410,8 @@ class _Solve:
         self.first = -math.inf, math.inf  # dual objective of the start, primal one
         self.interior = False  # whether an interior point was tried
         self.weighed: Solution | None = None  # what it found with weights of their own
+        self.kept: tuple[np.ndarray, float] | None = None  # its duals, and their gap
+        self.rounded = 0.0  # violation that then is no more than rounding
         self.time, self.counted = 0.0, (0, 0)  # that steps took, about; steps and values until now
         self.size = float(np.abs(problem.p).max())
         self.limit = SOONEST + PATIENCE * self._interior_time()
@@ -440,13 +443,15 @@ class _Solve:
             if self._doubtful():
                 self._refine()
                 self._settle()
+            if self.kept is not None and self.kept[1] < out.gap:
+                self._go_back(self.kept[0])
             self._prefer_start()
             if smo.precise and not self.options.hard:
                 out.gap += self._hidden()
-        out.residual = self._residual()
-        if self.weighed is not None and not (
-                out.status == "converged" and out.relative_gap <= self.options.tol):
-            self._take_weights()
+            if self.weighed is not None and self.weighed.gap < out.gap:
+                self._take_weights()
+        if out.weights is None:
+            out.residual = self._residual()
         out.largest = self.sizes.diagonal
         out.n_iter = smo.steps
         out.hit_rate = smo.found_rows / max(1, smo.wanted_rows)
@@ -460,13 +465,14 @@ class _Solve:
                 status = "stalled"
             if status not in ("stalled", "crawling"):
                 return status
-            if not self._escalate(status):
-                return "stalled"
+            going = self._escalate(status)
             found, tol = self.weighed, self.options.tol
             if found is not None and found.relative_gap <= tol and (
-                    found.violation <= max(tol, self._unavoidable())) and (
-                    not self.out.relative_gap <= tol):
+                    found.violation <= max(tol, self.rounded)):
+                self._take_weights()
                 return "converged"
+            if not going:
+                return "stalled"
 
     def _descend(self) -> str:
         """Rounds as they are; "stalled" where they come no further, "crawling" where slowly."""
@@ -530,9 +536,9 @@ class _Solve:
             if kept >= int(KEEP * q):
                 q = min(2 * q, largest)
 
-    def _unavoidable(self) -> float:
+    def _unavoidable(self, exact: bool = False) -> float:
         """Violation that counts as rounding of exact gradients; 0 while they are not exact."""
-        if not self.smo.precise or self.refined != self.smo.steps:
+        if not (exact or (self.smo.precise and self.refined == self.smo.steps)):
             return 0.0
         length, _, _, diagonal = self.smo.sizes()
         return ROUNDING * (self.size + diagonal * length)
@@ -566,7 +572,11 @@ class _Solve:
         if self.options.hard or least == -math.inf or (
                 self.out.dual >= least and self.out.primal <= most):
             return
-        self.out.b[:] = self.problem.start
+        self._go_back(self.problem.start)
+
+    def _go_back(self, b: np.ndarray) -> None:
+        """Take these duals, and find their gradients and certificate."""
+        self.out.b[:] = b
         self.smo.refine(self.common.exact_points(), 0.0, 0.0, math.inf)
         self._settle()
 
@@ -681,9 +691,8 @@ class _Solve:
         if found.linear is not None:
             self._weigh(factor, found.linear.weights, found.linear.intercepts)
         if not out.gap < gap:
-            out.b[:] = before
-            smo.refine(self.common.exact_points(), 0.0, 0.0, math.inf)
-            self._settle()
+            self._go_back(before)
+        self.kept = out.b.copy(), out.gap
         self.refined = smo.steps
         self.time = 0.0
 
@@ -693,14 +702,16 @@ class _Solve:
         s = features @ weights
         f = problem.p - (s if len(problem.p) == n else np.concatenate([s, s]))
         group = np.zeros(len(f), dtype=np.int64) if problem.group is None else problem.group
+        self.rounded = self._unavoidable(exact=True)
         square = float(weights @ weights)
         x = f - np.array(intercept)[group]
         b, primal, violation = self.out.b, square / 2, 0.0
+        near = AT_BOUND * (problem.hi - problem.lo)
         primal += float(np.maximum(x * problem.hi, x * problem.lo).sum())
         for g, c in enumerate(intercept):
             mine = group == g
             primal += c * float(problem.start[mine].sum())
-            up, down = mine & (b < problem.hi), mine & (b > problem.lo)
+            up, down = mine & (b < problem.hi - near), mine & (b > problem.lo + near)
             if up.any() and down.any():
                 violation = max(violation, float(f[up].max() - f[down].min()))
         self.weighed = replace(
@@ -708,11 +719,10 @@ class _Solve:
             violation=violation, square=square, residual=x, weights=weights)
 
     def _take_weights(self) -> None:
-        """Have the solution be that of weights of their own, if there is a better one."""
-        if self.weighed is not None and self.weighed.gap < self.out.gap:
-            for name in ("b", "intercept", "dual", "gap", "violation", "square", "floor",
-                         "residual", "weights"):
-                setattr(self.out, name, getattr(self.weighed, name))
+        """Have the solution be that of weights of their own."""
+        for name in ("b", "intercept", "dual", "gap", "violation", "square", "floor", "residual",
+                     "weights"):
+            setattr(self.out, name, getattr(self.weighed, name))
 
     def _stopped(self) -> str:
         if self.common.stop.is_set():
@@ -747,9 +757,10 @@ class _Solve:
         out.dual, out.square, out.gap, *c = self.smo.certificate(True)
         out.intercept = tuple(c[:1 if self.problem.group is None else 2])
         self.sizes = Sizes(*self.smo.sizes())
-        if self.problem.start.any():
-            relative = 2.0**-53 / (DOUBT * self.options.tol)
-            out.floor = relative * self.sizes.length * self.sizes.length * self.sizes.diagonal
+        if self.size == 0:
+            relative = min(self.common.rounding.double, LARGEST_ROUNDING)
+            noise = self._noise(self._error_of_s(relative), relative, self.sizes.room)
+            out.floor = 1.01 * noise / (DOUBT * self.options.tol)
         if self.options.hard:
             self._certify_hard()
 

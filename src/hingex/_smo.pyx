@@ -1389,11 +1389,19 @@ cdef void _centred_scores(const hx_rows *X, const double *centre, const int64_t 
                           const int64_t *columns, int64_t begin, int64_t end, const double *w,
                           double *s, real *tag_v=NULL) noexcept nogil:
     cdef const real *v = NULL
-    cdef int64_t k, j
-    cdef double total
+    cdef int64_t k, j, d = X.d, four = d // 4 * 4
+    cdef Py_ssize_t cs = X.cs
+    cdef double first, second, third, fourth    # sums that do not wait for each other
     for k in range(begin, end):
         v = <const real *>X.val + ids[columns[k]] * X.rs
-        total = 0
-        for j in range(X.d):
-            total += (v[j * X.cs] - centre[j]) * w[j]
-        s[columns[k]] += total
+        first = second = third = fourth = 0
+        j = 0
+        while j < four:
+            first += (v[j * cs] - centre[j]) * w[j]
+            second += (v[(j + 1) * cs] - centre[j + 1]) * w[j + 1]
+            third += (v[(j + 2) * cs] - centre[j + 2]) * w[j + 2]
+            fourth += (v[(j + 3) * cs] - centre[j + 3]) * w[j + 3]
+            j += 4
+        for j in range(four, d):
+            first += (v[j * cs] - centre[j]) * w[j]
+        s[columns[k]] += (first + second) + (third + fourth)
