@@ -39,6 +39,7 @@ _SINGLE_WIDTH = 4096  # terms of a sum up to which it is
 _SINGLE_RANGE = 1e24  # sums of squares, from its inverse on, up to which it is
 _LARGEST_FEATURE = 1e150  # float64 holds sums of squares of features up to this size
 _LARGEST_VALUE = 1e150  # kernel value, from its inverse on, whose square float64 holds
+_SMALLEST_VARIANCE = 1e-290  # whose inverse float64 holds
 _LEVEL = 8.0  # times its standard deviation: mean of a column that costs too many digits
 _LEVEL_EXPONENT = 64.0  # gamma times squared means that costs too many digits of an exponent
 _ROWS_AT_ONCE = 1 << 16  # values, for sums over blocks of rows
@@ -201,7 +202,7 @@ def read_gamma(gamma: Any, rows: Any) -> float:
             return 1.0 / max(1, rows.d)
         _refuse_large(rows)
         spread = variance(rows)
-        if spread != 0 and not 1 / _LARGEST_VALUE <= spread < np.inf:
+        if not _SMALLEST_VARIANCE <= spread < np.inf and not _is_constant(rows):
             row, column = position_of_largest(rows)
             raise ValueError(f"gamma='scale' is 1 / (d var(X)), and var(X) is {spread:.3g}: the "
                              f"value of largest size in X, at row {row}, column {column}, is too "
@@ -242,6 +243,20 @@ def variance(rows: Any) -> float:
     return square / total
 
 
+def _is_constant(rows: Any) -> bool:
+    """Whether all entries of the table, zeros of sparse ones included, are the same."""
+    if rows.n * rows.d == 0:
+        return True
+    values = rows.arrays[0]
+    if not rows.is_csr:
+        return bool(values.max() == values.min())
+    if rows.nnz == 0:
+        return True
+    values = values[:rows.nnz]
+    least, most = float(values.min()), float(values.max())
+    return least == most and (most == 0 or rows.nnz == rows.n * rows.d)
+
+
 def exact_points(rows: Any, kernel: Parameters, centre: np.ndarray | None = None) -> Any:
     """Points for values in double precision, of rows less a centre if there is one."""
     _refuse_large(rows)
@@ -256,10 +271,11 @@ def training_points(
 
     Single precision has 24 bits. A kernel exp(-u) loses as many of them as the terms of its
     exponent u have: those of the farthest row, with columns centred as far as that is free. So it
-    is of the linear kernel too: pairs of duals that move up and down see differences only. Gradients
-    from rows less the centre take a sum of all duals that is 0 (`sum_zero`).
+    is of the linear kernel too: pairs of duals that move up and down see differences only. For
+    gradients of rows less the centre the sum of all duals must be 0 (`sum_zero`).
     """
     _refuse_large(rows)
+    _refuse_small(rows, kernel)
     _refuse_negative(rows, kernel)
     make, centre, shifted = kernels("kernel_rows").Points, None, False
     if not rows.is_csr and kernel.name in ("linear", "rbf", "laplacian"):
@@ -368,7 +384,9 @@ def rounding(points: Any, kernel: Parameters) -> Rounding:
     elif kernel.name == "linear":
         factor = 1.0
     else:
-        factor = 1 + kernel.gamma * points.largest_own
+        # A term of chi2 is rounded three times: in a square, in a sum and in their quotient.
+        each = 3.0 if kernel.name == "chi2" else 1.0
+        factor = 1 + each * kernel.gamma * points.largest_own
     single = last_bit if points.exact else factor * last_bit
     return Rounding(
         0.0 if kernel.name == "linear" else single,  # gradients come from weights in double
@@ -442,6 +460,18 @@ def _refuse_large(rows: Any) -> None:
         row, column = position_of_largest(rows)
         raise ValueError(f"X has a value of size {most:.3g} at row {row}, column {column}; kernels "
                          f"take sizes up to {_LARGEST_FEATURE:.0e}. Scale the features")
+
+
+def _refuse_small(rows: Any, kernel: Parameters) -> None:
+    """Raise ValueError for features whose dot products are 0 in float64, though they are not."""
+    values = rows.arrays[0][:rows.nnz] if rows.is_csr else rows.arrays[0]
+    if kernel.name not in ("linear", "poly") or values.dtype == np.float32 or values.size == 0:
+        return
+    most = max(float(values.max()), -float(values.min()))
+    if 0 < most * most < 1 / _LARGEST_VALUE or (most > 0 and most * most == 0):
+        row, column = position_of_largest(rows)
+        raise ValueError(f"the value of largest size in X is {most:.3g}, at row {row}, column "
+                         f"{column}: too small for dot products in float64. Scale the features")
 
 
 def position_of_largest(rows: Any) -> tuple[int, int]:

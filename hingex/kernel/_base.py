@@ -21,6 +21,8 @@ from ..stop import Monitor
 
 SCORES_AT_ONCE = 1 << 22  # pairs of classes times rows, when labels are predicted
 ROWS_AT_ONCE = 256  # that a user's kernel is asked for
+MOST_DUALS = 1e70  # sum of duals that a fit begins with
+WEIGHTS = ("primal_coef_", "primal_centre_", "primal_intercept_")
 ZERO_SUM = 1e-9  # of the sum of sizes: sum of duals that stands for 0
 _SPARSE = tuple(f"support_vectors__{part}_" for part in ("values", "indices", "indptr"))
 KINDS = (*kernel_functions.NAMES, "precomputed")
@@ -41,6 +43,12 @@ class Training(NamedTuple):
     ) -> list[smo.Solution]:
         """`smo.solve` over these rows."""
         given = self.kernel
+        for problem in problems:
+            largest = float(np.abs(problem.start).sum())
+            if largest > MOST_DUALS:
+                raise ValueError(f"the duals add up to {largest:.3g}, which float64 cannot square; "
+                                 f"allowed are {MOST_DUALS:.0e}. Take a smaller C, or smaller "
+                                 "values of sample_weight")
         if given is None:
             return smo.solve(problems, None, self.source, options, monitor, self._rounding())
         exact = kernel_functions.Exact(self.rows, given, self.sum_zero)
@@ -62,9 +70,8 @@ class Training(NamedTuple):
         self, problems: list[smo.Problem], solutions: list[smo.Solution],
         exact: kernel_functions.Exact,
     ) -> None:
-        """Weights of a linear kernel for all solutions, and intercepts for rows as they are.
+        """Weights of a linear kernel for all solutions, and intercepts for rows less the means.
 
-        Solutions that have weights, or gradients that are shifted, are for rows less the means.
         Scores then come from weights: from duals, whose sum is not quite 0, they would be off by
         that sum times the squared means.
         """
@@ -74,9 +81,13 @@ class Training(NamedTuple):
                 b = solution.b.reshape(-1, len(problem.ids)).sum(axis=0)
                 used = np.flatnonzero(b)
                 solution.weights = b[used] @ exact.features(problem.ids[used])
-            if centred and exact.centre is not None:
+            if exact.centre is None:
+                solution.centre = np.zeros(self.rows.d)
+                continue
+            solution.centre = exact.centre
+            if not centred:
                 shift = float(solution.weights @ exact.centre)
-                solution.intercept = tuple(c - shift for c in solution.intercept)
+                solution.intercept = tuple(c + shift for c in solution.intercept)
 
 
 class KernelModel(Storable, Estimator):
@@ -160,8 +171,8 @@ class KernelModel(Storable, Estimator):
         if training.kernel is not None:
             self._vector_points(training.kernel)
 
-    def _keep_solutions(self, solutions: Sequence[smo.Solution]) -> None:
-        """Set what tells how far the solver came."""
+    def _keep_solutions(self, solutions: Sequence[smo.Solution], scale: Any = 1.0) -> None:
+        """Set what tells how far the solver came; weights times a scale, if there are some."""
         self.duality_gap_ = np.array([s.relative_gap for s in solutions])
         self.kkt_violation_ = np.array([s.violation for s in solutions])
         self.dual_objective_ = np.array([s.dual for s in solutions])
@@ -169,11 +180,26 @@ class KernelModel(Storable, Estimator):
         self.n_iter_ = np.array([s.n_iter for s in solutions], dtype=np.int64)
         self.cache_hit_rate_ = np.array([s.hit_rate for s in solutions])
         self.history_ = smo.history_of(solutions)
-        vars(self).pop("primal_coef_", None)
+        for name in WEIGHTS:
+            vars(self).pop(name, None)
         if solutions[0].weights is not None:
-            self.primal_coef_ = np.stack([s.weights for s in solutions])
+            weights = np.stack([np.asarray(s.weights) for s in solutions])
+            weights *= np.reshape(scale, (-1, 1))
+            self._keep_weights(weights, np.asarray(solutions[0].centre))
         self.converged_ = all(s.status == "converged" for s in solutions)
         self.fit_status_ = int(not self.converged_)
+
+    def _keep_weights(self, weights: np.ndarray, centre: np.ndarray) -> None:
+        """Set what scores come from, where duals would not do; intercept_ is for rows less it."""
+        self.primal_coef_, self.primal_centre_ = weights, centre
+        self.primal_intercept_ = self.intercept_
+        self.intercept_ = self.primal_intercept_ - self._centre_shift(weights, centre)
+
+    @staticmethod
+    def _centre_shift(weights: np.ndarray, centre: np.ndarray) -> np.ndarray:
+        """What scores of rows as they are have more than those of rows less the centre."""
+        shift: np.ndarray = np.einsum("kj,j->k", weights, centre)
+        return shift
 
     def _conclude(self, solutions: Sequence[smo.Solution], options: smo.Options) -> None:
         """Raise or warn when a fit did not reach its end."""
@@ -283,7 +309,7 @@ class KernelModel(Storable, Estimator):
         base, points = intercept, self._vector_points(given)
         centre = points.centre_of_rows
         if "primal_coef_" in vars(self):
-            return rows.n, self._weighed_scores(rows, intercept, centre)
+            return rows.n, self._weighed_scores(rows, intercept)
         if centre is not None and given.name == "linear":
             shift = self._centre_scores(coef, starts, outputs, centre, len(intercept))
             if shift is None:
@@ -315,29 +341,34 @@ class KernelModel(Storable, Estimator):
         return rows.n, centred
 
     def _weighed_scores(
-        self, rows: Any, intercept: np.ndarray, centre: np.ndarray | None
+        self, rows: Any, intercept: np.ndarray
     ) -> Callable[[int, int], np.ndarray]:
-        """Scores of `primal_coef_`, by rows less a centre if there is one."""
-        weights = self._check_primal_coef(len(intercept))
-        table = check.table_of(rows)
-        base = intercept if centre is None else intercept + np.einsum("kj,j->k", weights, centre)
+        """Scores of `primal_coef_`, by rows less `primal_centre_`."""
+        weights, centre, base = self._check_weights(len(intercept))
+        table, shift = check.table_of(rows), self._centre_shift(weights, centre)
+        moved = intercept - (base - shift)  # by the user
+        base = base + np.where(np.abs(moved) > 1e-14 * np.abs(shift), moved, 0.0)
 
         def block(a: int, b: int) -> np.ndarray:
             out = np.empty((b - a, len(intercept)))
             for at in range(a, b, ROWS_AT_ONCE):
                 end = min(at + ROWS_AT_ONCE, b)
                 some = table[at:end]
-                some = some.toarray() if rows.is_csr else np.asarray(some)
-                if centre is not None:
-                    some = some - centre
+                some = (some.toarray() if rows.is_csr else np.asarray(some)) - centre
                 out[at - a:end - a] = np.einsum("ij,kj->ik", some, weights) + base
             return out
 
         return block
 
-    def _check_primal_coef(self, width: int) -> np.ndarray:
-        return check.finite_table("primal_coef_", self.primal_coef_,
-                                  (width, self.n_features_in_), type(self).__name__)
+    def _check_weights(self, width: int) -> list[np.ndarray]:
+        """What scores come from; ValueError if it does not fit the model."""
+        owner, d = type(self).__name__, self.n_features_in_
+        shapes = ((width, d), (d,), (width,))
+        for name in WEIGHTS:
+            if name not in vars(self):
+                raise ValueError(f"{name} is missing")
+        return [check.finite_table(name, getattr(self, name), shape, owner)
+                for name, shape in zip(WEIGHTS, shapes, strict=True)]
 
     def _centre_scores(
         self, coef: np.ndarray, starts: np.ndarray, outputs: np.ndarray, centre: np.ndarray,
@@ -442,7 +473,7 @@ class KernelModel(Storable, Estimator):
         sets, _, _, width = self._layout()
         self._check_model(sets, width)
         if "primal_coef_" in vars(self):
-            self._check_primal_coef(width)
+            self._check_weights(width)
         names = vars(self).get("feature_names_in_")
         if names is not None and (np.shape(names) != (self.n_features_in_,) or not all(
                 isinstance(name, str) for name in names)):

@@ -37,8 +37,8 @@ decision_function_shape, break_ties, n_jobs, random_state, verbose, callback
     Attributes
     ----------
     classes_, support_, support_vectors_, n_support_, dual_coef_, support_kind_, intercept_, \
-coef_, dual_objective_, duality_gap_, kkt_violation_, n_iter_, converged_, fit_status_, history_, \
-cache_hit_rate_, gamma_, n_features_in_, shape_fit_, feature_names_in_
+coef_, primal_objective_, dual_objective_, duality_gap_, kkt_violation_, n_iter_, converged_, \
+fit_status_, history_, cache_hit_rate_, gamma_, n_features_in_, shape_fit_, feature_names_in_
         As those of `SVC`; the objective is -1/2 ||w||^2 before the division.
 
     Warns
@@ -148,9 +148,7 @@ cache_hit_rate_, gamma_, n_features_in_, shape_fit_, feature_names_in_
             kinds.append(np.where(b == 0, 0, np.where(np.abs(b) < cost[ids], 1, 2)))
         self._keep_duals(training, codes, classes, examples, duals, kinds)
         self.intercept_ = np.array(intercepts)
-        self._keep_solutions(solutions)
-        if "primal_coef_" in vars(self):
-            self.primal_coef_ *= np.array(scales)[:, None]
+        self._keep_solutions(solutions, scales)
         self._conclude(solutions, options)
         return self
 
@@ -177,8 +175,8 @@ callback
     dual_coef_ : ndarray (1, n_SV)
     offset_ : float
         rho = -intercept_.
-    support_, support_vectors_, n_support_, intercept_, coef_, dual_objective_, duality_gap_, \
-kkt_violation_, n_iter_, converged_, fit_status_, history_, cache_hit_rate_, gamma_, \
+    support_, support_vectors_, n_support_, intercept_, coef_, primal_objective_, \
+dual_objective_, duality_gap_, kkt_violation_, n_iter_, converged_, fit_status_, history_, cache_hit_rate_, gamma_, \
 n_features_in_, shape_fit_, feature_names_in_
         As those of `SVC`.
 

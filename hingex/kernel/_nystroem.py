@@ -45,7 +45,8 @@ def blocks(training: Training, threads: int) -> Callable[[np.ndarray, np.ndarray
         assert training.source is not None
         source = training.source
         return lambda i, j: np.asarray(source(i, j), dtype=np.float64)
-    points = kernel_functions.exact_points(training.rows, training.kernel)
+    exact = kernel_functions.Exact(training.rows, training.kernel, training.points.shifted)
+    points = exact.points()
 
     def block(i: np.ndarray, j: np.ndarray) -> np.ndarray:
         out = np.empty((len(i), len(j)))
@@ -121,6 +122,7 @@ class Solved(NamedTuple):
 
     weights: np.ndarray  # (problems, rank)
     intercept: np.ndarray
+    primal: np.ndarray
     dual: np.ndarray
     gap: np.ndarray
     n_iter: np.ndarray
@@ -151,7 +153,8 @@ def solve(
 
     return Solved(
         each(lambda f: f.coef[0], np.zeros(Z.shape[1])), each(lambda f: f.intercept[0], 0.0),
-        each(lambda f: f.dual_objective[0], 0.0), each(lambda f: f.gap[0], np.inf),
+        each(lambda f: f.primal[0], np.inf), each(lambda f: f.dual_objective[0], 0.0),
+        each(lambda f: f.gap[0], np.inf),
         each(lambda f: f.n_iter, 0), all(f is not None and f.converged for f in fits),
         ["callback" if f is None else f.status for f in fits],
     )

@@ -15,7 +15,7 @@ from .._estimator import Classifier, unfitted
 from .._targets import deal_folds
 from ..solvers import smo
 from . import _probability
-from ._base import SCORES_AT_ONCE, KernelModel, Training
+from ._base import SCORES_AT_ONCE, WEIGHTS, KernelModel, Training
 
 _EXPONENTIAL = ("rbf", "laplacian", "chi2")  # kernels with values of 0..1, and 1 on the diagonal
 
@@ -325,8 +325,17 @@ class SVC(PairwiseClassifier):
         Of each problem.
     coef_ : ndarray (problems, d)
         With kernel="linear" only.
-    dual_objective_, duality_gap_, kkt_violation_ : ndarray (problems,)
-        D = sum(alpha) - 1/2 ||w||^2; (P - D) / P; largest f_i - f_j of the optimality conditions.
+    primal_objective_, dual_objective_ : ndarray (problems,)
+        P = 1/2 ||w||^2 + sum_i C_i max(0, 1 - y_i f_i) of the scores f that `decision_function`
+        gives for the rows of `fit`; D = sum(alpha) - 1/2 ||w||^2. NaN after an interrupt that left
+        no time to find them.
+    duality_gap_, kkt_violation_ : ndarray (problems,)
+        (P - D) / P; largest f_i - f_j of the optimality conditions.
+    primal_coef_, primal_centre_, primal_intercept_ : ndarray (problems, d), (d,), (problems,)
+        With kernel="linear", where scores from duals would lose too many digits: these come from
+        (x - primal_centre_) . primal_coef_ + primal_intercept_ instead. So it is where a column's
+        mean is more than 8 times its standard deviation, and where C times the squared features
+        is very large.
     margin_width_ : ndarray (problems,)
         2 / ||w||.
     loo_error_bound_ : ndarray (problems,)
@@ -367,11 +376,16 @@ class SVC(PairwiseClassifier):
     -----
     Float32 and float64 data, dense in any memory order or CSR, are used where they lie. Kernel
     values are float32, from sums in single precision where that is enough; gradients, duals and
-    all predictions are double. Time: two to ten times n n_SV kernel values. Memory: some 100 bytes
-    for each row, up to 40 MB for a working set, and the cache. Ctrl-C ends a fit after a round and
-    leaves the model as far as it came. With `approximation` memory is 12 n r bytes for r landmarks,
-    and the time n r kernel values, O(n r^2), and linear fits. With "sigmoid", or a kernel of the
-    user's, that is not positive semidefinite the result is a stationary point.
+    all predictions are double. Where rounding could hide a share of the gap, kernel values are
+    double too; what double precision cannot certify ends with a warning, and the stated gap then
+    includes what rounding may hide. Where pairs of duals come on too slowly, an interior point
+    method takes over, for up to 3,000 rows or, with kernel="linear", up to 3,000 features. Time:
+    two to ten times n n_SV kernel values. Memory: some 100 bytes for each row, up to 40 MB for a
+    working set, and the cache; in double precision four times as much for a working set. Ctrl-C
+    ends a fit after a round and leaves the model as far as it came. With `approximation` memory is
+    12 n r bytes for r landmarks, and the time n r kernel values, O(n r^2), and linear fits. With
+    "sigmoid", or a kernel of the user's, that is not positive semidefinite the result is a
+    stationary point.
 
     References
     ----------
@@ -559,19 +573,29 @@ class SVC(PairwiseClassifier):
              "threads": options.threads, "seed": seed}, monitor,
         )  # fmt: skip
         for name in ("support_kind_", "margin_width_", "loo_error_bound_", "kkt_violation_",
-                     "cache_hit_rate_", "probability_slopes_", "probability_temperature_"):
+                     "cache_hit_rate_", "probability_slopes_", "probability_temperature_",
+                     *WEIGHTS):
             vars(self).pop(name, None)
         self.classes_ = classes
         self.landmarks_, self.approximation_error_ = factor.landmarks, factor.error
         self.dual_coef_ = np.ascontiguousarray(solved.weights @ factor.A.T)
         self.intercept_, self.dual_objective_ = solved.intercept, solved.dual
+        self.primal_objective_ = solved.primal
         self.duality_gap_, self.n_iter_ = solved.gap, solved.n_iter
         self.converged_, self.fit_status_ = solved.converged, int(not solved.converged)
         self.history_ = smo.history_of([])
         self.n_support_ = np.array([len(factor.landmarks)], dtype=np.int32)
         self._keep_kernel(training, factor.landmarks)
+        if training.points is not None and training.points.shifted:
+            self._shift_low_rank(training, factor.landmarks)
         self._last_duals = None
         self._conclude_statuses(solved.statuses, float(solved.gap.max()), math.nan, options)
+
+    def _shift_low_rank(self, training: Training, landmarks: np.ndarray) -> None:
+        """Weights and intercepts for rows as they are, of a fit with rows less the means."""
+        assert training.kernel is not None
+        exact = kernel_functions.Exact(training.rows, training.kernel)
+        self._keep_weights(self.dual_coef_ @ exact.features(landmarks), np.asarray(exact.centre))
 
     def _fit_probability(
         self, training: Training, codes: np.ndarray, weights: np.ndarray, seed: int

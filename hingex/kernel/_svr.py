@@ -91,9 +91,9 @@ callback
     ----------
     dual_coef_ : ndarray (1, n_SV)
         Duals, positive where y is above the prediction.
-    support_, support_vectors_, n_support_, intercept_, coef_, dual_objective_, duality_gap_, \
-kkt_violation_, n_iter_, converged_, fit_status_, history_, cache_hit_rate_, gamma_, \
-n_features_in_, shape_fit_, feature_names_in_
+    support_, support_vectors_, n_support_, intercept_, coef_, primal_objective_, \
+dual_objective_, duality_gap_, kkt_violation_, n_iter_, converged_, fit_status_, history_, \
+cache_hit_rate_, gamma_, n_features_in_, shape_fit_, feature_names_in_
         As those of `SVC`.
 
     Warns
@@ -207,9 +207,9 @@ callback
     Attributes
     ----------
     epsilon_ : float
-    dual_coef_, support_, support_vectors_, n_support_, intercept_, coef_, dual_objective_, \
-duality_gap_, kkt_violation_, n_iter_, converged_, fit_status_, history_, cache_hit_rate_, gamma_, \
-n_features_in_, shape_fit_, feature_names_in_
+    dual_coef_, support_, support_vectors_, n_support_, intercept_, coef_, primal_objective_, \
+dual_objective_, duality_gap_, kkt_violation_, n_iter_, converged_, fit_status_, history_, \
+cache_hit_rate_, gamma_, n_features_in_, shape_fit_, feature_names_in_
         As those of `SVR`.
 
     Warns

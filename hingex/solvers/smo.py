@@ -73,7 +73,7 @@ STEPS = 200_000  # in a working set, before limits and interrupts are looked at
 DEAR = 128.0  # multiply-adds of a kernel value from which on rows are worth keeping
 NEARLY = 0.9  # share of tol that a gap is to come to where it is known as steps are made
 TIGHTER = 0.1  # violation to reach at least, when the gap was too large at the last one
-DOUBT = 0.05  # share of tol that the rounding of kernel values may come to, or they are refined
+DOUBT = 0.2  # share of tol that the rounding of kernel values may come to, or they are refined
 AT_BOUND = 1e-9  # of the distance of bounds: b so near to one, of an interior point, is at it
 ROUNDING = 2e-15  # of p, and of what adds up to K b: violation that is no more than rounding
 LARGEST_ROUNDING = 128 * 2.0**-53  # relative, up to which objectives may be 0 but for rounding
@@ -146,8 +146,9 @@ class Solution:
     square : float
         b'Kb, the squared norm of the weights.
     floor : float
-        Where p is 0, the objective below which rounding hides more than its share of tol: if the best weights are 0, as of classes that do not come apart with a nu, objectives
-        are less, by cancellation. Else 0.
+        Where p is 0, the objective below which rounding hides more than its share of tol: if the
+        best weights are 0, as of classes that do not come apart with a nu, objectives are less, by
+        cancellation. Else 0.
     residual : ndarray (m,)
         f less its group's intercept.
     largest : float
@@ -156,6 +157,8 @@ class Solution:
         Of a linear kernel's features, less the means of columns where the sum of b is 0: where b
         is so large, beside the weights that it adds up to, that scores from b would be rounding
         errors. Objective, gap, violation and intercept then are those of these weights.
+    centre : ndarray (d,) or None
+        For callers: those means.
     """
 
     b: np.ndarray
@@ -172,6 +175,7 @@ class Solution:
     residual: np.ndarray = field(default_factory=lambda: np.zeros(0))
     largest: float = 0.0
     weights: np.ndarray | None = None
+    centre: np.ndarray | None = None
 
     @property
     def relative_gap(self) -> float:
@@ -562,7 +566,8 @@ class _Solve:
         """
         out, (least, most) = self.out, self.first
         if self.smo.precise:
-            return self.options.hard or self._hidden() <= DOUBT * self.options.tol * self._objective()
+            allowed = DOUBT * self.options.tol * self._objective()
+            return self.options.hard or self._hidden() <= allowed
         slack = 0.1 * self.options.tol * self._objective()
         return least - slack <= out.dual <= most + slack
 
@@ -676,13 +681,13 @@ class _Solve:
 
     def _take_interior_point(self) -> None:
         """Duals of an interior point, where these are better; and as much time for what is left."""
-        from . import kernel_interior
+        from . import _kernel_interior
 
         out, smo = self.out, self.smo
         self._settle()
         before, gap = out.b.copy(), out.gap
         factor, matrix = self.common.factor(self.problem.ids)
-        found = kernel_interior.solve(
+        found = _kernel_interior.solve(
             self.problem, factor=factor, matrix=matrix, tol=FINEST_GAP,
             check=lambda: bool(self._stopped()))
         out.b[:] = found.b
@@ -714,8 +719,17 @@ class _Solve:
             up, down = mine & (b < problem.hi - near), mine & (b > problem.lo + near)
             if up.any() and down.any():
                 violation = max(violation, float(f[up].max() - f[down].min()))
+        own = b.reshape(-1, n).sum(axis=0) @ features  # b'Kb of these has no large terms
+        dual = float(problem.p @ b) - float(own @ own) / 2
+        # Scores are rounded, too: that counts where the margin or a loss is.
+        error = 2.0**-53 * self.size
+        counts = (np.abs(x) <= SURE * error) | np.where(x > 0, b < problem.hi, b > problem.lo)
+        hidden = error * float((problem.hi - problem.lo)[counts].sum())
+        gap = max(0.0, primal - dual)
+        if hidden > DOUBT * self.options.tol * max(abs(primal), abs(dual)):
+            gap += hidden / DOUBT
         self.weighed = replace(
-            self.out, b=b.copy(), intercept=intercept, gap=max(0.0, primal - self.out.dual),
+            self.out, b=b.copy(), intercept=intercept, dual=dual, gap=gap,
             violation=violation, square=square, residual=x, weights=weights)
 
     def _take_weights(self) -> None:
