@@ -176,8 +176,8 @@ callback
     offset_ : float
         rho = -intercept_.
     support_, support_vectors_, n_support_, intercept_, coef_, primal_objective_, \
-dual_objective_, duality_gap_, kkt_violation_, n_iter_, converged_, fit_status_, history_, cache_hit_rate_, gamma_, \
-n_features_in_, shape_fit_, feature_names_in_
+dual_objective_, duality_gap_, kkt_violation_, n_iter_, converged_, fit_status_, history_, \
+cache_hit_rate_, gamma_, n_features_in_, shape_fit_, feature_names_in_
         As those of `SVC`.
 
     Warns
