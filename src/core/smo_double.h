@@ -33,10 +33,10 @@
 
 enum { HX_SMO_CONVERGED, HX_SMO_STEPS, HX_SMO_STALLED, HX_SMO_UNBOUNDED };
 
-#define HX_SMO_ROOM 6           /* doubles of workspace for each variable */
+#define HX_SMO_WORK 6           /* doubles of workspace for each variable */
 #define HX_SMO_AIM 0.99         /* share of eps that steps go on to */
 #define HX_SMO_CLOSER 0.1       /* violation to aim at, at least, where the gap was too large */
-#define HX_SMO_LEAST 1e-13      /* violation, relative to p, that rounding leaves */
+#define HX_SMO_LEAST 16         /* roundings of f that a violation may come to */
 #define HX_SMO_NOISE 1e-4       /* share of the floor that counts as no gap */
 #define HX_SMO_FLAT 4e-16       /* curvature, relative to the diagonal, that counts as none */
 #define HX_SMO_ATTEMPTS 4       /* times that a fresh f may show no progress */
@@ -50,7 +50,7 @@ typedef struct {
     const double *K, *p, *lo, *hi;
     double *b;              /* in: within its bounds and with its sums; out: the solution */
     double *f;              /* out: m values, p - Kb found anew from b */
-    double *room;           /* HX_SMO_ROOM m doubles, aligned to 8 */
+    double *work;           /* HX_SMO_WORK m doubles, aligned to 8 */
     double eps;             /* violation to reach */
     double goal;            /* relative gap to reach as well; 0: the violation alone counts */
     int64_t steps;          /* most steps of this call */
@@ -61,6 +61,7 @@ typedef struct {
     double objective;       /* D, or that of the scaled hard margin */
     double square;          /* b'Kb */
     double floor;           /* 1e-10 (sum of |b|)^2 max K_ee: objectives below it cancel */
+    double rounding;        /* of an f: DBL_EPSILON (max |p| + max K_ee sum of |b|) */
     double c[2];            /* intercepts of the parts; the same one unless they are apart */
     /* kept from call to call, 0 at first */
     double aim;
@@ -90,8 +91,8 @@ static inline int64_t hx_smo_column(const hx_smo_double *s, int part)
 /* up: 0 where b may grow, -inf elsewhere. down: 0 where b may fall, inf elsewhere. */
 static inline void hx_smo_ends(const hx_smo_double *s, int64_t v)
 {
-    s->room[v] = s->b[v] < s->hi[v] ? 0 : -HUGE_VAL;
-    s->room[s->m + v] = s->b[v] > s->lo[v] ? 0 : HUGE_VAL;
+    s->work[v] = s->b[v] < s->hi[v] ? 0 : -HUGE_VAL;
+    s->work[s->m + v] = s->b[v] > s->lo[v] ? 0 : HUGE_VAL;
 }
 
 /* f -= step (Ki - Kj) over a part, with the largest f + up and the least f + down. */
@@ -100,7 +101,7 @@ static void hx_smo_move(hx_smo_double *s, int part, double step, const double *r
 {
     const int64_t begin = hx_smo_begin(s, part), n = hx_smo_end(s, part) - begin;
     double *restrict f = s->f + begin;
-    const double *restrict up = s->room + begin, *restrict down = s->room + s->m + begin;
+    const double *restrict up = s->work + begin, *restrict down = s->work + s->m + begin;
     double most[4], least[4];
     int64_t t = 0;
     Ki += hx_smo_column(s, part);
@@ -167,11 +168,11 @@ static void hx_smo_refresh(hx_smo_double *s)
 static int64_t hx_smo_partner(hx_smo_double *s, int part, int64_t i, double *best)
 {
     const int64_t begin = hx_smo_begin(s, part), n = hx_smo_end(s, part) - begin;
-    const double *restrict f = s->f + begin, *restrict down = s->room + s->m + begin;
-    const double *restrict diag = s->room + 2 * s->m + begin;
+    const double *restrict f = s->f + begin, *restrict down = s->work + s->m + begin;
+    const double *restrict diag = s->work + 2 * s->m + begin;
     const double *restrict Ki = hx_smo_row(s, i) + hx_smo_column(s, part);
-    double *restrict gain = s->room + 3 * s->m + begin;
-    const double f_i = s->f[i], K_ii = s->room[2 * s->m + i];
+    double *restrict gain = s->work + 3 * s->m + begin;
+    const double f_i = s->f[i], K_ii = s->work[2 * s->m + i];
     double most[4] = {0, 0, 0, 0};
     int64_t t = 0;
 #define HX_SMO_GAIN(t, k)                                                                          \
@@ -229,7 +230,7 @@ static int hx_smo_walk(hx_smo_double *s, double eps)
         if (s->done >= s->steps) return HX_SMO_STEPS;
         const int64_t end = hx_smo_end(s, from);
         int64_t i = hx_smo_begin(s, from), j = -1;
-        const double *up = s->room, top = s->most[from];
+        const double *up = s->work, top = s->most[from];
         while (i < end && !(s->f[i] + up[i] == top)) i++;
         if (i == end) return HX_SMO_STALLED;        /* no numbers */
         double best = 0;
@@ -240,7 +241,7 @@ static int hx_smo_walk(hx_smo_double *s, double eps)
         }
         if (j < 0) return HX_SMO_STALLED;
         const double *Ki = hx_smo_row(s, i), *Kj = hx_smo_row(s, j);
-        const double both = s->room[2 * s->m + i] + s->room[2 * s->m + j];
+        const double both = s->work[2 * s->m + i] + s->work[2 * s->m + j];
         const double flat = HX_SMO_FLAT * both + 1e-290, before_i = s->b[i], before_j = s->b[j];
         double size = both - 2 * Ki[j < s->n ? j : j - s->n];
         size = size > flat ? size : flat;
@@ -282,7 +283,7 @@ static void hx_smo_sort(hx_smo_kink *list, int64_t count)
 static double hx_smo_intercept(const hx_smo_double *s, int64_t begin, int64_t end, double most,
                                double least)
 {
-    hx_smo_kink *near = (hx_smo_kink *)(s->room + 4 * s->m);
+    hx_smo_kink *kinks = (hx_smo_kink *)(s->work + 4 * s->m);
     int64_t count = 0;
     double slope = 0;
     if (most == -HUGE_VAL && least == HUGE_VAL) return 0;
@@ -292,16 +293,16 @@ static double hx_smo_intercept(const hx_smo_double *s, int64_t begin, int64_t en
     }
     for (int64_t v = begin; v < end; v++)
         if (least <= s->f[v] && s->f[v] <= most && s->lo[v] < s->hi[v]) {
-            near[count].key = s->f[v];
-            near[count++].at = v;
+            kinks[count].key = s->f[v];
+            kinks[count++].at = v;
             slope -= s->hi[v] - s->b[v];
         }
     if (slope == -HUGE_VAL) return most / 2 + least / 2;
-    hx_smo_sort(near, count);
+    hx_smo_sort(kinks, count);
     for (int64_t k = 0; k < count; k++) {
-        slope += s->hi[near[k].at] - s->lo[near[k].at];
-        if (slope > 0) return near[k].key;
-        if (slope == 0) return k + 1 < count ? near[k].key / 2 + near[k + 1].key / 2 : near[k].key;
+        slope += s->hi[kinks[k].at] - s->lo[kinks[k].at];
+        if (slope > 0) return kinks[k].key;
+        if (slope == 0) return k + 1 < count ? kinks[k].key / 2 + kinks[k + 1].key / 2 : kinks[k].key;
     }
     return most;
 }
@@ -328,7 +329,7 @@ static void hx_smo_certify_hard(hx_smo_double *s, double linear)
 /* Best intercepts, objective and gap for b and f, which is fresh. */
 static void hx_smo_certify(hx_smo_double *s)
 {
-    double linear = 0, quadratic = 0, gap = 0, length = 0, largest = 0;
+    double linear = 0, quadratic = 0, gap = 0, length = 0, largest = 0, p = 0;
     if (s->apart) {
         for (int part = 0; part < 2; part++)
             s->c[part] = hx_smo_intercept(s, hx_smo_begin(s, part), hx_smo_end(s, part),
@@ -340,8 +341,9 @@ static void hx_smo_certify(hx_smo_double *s)
     }
     for (int64_t v = 0; v < s->m; v++) {
         const double b = s->b[v], x = s->f[v] - s->c[v >= s->split];
-        const double own = s->room[2 * s->m + v];
+        const double own = s->work[2 * s->m + v];
         largest = own > largest ? own : largest;
+        p = fabs(s->p[v]) > p ? fabs(s->p[v]) : p;
         length += fabs(b);
         if (s->lo[v] == s->hi[v]) continue;
         linear += s->p[v] * b;
@@ -353,6 +355,7 @@ static void hx_smo_certify(hx_smo_double *s)
     s->square = quadratic;
     s->gap = gap;
     s->floor = 1e-10 * length * length * largest;
+    s->rounding = DBL_EPSILON * (p + length * largest);
     if (s->hard) hx_smo_certify_hard(s, linear);
 }
 
@@ -369,13 +372,10 @@ static double hx_smo_relative(const hx_smo_double *s)
 /* Solve; sets the status, which it returns, and the certificate that belongs to b and f. */
 static int hx_smo_double_run(hx_smo_double *s)
 {
-    double best = HUGE_VAL, largest = 0;
+    double best = HUGE_VAL;
     int attempts = 0, from;
-    for (int64_t v = 0; v < s->m; v++) {
-        s->room[2 * s->m + v] = hx_smo_row(s, v)[v < s->n ? v : v - s->n];
-        if (fabs(s->p[v]) > largest) largest = fabs(s->p[v]);
-    }
-    const double finest = HX_SMO_LEAST * (s->hard || largest > 1 ? largest : 1);
+    for (int64_t v = 0; v < s->m; v++)
+        s->work[2 * s->m + v] = hx_smo_row(s, v)[v < s->n ? v : v - s->n];
     if (!(s->aim > 0)) s->aim = HX_SMO_AIM * s->eps;
     s->done = 0;
     hx_smo_refresh(s);
@@ -395,6 +395,7 @@ static int hx_smo_double_run(hx_smo_double *s)
             if (attempts > HX_SMO_ATTEMPTS) return s->status = HX_SMO_STALLED;
             continue;
         }
+        const double finest = HX_SMO_LEAST * s->rounding;
         if (s->aim <= finest) return s->status = HX_SMO_STALLED;
         /* The gap falls about as the violation does. */
         double share = 0.9 * s->goal / hx_smo_relative(s);
