@@ -14,7 +14,7 @@ from .. import kernels as kernel_functions
 from .._estimator import Classifier, unfitted
 from .._targets import deal_folds
 from ..solvers import smo
-from . import _probability
+from . import _pairs, _probability
 from ._base import SCORES_AT_ONCE, KernelModel, Training
 
 _EXPONENTIAL = ("rbf", "laplacian", "chi2")  # kernels with values of 0..1, and 1 on the diagonal
@@ -37,16 +37,9 @@ class PairwiseClassifier(KernelModel, Classifier):
             raise ValueError("break_ties must be False when decision_function_shape is 'ovo'")
         return shape, ties
 
-    def _problems(self, K: int) -> list[tuple[int, int]]:
-        """Class at +1 and class at -1 of each problem; -1 stands for all others.
-
-        As LIBSVM has it, the first class of a pair is positive, but of two classes the second.
-        """
-        if K == 2:
-            return [(1, 0)]
-        if self.multi_class == "ovr":
-            return [(k, -1) for k in range(K)]
-        return [(i, j) for i in range(K) for j in range(i + 1, K)]
+    def _count(self, K: int) -> int:
+        """Problems of K classes."""
+        return _pairs.count_of(K, self.multi_class == "ovr")
 
     def _outputs(self, K: int) -> np.ndarray:
         """The problem that row r of dual_coef_ belongs to, for support vectors of each class."""
@@ -54,54 +47,40 @@ class PairwiseClassifier(KernelModel, Classifier):
             return np.zeros((2, 1), dtype=np.int64)
         if self.multi_class == "ovr":
             return np.tile(np.arange(K), (K, 1))
-        number = np.zeros((K, K), dtype=np.int64)
-        i, j = np.triu_indices(K, 1)
-        number[i, j] = number[j, i] = np.arange(len(i))
-        return np.array([np.delete(number[c], c) for c in range(K)])
-
-    def _examples(
-        self, codes: np.ndarray, used: np.ndarray, K: int
-    ) -> list[tuple[np.ndarray, np.ndarray]]:
-        """Rows of each problem, those at y = 1 before those at -1, and their y."""
-        rows = [np.flatnonzero(used & (codes == c)) for c in range(K)]
-        found = []
-        for first, second in self._problems(K):
-            others = rows[second] if second >= 0 else np.flatnonzero(used & (codes != first))
-            found.append((np.concatenate([rows[first], others]),
-                          np.repeat([1.0, -1.0], [len(rows[first]), len(others)])))
-        return found
-
-    def _shared(self, ids: np.ndarray, sign: np.ndarray, pair: tuple[int, int]) -> Any:
-        """What a problem shares with others, see `smo.Problem`."""
-        return None if pair[1] < 0 else (int(np.count_nonzero(sign > 0)), *pair)
+        c, r = np.arange(K)[:, None], np.arange(K - 1)[None, :]
+        first, second = np.minimum(c, r), np.maximum(c, r + 1)
+        return first * (2 * K - first - 1) // 2 + second - first - 1
 
     def _keep_duals(
-        self, training: Training, codes: np.ndarray, classes: np.ndarray,
-        examples: list[tuple[np.ndarray, np.ndarray]], duals: list[np.ndarray],
-        kinds: list[np.ndarray],
+        self, training: Training, classes: np.ndarray, outcome: _pairs.Outcome
     ) -> None:
         """Set classes_, the support and dual_coef_ in LIBSVM's order: by class, then by row."""
-        n, K = len(codes), len(classes)
-        any_dual = np.zeros(n, dtype=bool)
-        for (ids, _), dual in zip(examples, duals, strict=True):
-            any_dual[ids[dual != 0]] = True
-        support = np.flatnonzero(any_dual)
-        support = support[np.argsort(codes[support], kind="stable")]
-        outputs, sets = self._outputs(K), self._outputs(K).shape[1]
-        coef, kind = np.zeros((sets, len(support))), np.zeros((sets, len(support)), dtype=np.int8)
-        place = np.full(n, -1)
-        place[support] = np.arange(len(support))
-        row_of = np.zeros((K, len(examples)), dtype=np.int64)
-        np.put_along_axis(row_of, outputs, np.arange(sets)[None, :], axis=1)
-        for o, ((ids, _), dual) in enumerate(zip(examples, duals, strict=True)):
-            nonzero = np.flatnonzero(dual)
-            rows = ids[nonzero]
-            at = row_of[codes[rows], o], place[rows]
-            coef[at], kind[at] = dual[nonzero], kinds[o][nonzero]
+        layout, coef, kind = outcome.layout, outcome.dual, outcome.kind
+        support = np.flatnonzero(coef.any(axis=0))
+        if len(support) < len(layout.order):
+            coef, kind = coef[:, support], kind[:, support]
         self.classes_ = classes
         self.dual_coef_, self.support_kind_ = coef, kind
-        self.n_support_ = np.bincount(codes[support], minlength=K).astype(np.int32)
-        self._keep_kernel(training, support)
+        self.n_support_ = np.diff(np.searchsorted(support, layout.start)).astype(np.int32)
+        self._keep_kernel(training, layout.order[support])
+
+    def _keep_outcome(self, outcome: _pairs.Outcome) -> None:
+        """Set what tells how far the solvers came."""
+        self.intercept_ = outcome.intercept
+        self.duality_gap_, self.kkt_violation_ = outcome.relative, outcome.violation
+        self.dual_objective_, self.n_iter_ = outcome.objective, outcome.n_iter
+        self.cache_hit_rate_, self.history_ = outcome.hit_rate, outcome.history
+        self.converged_ = len(outcome.left) == 0
+        self.fit_status_ = int(not self.converged_)
+
+    def _conclude_outcome(self, outcome: _pairs.Outcome, options: smo.Options) -> None:
+        """Raise or warn when a fit did not reach its end."""
+        left = outcome.left
+        if len(left):
+            self._conclude_statuses(
+                [_pairs.STATUSES[s] for s in outcome.status], float(outcome.relative[left].max()),
+                float(outcome.violation[left].max()), options,
+            )
 
     def _layout(self) -> tuple[int, np.ndarray, np.ndarray, int]:
         classes = np.asarray(self.classes_)
@@ -113,13 +92,13 @@ class PairwiseClassifier(KernelModel, Classifier):
             raise ValueError("classes_ must be at least 2 distinct labels in ascending order")
         K = len(classes)
         if "landmarks_" in vars(self):
-            P, r = len(self._problems(K)), len(np.atleast_1d(self.support_))
+            P, r = self._count(K), len(np.atleast_1d(self.support_))
             if not np.array_equal(self.n_support_, [r]):
                 raise ValueError(f"n_support_ of this {type(self).__name__} must be [{r}], its "
                                  f"landmarks; got {self.n_support_!r}")
             return P, np.array([0, r]), np.arange(P)[None, :], P
         outputs = self._outputs(K)
-        return outputs.shape[1], self._starts(K), outputs, len(self._problems(K))
+        return outputs.shape[1], self._starts(K), outputs, self._count(K)
 
     def decision_function(self, X: Any) -> np.ndarray:
         """Scores of the classes, or of the pairs of classes.
@@ -201,7 +180,7 @@ class PairwiseClassifier(KernelModel, Classifier):
             return super()._weights()
         K = len(self.classes_)
         outputs, starts = self._outputs(K), np.concatenate([[0], np.cumsum(self.n_support_)])
-        out = np.zeros((len(self._problems(K)), self.n_features_in_))
+        out = np.zeros((self._count(K), self.n_features_in_))
         for c in range(K):
             part = slice(starts[c], starts[c + 1])
             for r, o in enumerate(outputs[c]):
@@ -485,42 +464,28 @@ class SVC(PairwiseClassifier):
         used = cost > 0
         if hard:
             cost = np.full(n, math.inf)
-        examples = self._examples(codes, used, len(classes))
+        layout = _pairs.Layout(codes, used, len(classes), self.multi_class == "ovr")
         if self.approximation is not None:
-            self._fit_low_rank(training, examples, classes, cost, rank, seed, options, monitor)
+            self._fit_low_rank(training, layout, classes, cost, rank, seed, options, monitor)
             if probability:
                 self._fit_probability(training, codes, cost / C, seed)
             return self
         for name in ("landmarks_", "approximation_error_"):
             vars(self).pop(name, None)
-        last = self._warm_duals(n, classes, len(examples)) if warm else None
-        problems = []
-        pairs = self._problems(len(classes))
-        for k, (ids, sign) in enumerate(examples):
-            lo, hi = np.where(sign > 0, 0.0, -cost[ids]), np.where(sign > 0, cost[ids], 0.0)
-            start = np.zeros(len(ids))
-            if last is not None:
-                start = _balanced(np.clip(last[k][ids], lo, hi), lo, hi)
-            problems.append(smo.Problem(ids, sign, lo, hi, start, None,
-                                        self._shared(ids, sign, pairs[k])))
-        solutions = training.solve(problems, options._replace(hard=hard, rows=n), monitor)
-        kinds = [np.where(s.b == 0, 0, np.where(np.abs(s.b) < cost[ids], 1, 2))
-                 for s, (ids, _) in zip(solutions, examples, strict=True)]
-        self._keep_duals(training, codes, classes, examples, [s.b for s in solutions], kinds)
-        self.intercept_ = np.array([s.intercept[0] for s in solutions])
-        self._keep_solutions(solutions)
-        self._keep_bounds(training, examples, solutions, kinds)
-        self._last_duals: list[np.ndarray] | None = None
-        if warm:
-            self._last_duals = []
-            for s, (ids, _) in zip(solutions, examples, strict=True):
-                duals = np.zeros(n)
-                duals[ids] = s.b
-                self._last_duals.append(duals)
+        last = self._warm_duals(n, classes, layout.sets) if warm else None
+        question = _pairs.Question(cost, options._replace(hard=hard, rows=n), 0.0,
+                                   self._radius(training), last)
+        outcome = _pairs.solve(layout, question, training, monitor)
+        self._keep_duals(training, classes, outcome)
+        self._keep_outcome(outcome)
+        with np.errstate(divide="ignore"):
+            self.margin_width_ = 2 / np.sqrt(np.maximum(0, outcome.square))  # or indefinite
+        self.loo_error_bound_ = outcome.bound
+        self._last_duals: np.ndarray | None = outcome.all_duals if warm else None
         if probability:
             given = check.sample_weights(sample_weight, n)
             self._fit_probability(training, codes, np.ones(n) if given is None else given, seed)
-        self._conclude(solutions, options)
+        self._conclude_outcome(outcome, options)
         return self
 
     def _rank(self, C: float, warm: bool) -> int:
@@ -536,9 +501,8 @@ class SVC(PairwiseClassifier):
         return rank
 
     def _fit_low_rank(
-        self, training: Training, examples: list[tuple[np.ndarray, np.ndarray]],
-        classes: np.ndarray, cost: np.ndarray, rank: int, seed: int, options: smo.Options,
-        monitor: Any,
+        self, training: Training, layout: _pairs.Layout, classes: np.ndarray, cost: np.ndarray,
+        rank: int, seed: int, options: smo.Options, monitor: Any,
     ) -> None:
         """Fit with a kernel of low rank."""
         from . import _nystroem
@@ -554,7 +518,7 @@ class SVC(PairwiseClassifier):
                              "learn from")
         most = 1000 if math.isinf(options.max_iter) else int(options.max_iter)
         solved = _nystroem.solve(
-            np.ascontiguousarray(factor.Z, dtype=np.float32), examples, cost,
+            np.ascontiguousarray(factor.Z, dtype=np.float32), layout.examples(), cost,
             {"tol": options.tol, "max_iter": most, "max_time": options.max_time,
              "threads": options.threads, "seed": seed}, monitor,
         )  # fmt: skip
@@ -650,7 +614,7 @@ class SVC(PairwiseClassifier):
         if soft:
             return soft, check.real(name, self.probability_temperature_)
         return soft, check.finite_table(name, self.probability_slopes_,
-                                        (len(self._problems(K)), 2), owner)
+                                        (self._count(K), 2), owner)
 
     def _check_arrays(self) -> None:
         super()._check_arrays()
@@ -670,39 +634,18 @@ class SVC(PairwiseClassifier):
             parts.append(_probability.with_first(p, codes))
         return np.concatenate(parts)
 
-    def _warm_duals(self, n: int, classes: np.ndarray, problems: int) -> list[np.ndarray] | None:
+    def _warm_duals(self, n: int, classes: np.ndarray, sets: int) -> np.ndarray | None:
         """Signed duals of the last fit, or None when there was none."""
         last = getattr(self, "_last_duals", None)
         if last is None:
             return None
-        if len(last) != problems or len(last[0]) != n or not np.array_equal(self.classes_, classes):
+        if last.shape != (sets, n) or not np.array_equal(self.classes_, classes):
             raise ValueError(
                 "warm_start needs the rows and classes of the last fit, which had "
-                f"{len(last[0])} rows and {len(self.classes_)} classes; got {n} rows and "
+                f"{last.shape[1]} rows and {len(self.classes_)} classes; got {n} rows and "
                 f"{len(classes)} classes. Set warm_start=False, or use a new estimator"
             )
         return last
-
-    def _keep_bounds(
-        self, training: Training, examples: list[tuple[np.ndarray, np.ndarray]],
-        solutions: list[smo.Solution], kinds: list[np.ndarray],
-    ) -> None:
-        """Set margin_width_ and loo_error_bound_."""
-        square = np.maximum(0, [s.square for s in solutions])  # kernels may be indefinite
-        with np.errstate(divide="ignore"):
-            self.margin_width_ = 2 / np.sqrt(square)
-        bounds, radius = [], self._radius(training)
-        for (ids, sign), s, kind in zip(examples, solutions, kinds, strict=True):
-            used = np.abs(s.b)
-            support = np.count_nonzero(used)
-            doubtful = support
-            # Without one on the margin the intercept is free to go where a row less lets it.
-            if (kind == 1).any() and math.isfinite(radius):
-                doubtful = np.count_nonzero(2 * used * radius
-                                            + np.maximum(0, sign * s.residual) >= 1)
-            bounds.append(min(support, doubtful) / len(ids))
-        self.loo_error_bound_ = np.array(bounds)
-
 
     def _radius(self, training: Training) -> float:
         """Joachims' R^2, a bound of K(x, x) - K(x, z); inf where it would take too long."""
@@ -714,18 +657,3 @@ class SVC(PairwiseClassifier):
         if self.kernel == "precomputed":
             return 2 * float(np.diagonal(training.rows.arrays[0]).max())
         return math.inf
-
-
-def _balanced(start: np.ndarray, lo: np.ndarray, hi: np.ndarray) -> np.ndarray:
-    """Duals with a sum of 0: what a side has too much is taken from those amid their bounds first.
-
-    Bounds that are left by a last bit would count as violated.
-    """
-    excess = float(start.sum())
-    side = np.flatnonzero(start > 0 if excess > 0 else start < 0)
-    amid = (start[side] > lo[side]) & (start[side] < hi[side])
-    side = side[np.argsort(~amid, kind="stable")]
-    size = np.abs(start[side])
-    cut = np.clip(abs(excess) - (np.cumsum(size) - size), 0.0, size)
-    start[side] -= np.copysign(cut, excess)
-    return start
