@@ -211,8 +211,12 @@ class KernelModel(Storable, Estimator):
                              f"{self.n_support_!r}")
         return np.concatenate([[0], np.cumsum(counts, dtype=np.int64)])
 
-    def _scorer(self, X: Any) -> tuple[int, Callable[[int, int], np.ndarray]]:
-        """How many rows X has, and the function that gives scores (b - a, width) of rows a..b-1."""
+    def _scorer(self, X: Any) -> tuple[int, Callable[..., np.ndarray]]:
+        """How many rows X has, and the function that gives scores (b - a, width) of rows a..b-1.
+
+        With what="votes" or another reading of `_pair_scores`, for classifiers of pairs, it gives
+        that in the place of the scores; `given` is what such a reading needs.
+        """
         self._check_fitted()
         sets, starts, outputs, width = self._layout()
         (coef, intercept), kind = self._check_model(sets, width), self._kind()
@@ -227,14 +231,17 @@ class KernelModel(Storable, Estimator):
             if kind == "callable":
                 self._vector_rows()  # SciPy, which kernels may use, trusts what matrices hold
 
-            def block(a: int, b: int) -> np.ndarray:
-                out = np.tile(intercept, (b - a, 1))
+            def block(a: int, b: int, what: str = "", **given: Any) -> np.ndarray:
+                reader, out = _reader(coef, starts, intercept, what, given, a, b, threads)
                 for at in range(a, b, ROWS_AT_ONCE):
                     end = min(at + ROWS_AT_ONCE, b)
                     if kind == "precomputed":
                         values = table[at:end][:, support]
                     else:
                         values = kernel_functions.called(self.kernel, table[at:end], vectors)
+                    if reader is not None:
+                        reader.read_given(values, at, out[at - a:end - a])
+                        continue
                     for c in range(len(starts) - 1):
                         part = slice(starts[c], starts[c + 1])
                         parts = values[:, part] @ coef[:, part].T
@@ -244,14 +251,17 @@ class KernelModel(Storable, Estimator):
 
             return rows.n, block
 
-        given = kernel_functions.Parameters(kind, *self._kernel_numbers())
-        points = self._vector_points(given)
-        theirs = kernel_functions.exact_points(rows, given)
+        of = kernel_functions.Parameters(kind, *self._kernel_numbers())
+        points = self._vector_points(of)
+        theirs = kernel_functions.exact_points(rows, of)
         ids = np.arange(len(support))
 
-        def computed(a: int, b: int) -> np.ndarray:
-            out = np.tile(intercept, (b - a, 1))
-            points.decide(ids, theirs, a, b, coef, starts, outputs, out, threads)
+        def computed(a: int, b: int, what: str = "", **given: Any) -> np.ndarray:
+            reader, out = _reader(coef, starts, intercept, what, given, a, b, threads)
+            if reader is not None:
+                reader.read(points, theirs, a, b, out)
+            else:
+                points.decide(ids, theirs, a, b, coef, starts, outputs, out, threads)
             return out
 
         return rows.n, computed
@@ -385,3 +395,15 @@ class KernelModel(Storable, Estimator):
         tags.input_tags.pairwise = self.kernel == "precomputed"
         tags.input_tags.sparse = self.kernel != "precomputed"
         return tags
+
+
+def _reader(
+    coef: np.ndarray, starts: np.ndarray, intercept: np.ndarray, what: str, given: dict[str, Any],
+    a: int, b: int, threads: int,
+) -> tuple[Any, np.ndarray]:
+    """What reads scores of rows a..b-1, None for the scores themselves, and where these go."""
+    if not what:
+        return None, np.tile(intercept, (b - a, 1))
+    K = len(starts) - 1
+    made = kernels("pair_scores").Reader(coef, starts, intercept, what, threads=threads, **given)
+    return made, np.empty((b - a, K - 1 if what == "own" else K))

@@ -13,6 +13,7 @@ from .. import _validate as check
 from .. import kernels as kernel_functions
 from .._estimator import Classifier, unfitted
 from .._targets import deal_folds
+from .._threads import n_threads
 from ..solvers import smo
 from . import _pairs, _probability
 from ._base import SCORES_AT_ONCE, KernelModel, Training
@@ -135,8 +136,20 @@ class PairwiseClassifier(KernelModel, Classifier):
             return block(0, n)
         out = np.empty((n, K))
         for a, b in _parts(n, K * K):
-            out[a:b] = _votes_and_sums(block(a, b), K)
+            if self._reads(K):
+                out[a:b] = block(a, b, "sums")
+            else:
+                out[a:b] = _votes_and_sums(block(a, b), K)
         return out
+
+    def _reads(self, K: int) -> bool:
+        """Whether scores of pairs go into votes one after another, and are not kept.
+
+        That takes memory for the kernel values of 64 rows with all support vectors, the other way
+        for their scores of all pairs.
+        """
+        return (self.multi_class == "ovo" and K > 2 and "landmarks_" not in vars(self)
+                and self._count(K) > len(np.atleast_1d(self.support_)))
 
     def predict(self, X: Any) -> np.ndarray:
         """Predicted labels: the class of most votes, the first of several.
@@ -157,15 +170,24 @@ class PairwiseClassifier(KernelModel, Classifier):
         ValueError, TypeError
             As `decision_function`.
         """
-        codes = [found for _, found in self._predicted(X)]
+        codes = [found for _, found in self._predicted(X, "votes")]
         return np.asarray(self.classes_)[np.concatenate(codes)]
 
-    def _predicted(self, X: Any) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """Scores of the problems and predicted classes, some rows at a time."""
+    def _predicted(
+        self, X: Any, what: str = "", **given: Any
+    ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Scores of the problems and predicted classes, some rows at a time.
+
+        In the place of scores another reading of them, see `_scorer`, where `_reads`.
+        """
         ties = self._shape()[1]
         n, block = self._scorer(X)
         K = len(self.classes_)
         for a, b in _parts(n, K * K):
+            if what and self._reads(K):
+                votes = block(a, b, "sums" if ties else "votes")
+                yield votes if what == "votes" else block(a, b, what, **given), votes.argmax(axis=1)
+                continue
             scores = block(a, b)
             if K == 2:
                 yield scores, (scores[:, 0] > 0).astype(np.int64)
@@ -550,30 +572,42 @@ class SVC(PairwiseClassifier):
                              f"models are fitted without a fifth of them; class {rare} has 1")
         fold = deal_folds(codes, used, K, folds, seed)
         table = training.rows.arrays[0] if training.table is None else training.table
-        base: Any = unfitted(self).set_params(probability=False, warm_start=False, verbose=False,
-                                         callback=None)
-        held: list[np.ndarray] = []
-        scores: list[np.ndarray] = []
+        soft, of = K > 2 and self.multi_class == "ovr", codes.astype(np.int64)
+        scores = np.zeros((len(codes), K if soft or K == 2 else K - 1))
+        held = np.flatnonzero(used & (fold >= 0))
         for k in range(folds):
-            train, test = np.flatnonzero((fold != k) & used), np.flatnonzero(fold == k)
+            train, test = np.flatnonzero((fold != k) & used), np.flatnonzero(used & (fold == k))
             if len(test) == 0:
                 continue
             X, Z = table[train], table[test]
             if training.table is None:
                 X, Z = X[:, train], Z[:, train]
-            model = base.fit(X, self.classes_[codes[train]], sample_weight=weights[train])
-            scores += [found for found, _ in model._predicted(Z)]
-            held.append(test)
-        rows, found = np.concatenate(held), np.concatenate(scores)
-        of, w = codes[rows], weights[rows]
-        if K > 2 and self.multi_class == "ovr":
-            self.probability_temperature_ = _probability.fit_temperature(found, of, w)
+            model: Any = unfitted(self).set_params(probability=False, warm_start=False,
+                                                   verbose=False, callback=None)
+            model.fit(X, self.classes_[codes[train]], sample_weight=weights[train])
+            model._held_out(Z, of[test], scores, test)
+            del model, X, Z  # before the next one takes as much
+        if soft:
+            self.probability_temperature_ = _probability.fit_temperature(
+                scores[held], of[held], weights[held])
             return
-        self.probability_slopes_ = np.array([
-            _probability.fit_slopes(found[pair, o], of[pair] == first, w[pair])
-            for o, (first, second) in enumerate(self._problems(K))
-            for pair in [(of == first) | (of == second)]
-        ])
+        by_class = held[np.argsort(of[held], kind="stable")]
+        self.probability_slopes_ = _probability.fit_all_slopes(
+            scores, by_class, np.bincount(of[held], minlength=K), weights, n_threads(self.n_jobs))
+
+    def _held_out(self, Z: Any, of: np.ndarray, out: np.ndarray, at: np.ndarray) -> None:
+        """Put the scores that rows of these classes have into out[at]: of all, or of their pairs."""
+        n, block = self._scorer(Z)
+        K = len(self.classes_)
+        for a, b in _parts(n, K * K):
+            if K > 2 and self.multi_class == "ovo":
+                if self._reads(K):
+                    out[at[a:b]] = block(a, b, "own", codes=of)
+                else:
+                    scores, mine = block(a, b), self._outputs(K)[of[a:b]]
+                    out[at[a:b]] = np.take_along_axis(scores, mine, axis=1)
+            else:
+                out[at[a:b]] = block(a, b)
 
     @property
     def predict_proba(self) -> Callable[[Any], np.ndarray]:
@@ -625,8 +659,11 @@ class SVC(PairwiseClassifier):
         self._check_fitted()
         K, (soft, fitted) = len(self.classes_), self._of_probability()
         parts = []
-        for scores, codes in self._predicted(X):
-            if soft:
+        for scores, codes in self._predicted(X, "" if soft else "probabilities",
+                                             **({} if soft else {"slopes": fitted})):
+            if not soft and self._reads(K):
+                p = scores
+            elif soft:
                 p = _probability.softmax(scores, fitted)
             else:
                 p = _probability.sigmoids(scores, fitted)
