@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The problems of a classifier, of pairs of classes or of each against the rest, and their duals."""
+"""The problems of a classifier: of pairs of classes, or of each against the rest; their duals."""
 
 from __future__ import annotations
 
@@ -64,9 +64,9 @@ class Layout:
         return int(i[0]), int(j[0])
 
     def places(self, k: int) -> tuple[np.ndarray, np.ndarray, int]:
-        """Where in `order` the rows of problem k are, and in which set of duals; how many are at +1.
+        """Where in `order` the rows of problem k are, and in which set of duals.
 
-        Those at y = 1 stand before those at -1.
+        Those at y = 1 stand before those at -1; how many they are is the third.
         """
         first, second = self.pair(k)
         mine = np.arange(self.start[first], self.start[first + 1])
@@ -194,9 +194,9 @@ def solve(
     waiting = np.flatnonzero((outcome.status == _WAITING) | (outcome.status == _LEFT))
     if stopped:
         outcome.status[waiting] = STATUSES.index(stopped)
-        monitor.close()
-        return outcome
-    if len(waiting) == 0:
+        if stopped == "interrupted":
+            outcome.status[-1] = STATUSES.index(stopped)  # also where it came after the last pair
+    if stopped or len(waiting) == 0:
         monitor.close()
         return outcome
     if options.max_time is not None and batch is not None:
@@ -246,7 +246,8 @@ def _problem(layout: Layout, question: Question, k: int) -> smo.Problem:
     if question.nu > 0:
         total = question.nu * float(cost.sum()) / 2
         start = np.concatenate([filled(cost[:positive], total), -filled(cost[positive:], total)])
-        return smo.Problem(ids, np.zeros(len(ids)), lo, hi, start, (~first).astype(np.uint8), classes)
+        group = (~first).astype(np.uint8)
+        return smo.Problem(ids, np.zeros(len(ids)), lo, hi, start, group, classes)
     start = np.zeros(len(ids))
     if question.last is not None:
         start = _balanced(np.clip(question.last[sets, ids], lo, hi), lo, hi)

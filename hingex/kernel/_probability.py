@@ -29,8 +29,8 @@ def fit_all_slopes(
 ) -> np.ndarray:
     """`fit_slopes` of all pairs of K classes, for scores (n, K - 1) of which `rows` go by class.
 
-    A row of class c has the scores of its pairs with the other classes in turn. Those of two classes
-    are positive for the second one, and else for the first of a pair.
+    A row of class c has the scores of its pairs with the other classes in turn. Those of two
+    classes are positive for the second one, and else for the first of a pair.
     """
     return _slopes(scores[:, :len(counts) - 1], rows, counts, w, len(counts) == 2, threads)
 

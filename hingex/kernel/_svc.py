@@ -596,7 +596,7 @@ class SVC(PairwiseClassifier):
             scores, by_class, np.bincount(of[held], minlength=K), weights, n_threads(self.n_jobs))
 
     def _held_out(self, Z: Any, of: np.ndarray, out: np.ndarray, at: np.ndarray) -> None:
-        """Put the scores that rows of these classes have into out[at]: of all, or of their pairs."""
+        """Put scores of rows of these classes into out[at]: all, or those of their pairs."""
         n, block = self._scorer(Z)
         K = len(self.classes_)
         for a, b in _parts(n, K * K):

@@ -2,17 +2,17 @@
 """All pairs of many small classes, in one compiled loop.
 
 Problem, for each pair of classes i < j: that of `solvers/smo.py`, over the rows of both. A thousand
-classes of five rows are half a million problems of ten variables: what such a problem costs by itself
-is some microseconds, so that nothing may be done for it in Python, and no array made.
+classes of five rows are half a million problems of ten variables. Such a problem costs a few
+microseconds, so that nothing is done for it in Python, and no array is made.
 
-Kernel values are in double precision, of some 64 rows with some hundred others at a time: each value
-is computed once for all pairs, and never are there more of them than fit into the processor's cache.
-Each pair is solved by SMO with second-order choice of pairs of variables on its dense block
+Kernel values are in double precision, of some 64 rows with some hundred others at a time: each is
+computed once for all pairs, and a processor's cache holds those that are there at a time. Each pair
+is solved by SMO with second-order choice of pairs of variables on its dense block
 (core/smo_double.h), until violation and relative duality gap, found anew from the duals in double
-precision, are at most tol. Pairs that are too large for that, and such as rounding or an inseparable
-hard margin leave open, are left for `solvers/smo.py`.
+precision, are at most tol. Pairs that are too large, and those that rounding or an inseparable hard
+margin leaves open, are for `solvers/smo.py`.
 
-Complexity: n^2 / 2 kernel values, and for each pair some steps for each of its rows, each of O(rows).
+Complexity: n^2 / 2 kernel values, and for each pair a few steps for each row, each of O(rows).
 Memory: duals (K - 1) x n, as LIBSVM lays them out, and a byte for each; 65 bytes for each pair;
 kernels within classes; and some 100 KiB for each thread. Results do not depend on threads.
 
@@ -117,13 +117,13 @@ def solve(
         0 if np.isinf(task.max_iter) else int(task.max_iter), hard, chunk,
         task.threads if source is None else 1, warm,
     )  # fmt: skip
-    stopped = ""
+    stopped, told = "", _Told(batch, monitor, begun)
     try:
-        for _ in _spans(batch, source, task, monitor.watching):
+        for _ in _spans(batch, source, task):
             if deadline is not None and perf_counter() > deadline:
                 stopped = "max_time"
                 break
-            if monitor.watching and _tell(batch, monitor, perf_counter() - begun):
+            if monitor.watching and told.tell():
                 stopped = "callback"
                 break
     except KeyboardInterrupt:
@@ -134,7 +134,7 @@ def solve(
 
 
 def _spans(
-    batch: Any, source: Callable[[Any, Any], Any] | None, task: Task, watched: bool
+    batch: Any, source: Callable[[Any, Any], Any] | None, task: Task
 ) -> Iterator[None]:
     """Do all work, some at a time."""
     order, start = task.order, task.start
@@ -142,7 +142,7 @@ def _spans(
         at, step = 0, task.threads
         while at < count:
             yield
-            begun, end = perf_counter(), min(count, at + (1 if source or watched else step))
+            begun, end = perf_counter(), min(count, at + (1 if source else step))
             if source is None:
                 (batch.run if solving else batch.run_own)(at, end)
             else:
@@ -155,17 +155,28 @@ def _spans(
     yield
 
 
-def _tell(batch: Any, monitor: Monitor, seconds: float) -> bool:
-    """Tell the monitor of the pairs that are done; whether it asks to stop."""
-    done = batch.status != WAITING
-    count = int(np.count_nonzero(done))
-    if count == 0:
-        return False
-    dual = float(batch.objective[done].sum())
-    return monitor.update(State(
-        count, seconds, dual + float(batch.gap[done].sum()), dual,
-        float(batch.relative[done].max()), len(done) - count, True,
-    ))
+class _Told:
+    """Tells a monitor of the pairs that are done, one after another."""
+
+    def __init__(self, batch: Any, monitor: Monitor, begun: float) -> None:
+        self.batch, self.monitor, self.begun = batch, monitor, begun
+        self.done = np.zeros(len(batch.status), dtype=bool)
+        self.count, self.dual, self.primal, self.gap = 0, 0.0, 0.0, 0.0
+
+    def tell(self) -> bool:
+        """Tell of those that were not done before; whether the callback asks to stop."""
+        batch, stop = self.batch, False
+        for k in np.flatnonzero((batch.status != WAITING) & ~self.done):
+            self.done[k] = True
+            self.count += 1
+            self.dual += float(batch.objective[k])
+            self.primal += float(batch.objective[k] + batch.gap[k])
+            self.gap = max(self.gap, float(batch.relative[k]))
+            stop = stop or self.monitor.update(State(
+                self.count, perf_counter() - self.begun, self.primal, self.dual, self.gap,
+                len(self.done) - self.count, True,
+            ))
+        return stop
 
 
 def _not_begun(batch: Any, task: Task) -> None:

@@ -12,7 +12,7 @@ matrix is positive definite, and conjugate gradients, scaled by its diagonal, ta
 with it, of O(K^2), where an elimination takes O(K^3).
 """
 from cython.parallel cimport prange, threadid
-from libc.math cimport exp, fabs, log, sqrt
+from libc.math cimport exp, fabs, log
 from libc.stdint cimport int64_t
 from libc.string cimport memset
 
@@ -28,6 +28,7 @@ from ._kernel_rows import check_ids
 cdef enum:
     FEW = 16            # rows up to which support vectors, not they, make up tiles
     ABREAST = 4         # rows whose probabilities are found together
+    TOGETHER = 256      # support vectors of the classes whose pairs vote together
     VOTES, SUMS, OWN, PROBABILITIES
 
 READINGS = {"votes": VOTES, "sums": SUMS, "own": OWN, "probabilities": PROBABILITIES}
@@ -66,9 +67,9 @@ cdef class Reader:
     start : ndarray (K + 1,) of int64
     intercept : ndarray (K (K - 1) / 2,) of float64
     what : str
-        "votes": of each class, which the first of a pair has for a score above 0. "sums": votes, for
-        scores of 0 too, and less than half a vote for sums of scores. "own": for each row the scores
-        of the pairs of its class, with the others in turn. "probabilities": of the classes.
+        "votes": of each class, which the first of a pair has for a score above 0. "sums": votes,
+        for scores of 0 too, and less than half a vote for sums of scores. "own": for each row the
+        scores of the pairs of its class, with the others in turn. "probabilities": of the classes.
     codes : ndarray (n,) of int64, optional
         Of rows, for "own".
     slopes : ndarray (K (K - 1) / 2, 2) of float64, optional
@@ -224,33 +225,61 @@ cdef inline void _score(const reading *R, const double *const *line, int64_t i, 
 
 cdef void _votes(const reading *R, const double *const *line, int64_t m, double *sum,
                  double *out) noexcept nogil:
-    """Votes, or votes and sums of scores squeezed to less than a third of a vote each way."""
-    cdef double[HX_LANES] score
-    cdef int64_t i, j, o = 0, t, lanes = R.lanes
-    cdef bint sums = R.what == SUMS
-    cdef double first, second, x
-    cdef double *mine
-    cdef double *other
+    """Votes, or votes and sums of scores squeezed to less than a third of a vote each way.
+
+    Some classes with some others at a time, whose kernel values and coefficients stay in caches.
+    """
+    cdef int64_t i, j, begin = 0, end, first, last, t, lanes = R.lanes
+    cdef double x, more
     memset(sum, 0, 2 * R.K * lanes * sizeof(double))
-    for i in range(R.K):
-        mine = sum + i * lanes
-        for j in range(i + 1, R.K):
-            _score(R, line, i, j, o, lanes, score)
-            o += 1
-            other = sum + j * lanes
-            for t in range(lanes):
-                first = score[t] >= 0 if sums else score[t] > 0
-                mine[t] += first
-                other[t] += 1 - first
-            if sums:
-                for t in range(lanes):
-                    mine[R.K * lanes + t] += score[t]
-                    other[R.K * lanes + t] -= score[t]
+    while begin < R.K:
+        end, first = _until(R, begin), 0
+        while first < end:
+            last = _until(R, first)
+            for j in range(begin, end):
+                for i in range(first, min(last, j)):
+                    _vote(R, line, i, j, sum)
+            first = last
+        begin = end
     for t in range(m):
         for i in range(R.K):
             x = sum[(R.K + i) * lanes + t]
-            second = x / (3 * (fabs(x) + 1)) if sums else 0
-            out[t * R.K + i] = sum[i * lanes + t] + second
+            more = x / (3 * (fabs(x) + 1)) if R.what == SUMS else 0
+            out[t * R.K + i] = sum[i * lanes + t] + more
+
+
+cdef inline int64_t _until(const reading *R, int64_t c) noexcept nogil:
+    """The end of the classes from c on whose kernel values are worked on together."""
+    cdef int64_t end = c + 1
+    while end < R.K and R.start[end + 1] - R.start[c] <= TOGETHER:
+        end += 1
+    return end
+
+
+cdef void _vote(const reading *R, const double *const *line, int64_t i, int64_t j,
+                double *sum) noexcept nogil:
+    """Add the votes of the pair of classes i < j, and its scores."""
+    cdef double[HX_LANES] score
+    cdef int64_t t, lanes = R.lanes
+    cdef double first
+    cdef double *mine = sum + i * lanes
+    cdef double *other = sum + j * lanes
+    _score(R, line, i, j, i * (2 * R.K - i - 1) // 2 + j - i - 1, lanes, score)
+    if R.what == VOTES:
+        for t in range(lanes):
+            first = score[t] > 0
+            mine[t] += first
+            other[t] += 1 - first
+        return
+    for t in range(lanes):
+        first = score[t] >= 0
+        mine[t] += first
+        other[t] += 1 - first
+    mine += R.K * lanes
+    other += R.K * lanes
+    for t in range(lanes):
+        mine[t] += score[t]
+        other[t] -= score[t]
 
 
 cdef void _own(const reading *R, const double *value, const int64_t *codes, int64_t m,
@@ -303,7 +332,7 @@ cdef void _probabilities(const reading *R, const double *const *line, int64_t m,
 
 
 def couple(double[:, ::1] pairs, double[:, ::1] out, int threads=1):
-    """Probabilities (n, K) of classes from those of the first of each pair, which are overwritten."""
+    """Probabilities (n, K) of classes from those of the first of each pair, which are lost."""
     cdef int64_t n = out.shape[0], K = out.shape[1], t
     if pairs.shape[0] != n or K < 2 or pairs.shape[1] != K * (K - 1) // 2 or threads < 1:
         raise ValueError("arrays do not match")
@@ -320,7 +349,7 @@ cdef void _couple(double *pairs, int64_t K, double *vector, double *p) noexcept 
     cdef double *direction = vector + 2 * K
     cdef double *product = vector + 3 * K
     cdef double r, shift = 0, total, size, before, now = 0, step, first
-    cdef int64_t i, j, o = 0, turn
+    cdef int64_t i, j, o = 0, _turn
     memset(diag, 0, K * sizeof(double))
     for i in range(K):
         for j in range(i + 1, K):
@@ -338,7 +367,7 @@ cdef void _couple(double *pairs, int64_t K, double *vector, double *p) noexcept 
         direction[i] = 1 / (diag[i] + shift)
         now += direction[i]
     first = now
-    for turn in range(20 * K + 100):
+    for _turn in range(20 * K + 100):
         total = 0
         for i in range(K):
             total += direction[i]
@@ -425,7 +454,7 @@ def fit_slopes(const double[:, ::1] scores, const int64_t[::1] rows, const int64
         To be filled.
     threads : int
     """
-    cdef int64_t K = start.shape[0] - 1, i, j
+    cdef int64_t K = start.shape[0] - 1, i
     cdef sigmoids job
     if K < 2 or scores.shape[1] != K - 1 or weight.shape[0] != scores.shape[0] or (
             start[0] != 0 or start[K] != rows.shape[0] or (np.diff(start) < 1).any()) or (
@@ -455,7 +484,7 @@ cdef double _slope(const sigmoids *S, int64_t i, int64_t j, bint above) noexcept
     """
     cdef double low, high, x, derivative, curvature, spread = 0, up, down, step
     cdef int64_t count = 0
-    cdef int turn
+    cdef int _turn
     up, down = _weight(S, i), _weight(S, j)
     if S.second:
         up, down = down, up
@@ -464,7 +493,7 @@ cdef double _slope(const sigmoids *S, int64_t i, int64_t j, bint above) noexcept
         return 1
     x = -log(spread / count)
     low, high = x - REACH, x + REACH
-    for turn in range(200):
+    for _turn in range(200):
         count = 0
         _sums(S, i, j, above, up, down, exp(x), &derivative, &curvature, &count)
         if derivative > 0:

@@ -4,8 +4,8 @@
 Examples stand by class; what is at position r is example order[r], and class c has the positions
 start[c] to start[c + 1]. A block is some classes in a row, of a tile's 64 positions or one larger
 class; a chunk is some classes in a row whose rows fit into the processor's cache. A unit is a block
-with a chunk: kernel values of all their pairs come in one piece, in double precision, and every pair
-of a class of the block with a later class of the chunk is then a small dense problem for
+with a chunk: kernel values of all their pairs come in one piece, in double precision, and every
+pair of a class of the block with a later class of the chunk is then a small dense problem for
 core/smo_double.h. Units depend on nothing but the examples, so results do not depend on threads.
 
 The dual of position r of class c, in the problem of c and another class, is at [row, r], where row
@@ -154,7 +154,7 @@ cdef class Batch:
     def __init__(self, Points points, const int64_t[::1] order, const int64_t[::1] start,
                  const double[::1] cost, int64_t most, double tol, double nu, double radius,
                  double spread, int64_t steps, bint hard, int64_t chunk, int threads, warm=None):
-        cdef int64_t K = start.shape[0] - 1, N = order.shape[0], i
+        cdef int64_t K = start.shape[0] - 1, N = order.shape[0]
         if K < 2 or N == 0 or cost.shape[0] != N or start[0] != 0 or start[K] != N or threads < 1:
             raise ValueError("arrays do not match")
         sizes = np.diff(start)
@@ -231,7 +231,8 @@ cdef class Batch:
         strips = np.empty((self.threads, max(longest, widest), self.c.width))
         squares = np.empty((self.threads, self.c.m * self.c.m))
         vectors = np.empty((self.threads, (5 + HX_SMO_WORK) * self.c.m))
-        self.c.strip, self.c.square, self.c.vector = &strips[0, 0, 0], &squares[0, 0], &vectors[0, 0]
+        self.c.strip, self.c.square = &strips[0, 0, 0], &squares[0, 0]
+        self.c.vector = &vectors[0, 0]
         self.c.strip_size = strips.shape[1] * strips.shape[2]
         self.space = strips, squares, vectors
         if self.points is None:
