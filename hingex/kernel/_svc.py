@@ -272,7 +272,8 @@ class SVC(PairwiseClassifier):
     class_weight : dict, "balanced" or None, default None
         Factor of C for the rows of a class; "balanced" is n / (K * rows of the class).
     max_iter : int, default -1
-        Steps of a problem, each of which moves two duals; -1 for no limit.
+        Steps of a problem, each of which moves two duals (in small problems now and then all that
+        are between their bounds); -1 for no limit.
     max_time : float or None, default None
         Seconds after which to stop.
     decision_function_shape : {"ovr", "ovo"}, default "ovr"
@@ -368,11 +369,13 @@ class SVC(PairwiseClassifier):
     -----
     Float32 and float64 data, dense in any memory order or CSR, are used where they lie. Kernel
     values are float32, from sums in single precision where that is enough; gradients, duals and
-    all predictions are double. Time: two to ten times n n_SV kernel values. Memory: some 100 bytes
-    for each row, up to 40 MB for a working set, and the cache. Ctrl-C ends a fit after a round and
-    leaves the model as far as it came. With `approximation` memory is 12 n r bytes for r landmarks,
-    and the time n r kernel values, O(n r^2), and linear fits. With "sigmoid", or a kernel of the
-    user's, that is not positive semidefinite the result is a stationary point.
+    all predictions are double. Pairs of classes of up to 100 rows are solved together, with kernel
+    values in double precision and without memory for each. Time: two to ten times n n_SV kernel
+    values. Memory: some 100 bytes for each row, up to 40 MB for a working set, and the cache.
+    Ctrl-C ends a fit after a round and leaves the model as far as it came. With `approximation`
+    memory is 12 n r bytes for r landmarks, and the time n r kernel values, O(n r^2), and linear
+    fits. With "sigmoid", or a kernel of the user's, that is not positive semidefinite the result is
+    a stationary point.
 
     References
     ----------

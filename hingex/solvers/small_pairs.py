@@ -7,8 +7,8 @@ microseconds, so that nothing is done for it in Python, and no array is made.
 
 Kernel values are in double precision, of some 64 rows with some hundred others at a time: each is
 computed once for all pairs, and a processor's cache holds those that are there at a time. Each pair
-is solved by SMO with second-order choice of pairs of variables on its dense block
-(core/smo_double.h), until violation and relative duality gap, found anew from the duals in double
+is solved by SMO with second-order choice of pairs of variables on its dense block, and steps of all
+variables between their bounds (core/smo_double.h), until violation and relative duality gap, found anew from the duals in double
 precision, are at most tol. Pairs that are too large, and those that rounding or an inseparable hard
 margin leaves open, are for `solvers/smo.py`.
 

@@ -15,12 +15,13 @@ from cython.parallel cimport prange, threadid
 from libc.math cimport HUGE_VAL, fabs
 from libc.stdint cimport int8_t, int64_t, uint8_t
 from libc.stdlib cimport calloc, free
-from libc.string cimport memset
+from libc.string cimport memcpy, memset
 
 import numpy as np
 
 from ._kernel_rows cimport (
-    HX_LANES, STEP, Pack, Points, Tiles, hx_svm_points, hx_svm_rows, hx_svm_tile,
+    HX_LANES, STEP, Pack, Points, Tiles, hx_svm_get, hx_svm_ops, hx_svm_points, hx_svm_rows,
+    hx_svm_tile,
 )
 from ._kernel_rows import check_ids
 
@@ -45,6 +46,8 @@ cdef extern from "smo_double.h" nogil:
         double eps
         double goal
         int64_t steps
+        double *factor
+        int64_t free
         int64_t done
         int status
         double violation
@@ -55,7 +58,6 @@ cdef extern from "smo_double.h" nogil:
         double rounding
         double c[2]
         double aim
-    int hx_smo_double_run(hx_smo_double *s)
     double hx_smo_relative(const hx_smo_double *s)
 
 
@@ -66,10 +68,14 @@ cdef enum:
     ENOUGH = 20000      # steps of a pair, and
     EACH = 200          # for each of its variables, after which it is left
 
+cdef enum:
+    PAD = 8             # classes' variables are filled up to multiples of it
+
 cdef double DOUBT = 0.2     # share of tol that rounding may come to
 
 
 cdef struct batch:
+    const hx_svm_ops *ops
     hx_svm_points points
     int64_t K, N, most              # classes, positions, variables of a pair that is not left
     const int64_t *start
@@ -82,7 +88,7 @@ cdef struct batch:
     bint hard
     int64_t steps
     double *strip                   # of each thread: a chunk's rows, `width` apart; as are
-    double *square                  # the kernel of a pair,
+    double *square                  # the kernel of a pair, and its decomposition,
     double *vector                  # and WORK + 5 vectors of a pair
     int64_t strip_size, width, m
     double *dual                    # (K - 1) x N, as is kind
@@ -164,7 +170,7 @@ cdef class Batch:
             check_ids(order, points.rows.c.n)
             if not points.exact:
                 raise ValueError("points must be in double precision")
-        self.points, self.threads = points, threads
+        self.points, self.threads, self.c.ops = points, threads, hx_svm_get()
         self._outcome(K, N)
         own_at = np.zeros(K + 1, dtype=np.int64)
         np.cumsum(np.where(sizes < most, sizes**2, 0), out=own_at[1:])
@@ -227,9 +233,9 @@ cdef class Batch:
         longest = int(np.diff(start[self.chunks], axis=1).max())
         widest = int(np.diff(start[self.blocks], axis=1).max())
         self.c.width = (widest + HX_LANES - 1) // HX_LANES * HX_LANES
-        self.c.m = min(self.c.most, int(np.sort(sizes)[-2:].sum()))
+        self.c.m = min(self.c.most, int(np.sort(sizes)[-2:].sum())) + 2 * PAD
         strips = np.empty((self.threads, max(longest, widest), self.c.width))
-        squares = np.empty((self.threads, self.c.m * self.c.m))
+        squares = np.empty((self.threads, self.c.m * (2 * self.c.m + 3)))
         vectors = np.empty((self.threads, (5 + HX_SMO_WORK) * self.c.m))
         self.c.strip, self.c.square = &strips[0, 0, 0], &squares[0, 0]
         self.c.vector = &vectors[0, 0]
@@ -364,57 +370,63 @@ cdef void _unit(batch *B, const int64_t *block, const int64_t *chunk, int thread
 
 cdef void _pair(batch *B, int64_t i, int64_t j, const double *between, int thread) noexcept nogil:
     """Solve one pair; `between` is the kernel of the rows of j with those of i."""
-    cdef int64_t n_i = B.start[i + 1] - B.start[i], n_j = B.start[j + 1] - B.start[j]
-    cdef int64_t m = n_i + n_j, o = _pair_number(B.K, i, j), a, limit
+    cdef int64_t n_i = B.start[i + 1] - B.start[i], n_j = B.start[j + 1] - B.start[j], split = n_i
+    cdef int64_t o = _pair_number(B.K, i, j), limit = ENOUGH + EACH * (n_i + n_j), m, a
     cdef double *vector = B.vector + thread * (5 + HX_SMO_WORK) * B.m
     cdef hx_smo_double s
+    if B.nu > 0:
+        split = (n_i + PAD - 1) // PAD * PAD
+    m = (split + n_j + PAD - 1) // PAD * PAD
     memset(&s, 0, sizeof(s))
-    s.m, s.n, s.ld, s.split, s.apart, s.hard = m, m, m, n_i, B.nu > 0, B.hard
-    s.K, s.p, s.lo, s.hi = B.square + thread * B.m * B.m, vector, vector + m, vector + 2 * m
+    memset(vector, 0, 4 * m * sizeof(double))
+    s.m, s.n, s.ld, s.split, s.apart, s.hard = m, m, m, split, B.nu > 0, B.hard
+    if B.nu == 0:
+        s.split = m         # one part is as good as two
+    s.K, s.p, s.lo, s.hi = B.square + thread * B.m * (2 * B.m + 3), vector, vector + m, (
+        vector + 2 * m)
+    s.factor, s.free = <double *>s.K + m * m, m
     s.b, s.f, s.work = vector + 3 * m, vector + 4 * m, vector + 5 * m
     s.eps = s.goal = B.tol
-    limit = ENOUGH + EACH * m
     s.steps = limit if B.steps <= 0 else min(limit, B.steps)
-    _square(B, i, j, between, <double *>s.K, m)
-    for a in range(m):
-        vector[a] = 0 if B.nu > 0 else (1 if a < n_i else -1)
-        vector[m + a] = 0 if a < n_i else -B.cost[B.start[j] + a - n_i]
-        vector[2 * m + a] = B.cost[B.start[i] + a] if a < n_i else 0
-        s.b[a] = 0
+    _square(B, i, j, between, <double *>s.K, split, m)
+    for a in range(n_i):
+        vector[a] = 0 if B.nu > 0 else 1
+        vector[2 * m + a] = B.cost[B.start[i] + a]
+    for a in range(n_j):
+        vector[split + a] = 0 if B.nu > 0 else -1
+        vector[m + split + a] = -B.cost[B.start[j] + a]
     if B.nu > 0:
-        _fill(&s, n_i, B.nu)
+        _fill(&s, B.nu)
     elif B.warm != NULL:
-        _warm(&s, B.warm + (j - 1) * B.N + B.start[i], n_i)
-        _warm(&s, B.warm + i * B.N + B.start[j] - n_i, -m)
+        _warm(&s, B.warm + (j - 1) * B.N + B.start[i], 0, n_i)
+        _warm(&s, B.warm + i * B.N + B.start[j], split, n_j)
         _balance(&s)
-    hx_smo_double_run(&s)
+    B.ops.smo_double(&s)
     B.status[o] = CONVERGED
     if s.status == HX_SMO_STEPS and B.steps > 0 and B.steps <= limit:
         B.status[o] = MAX_ITER
     elif s.status != HX_SMO_CONVERGED or _doubtful(B, &s):
         B.status[o] = LEFT
-    _put(B, &s, i, j)
+    _put(B, &s, i, j, split)
 
 
 cdef void _square(const batch *B, int64_t i, int64_t j, const double *between, double *K,
-                  int64_t m) noexcept nogil:
-    """The kernel of a pair."""
-    cdef int64_t n_i = B.start[i + 1] - B.start[i], n_j = m - n_i, a, b
+                  int64_t split, int64_t m) noexcept nogil:
+    """The kernel of a pair, whose second class begins at `split`."""
+    cdef int64_t n_i = B.start[i + 1] - B.start[i], n_j = B.start[j + 1] - B.start[j], a, b
     cdef const double *first = B.own + B.own_at[i]
     cdef const double *second = B.own + B.own_at[j]
+    memset(K, 0, m * m * sizeof(double))
     for a in range(n_i):
-        for b in range(n_i):
-            K[a * m + b] = first[a * n_i + b]
+        memcpy(K + a * m, first + a * n_i, n_i * sizeof(double))
         for b in range(n_j):
-            K[a * m + n_i + b] = between[b * B.width + a]
+            K[a * m + split + b] = between[b * B.width + a]
     for a in range(n_j):
-        for b in range(n_i):
-            K[(n_i + a) * m + b] = between[a * B.width + b]
-        for b in range(n_j):
-            K[(n_i + a) * m + n_i + b] = second[a * n_j + b]
+        memcpy(K + (split + a) * m, between + a * B.width, n_i * sizeof(double))
+        memcpy(K + (split + a) * m + split, second + a * n_j, n_j * sizeof(double))
 
 
-cdef void _fill(hx_smo_double *s, int64_t split, double nu) noexcept nogil:
+cdef void _fill(hx_smo_double *s, double nu) noexcept nogil:
     """Both classes' duals as large as they can be, from the first on, up to their sum."""
     cdef double total = 0, left
     cdef int64_t a
@@ -422,19 +434,19 @@ cdef void _fill(hx_smo_double *s, int64_t split, double nu) noexcept nogil:
         total += s.hi[a] - s.lo[a]
     left = nu * total / 2
     for a in range(s.m):
-        if a == split:
+        if a == s.split:
             left = nu * total / 2
         s.b[a] = min(left, s.hi[a] - s.lo[a])
         left -= s.b[a]
-        if a >= split:
+        if a >= s.split:
             s.b[a] = -s.b[a]
 
 
-cdef void _warm(hx_smo_double *s, const double *last, int64_t count) noexcept nogil:
-    """Duals of the first `count` variables, or if it is negative the others, within bounds."""
+cdef void _warm(hx_smo_double *s, const double *last, int64_t at, int64_t count) noexcept nogil:
+    """Duals of some variables, within their bounds."""
     cdef int64_t a
-    for a in range(0 if count > 0 else s.split, count if count > 0 else -count):
-        s.b[a] = min(max(last[a], s.lo[a]), s.hi[a])
+    for a in range(count):
+        s.b[at + a] = min(max(last[a], s.lo[at + a]), s.hi[at + a])
 
 
 cdef void _balance(hx_smo_double *s) noexcept nogil:
@@ -468,11 +480,12 @@ cdef bint _doubtful(const batch *B, const hx_smo_double *s) noexcept nogil:
     return error * most > DOUBT * B.tol * max(size, s.floor) + HX_SMO_NOISE * s.floor
 
 
-cdef void _put(batch *B, const hx_smo_double *s, int64_t i, int64_t j) noexcept nogil:
-    """Keep what came of a pair."""
-    cdef int64_t o = _pair_number(B.K, i, j), a, at, support = 0, doubtful = 0
-    cdef double c = s.c[0], scale = 1, b
-    cdef bint between = False
+cdef void _put(batch *B, const hx_smo_double *s, int64_t i, int64_t j,
+               int64_t split) noexcept nogil:
+    """Keep what came of a pair, whose second class begins at `split`."""
+    cdef int64_t o = _pair_number(B.K, i, j), support = 0, doubtful = 0, margin = 0
+    cdef int64_t n_i = B.start[i + 1] - B.start[i], n_j = B.start[j + 1] - B.start[j]
+    cdef double c = s.c[0], scale = 1
     if B.nu > 0:        # f is -w.phi(x): at margins -rho - c for y = 1, rho - c for y = -1
         if s.c[1] > s.c[0]:
             scale = 2 / (s.c[1] - s.c[0])
@@ -480,19 +493,25 @@ cdef void _put(batch *B, const hx_smo_double *s, int64_t i, int64_t j) noexcept 
     B.intercept[o], B.objective[o], B.gap[o] = c, s.objective, s.gap
     B.relative[o], B.violation[o] = hx_smo_relative(s), max(0, s.violation)
     B.square_norm[o], B.done[o] = s.square, s.done
-    for a in range(s.m):
-        b = s.b[a]
-        at = (j - 1) * B.N + B.start[i] + a if a < s.split else (
-            i * B.N + B.start[j] + a - s.split)
-        B.dual[at] = b * scale
-        B.kind[at] = 0 if b == 0 else (
-            1 if fabs(b) < (s.hi[a] if a < s.split else -s.lo[a]) else 2)
-        support += b != 0
-        between = between or B.kind[at] == 1
-        if B.nu == 0:
-            doubtful += 2 * fabs(b) * B.radius + max(
-                0, (s.f[a] - c) * (1 if a < s.split else -1)) >= 1
+    _put_class(B, s, 0, n_i, (j - 1) * B.N + B.start[i], scale, &support, &margin, &doubtful)
+    _put_class(B, s, split, n_j, i * B.N + B.start[j], scale, &support, &margin, &doubtful)
     # Without one on the margin the intercept is free to go where a row less lets it.
-    if not between or B.radius == HUGE_VAL:
+    if margin == 0 or B.radius == HUGE_VAL:
         doubtful = support
-    B.bound[o] = <double>min(support, doubtful) / s.m
+    B.bound[o] = <double>min(support, doubtful) / (n_i + n_j)
+
+
+cdef void _put_class(batch *B, const hx_smo_double *s, int64_t first, int64_t count, int64_t at,
+                     double scale, int64_t *support, int64_t *margin,
+                     int64_t *doubtful) noexcept nogil:
+    """Keep the duals of a class; count them, those on the margin, and those in Joachims' bound."""
+    cdef int64_t a
+    cdef double b, slack
+    for a in range(count):
+        b = s.b[first + a]
+        B.dual[at + a] = b * scale
+        B.kind[at + a] = 0 if b == 0 else 1 if s.lo[first + a] < b < s.hi[first + a] else 2
+        slack = (s.f[first + a] - s.c[0]) * (1 if first == 0 else -1)
+        support[0] += b != 0
+        margin[0] += B.kind[at + a] == 1
+        doubtful[0] += 2 * fabs(b) * B.radius + max(0, slack) >= 1
