@@ -11,6 +11,7 @@ from . import (
     kernel,
     linear,
     losses,
+    many_classes,
     metric,
     micro,
     path,
@@ -108,6 +109,11 @@ def main():
     p.add_argument("--quick", action="store_true", help="small sets, tuned, one fit")
     p.add_argument("--out", type=Path, default=OUT)
     p.add_argument("--report", type=Path, help="run nothing: the tables of these records")
+    p = area.add_parser("many_classes", help="SVC with many small classes beside scikit-learn")
+    p.add_argument("--sets", nargs="+", default=list(many_classes.KINDS),
+                   choices=many_classes.KINDS, metavar="SET", help=" ".join(many_classes.KINDS))
+    p.add_argument("--classes", nargs="+", type=int, default=many_classes.CLASSES, metavar="K")
+    p.add_argument("--out", type=Path, default=OUT)
     p = area.add_parser("ranking", help="RankSVM: an evaluation, LinearSVC on pairs, NDCG")
     p.add_argument("--parts", nargs="+", default=ranking.PARTS, choices=ranking.PARTS,
                    metavar="PART", help=" ".join(ranking.PARTS))
@@ -134,6 +140,9 @@ def main():
         return
     if args.area == "kernel":
         kernel.report(args)
+        return
+    if args.area == "many_classes":
+        many_classes.run(args.sets, args.classes, args.out)
         return
     if args.area == "ranking":
         ranking.run(args.parts, args.repeats, args.out)

@@ -285,6 +285,7 @@ def training_points(
     largest = made.largest_own
     spread = kernel.gamma * largest if kernel.name != "linear" else 0.0
     longest = rows.d if not rows.is_csr else rows.nnz / rows.n
+    _refuse_values(made, kernel, largest_diagonal(made, kernel))
     in_range = largest == 0 or 1 / _SINGLE_RANGE < largest < _SINGLE_RANGE
     if in_range and longest <= _SINGLE_WIDTH and (
             spread <= (_SINGLE_SPREAD if tol >= _FINE else _FINE_SPREAD)):
@@ -375,10 +376,9 @@ class Rounding(NamedTuple):
 
 
 def rounding(points: Any, kernel: Parameters) -> Rounding:
-    """The rounding of kernel values, for a solver; ValueError for values out of range."""
+    """The rounding of kernel values, for a solver."""
     last_bit, last_bit_of_double = 2.0**-24, 2.0**-53
     largest = largest_diagonal(points, kernel)
-    _refuse_values(points, kernel, largest)
     if kernel.name == "poly":
         factor = 1.0 + kernel.degree
     elif kernel.name == "linear":

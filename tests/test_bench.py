@@ -316,6 +316,16 @@ def test_kernel_runs(tmp_path):
     assert all(r["violation"] <= 1.1e-3 for r in records)
 
 
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
+def test_many_classes_run(bench, capsys, tmp_path):
+    bench("many_classes").run(["linear_2_10"], [6], tmp_path / "records.jsonl")
+    lines = capsys.readouterr().out.splitlines()
+    assert [x.split("|")[4].strip() for x in lines[2:]] == ["no", "yes"]
+    records = [json.loads(x) for x in (tmp_path / "records.jsonl").read_text().splitlines()]
+    assert {r["library"] for r in records} == {"hingex", "sklearn"}
+    assert all(r["accuracy"] > 0.9 for r in records)
+
+
 def test_ranking_runs(bench, monkeypatch):
     ranking = bench("ranking")
     monkeypatch.setattr(ranking, "SIZES", (("dense", 3000, 4), ("sparse", 3000, 4)))

@@ -272,8 +272,12 @@ class KernelModel(Storable, Estimator):
                              f"{self.n_support_!r}")
         return np.concatenate([[0], np.cumsum(counts, dtype=np.int64)])
 
-    def _scorer(self, X: Any) -> tuple[int, Callable[[int, int], np.ndarray]]:
-        """How many rows X has, and the function that gives scores (b - a, width) of rows a..b-1."""
+    def _scorer(self, X: Any) -> tuple[int, Callable[..., np.ndarray]]:
+        """How many rows X has, and the function that gives scores (b - a, width) of rows a..b-1.
+
+        With what="votes" or another reading of `_pair_scores`, for classifiers of pairs, it gives
+        that in the place of the scores; `given` is what such a reading needs.
+        """
         self._check_fitted()
         sets, starts, outputs, width = self._layout()
         (coef, intercept), kind = self._check_model(sets, width), self._kind()
@@ -288,14 +292,17 @@ class KernelModel(Storable, Estimator):
             if kind == "callable":
                 self._vector_rows()  # SciPy, which kernels may use, trusts what matrices hold
 
-            def block(a: int, b: int) -> np.ndarray:
-                out = np.tile(intercept, (b - a, 1))
+            def block(a: int, b: int, what: str = "", **given: Any) -> np.ndarray:
+                reader, out = _reader(coef, starts, intercept, what, given, a, b, threads)
                 for at in range(a, b, ROWS_AT_ONCE):
                     end = min(at + ROWS_AT_ONCE, b)
                     if kind == "precomputed":
                         values = table[at:end][:, support]
                     else:
                         values = kernel_functions.called(self.kernel, table[at:end], vectors)
+                    if reader is not None:
+                        reader.read_given(values, at, out[at - a:end - a])
+                        continue
                     for c in range(len(starts) - 1):
                         part = slice(starts[c], starts[c + 1])
                         parts = values[:, part] @ coef[:, part].T
@@ -305,38 +312,46 @@ class KernelModel(Storable, Estimator):
 
             return rows.n, block
 
-        given = kernel_functions.Parameters(kind, *self._kernel_numbers())
-        base, points = intercept, self._vector_points(given)
+        of = kernel_functions.Parameters(kind, *self._kernel_numbers())
+        base, points = intercept, self._vector_points(of)
         centre = points.centre_of_rows
         if "primal_coef_" in vars(self):
             return rows.n, self._weighed_scores(rows, intercept)
-        if centre is not None and given.name == "linear":
+        if centre is not None and of.name == "linear":
             shift = self._centre_scores(coef, starts, outputs, centre, len(intercept))
             if shift is None:
-                centre, points = None, kernel_functions.exact_points(self._vector_rows(), given)
+                centre, points = None, kernel_functions.exact_points(self._vector_rows(), of)
             else:
                 base = intercept + shift
         ids = np.arange(len(support))
-        if centre is None or not rows.is_csr:
-            theirs = kernel_functions.exact_points(rows, given, centre)
 
-            def computed(a: int, b: int) -> np.ndarray:
-                out = np.tile(base, (b - a, 1))
+        def read(theirs: Any, a: int, b: int, out: np.ndarray, reader: Any) -> None:
+            if reader is not None:
+                reader.read(points, theirs, a, b, out)
+            else:
                 points.decide(ids, theirs, a, b, coef, starts, outputs, out, threads)
+
+        if centre is None or not rows.is_csr:
+            theirs = kernel_functions.exact_points(rows, of, centre)
+
+            def computed(a: int, b: int, what: str = "", **given: Any) -> np.ndarray:
+                reader, out = _reader(coef, starts, base, what, given, a, b, threads)
+                read(theirs, a, b, out, reader)
                 return out
 
             return rows.n, computed
         sparse = check.table_of(rows)
 
-        def centred(a: int, b: int) -> np.ndarray:
-            out = np.tile(base, (b - a, 1))
+        def centred(a: int, b: int, what: str = "", **given: Any) -> np.ndarray:
+            parts = []
             for at in range(a, b, ROWS_AT_ONCE):  # dense, as the centre is
                 end = min(at + ROWS_AT_ONCE, b)
                 dense = check.as_rows(sparse[at:end].toarray(), owner=owner)
-                theirs = kernel_functions.exact_points(dense, given, centre)
-                points.decide(ids, theirs, 0, end - at, coef, starts, outputs,
-                              out[at - a:end - a], threads)
-            return out
+                some = {name: value[at:end] for name, value in given.items() if name == "codes"}
+                reader, out = _reader(coef, starts, base, what, given | some, 0, end - at, threads)
+                read(kernel_functions.exact_points(dense, of, centre), 0, end - at, out, reader)
+                parts.append(out)
+            return np.concatenate(parts)
 
         return rows.n, centred
 
@@ -521,3 +536,15 @@ class KernelModel(Storable, Estimator):
         tags.input_tags.pairwise = self.kernel == "precomputed"
         tags.input_tags.sparse = self.kernel != "precomputed"
         return tags
+
+
+def _reader(
+    coef: np.ndarray, starts: np.ndarray, intercept: np.ndarray, what: str, given: dict[str, Any],
+    a: int, b: int, threads: int,
+) -> tuple[Any, np.ndarray]:
+    """What reads scores of rows a..b-1, None for the scores themselves, and where these go."""
+    if not what:
+        return None, np.tile(intercept, (b - a, 1))
+    K = len(starts) - 1
+    made = kernels("pair_scores").Reader(coef, starts, intercept, what, threads=threads, **given)
+    return made, np.empty((b - a, K - 1 if what == "own" else K))

@@ -10,6 +10,7 @@ import numpy as np
 
 from .. import _validate as check
 from ..solvers import smo
+from . import _pairs
 from ._base import KernelModel
 from ._svc import PairwiseClassifier
 from ._svr import filled
@@ -114,43 +115,30 @@ fit_status_, history_, cache_hit_rate_, gamma_, n_features_in_, shape_fit_, feat
         classes, codes = check.encode_labels(y, n, owner)
         weights = check.row_weights(1.0, self.class_weight, sample_weight, classes, codes, n)
         cost = np.ones(n) if weights is None else weights
-        examples = self._examples(codes, cost > 0, len(classes))
-        problems = []
-        for (ids, sign), pair in zip(examples, self._problems(len(classes)), strict=True):
-            mine = cost[ids]
-            total = nu * float(mine.sum()) / 2
-            for s, k in zip((1, -1), pair, strict=True):
-                room = float(mine[sign == s].sum())
-                if room < total * (1 - 1e-12):
-                    raise ValueError(
-                        f"specified nu is infeasible: {nu:g} is more than twice the share of class "
-                        f"{check._show(classes[k])} against class "
-                        f"{check._show(classes[pair[0] if k == pair[1] else pair[1]])}, which is "
-                        f"{room / float(mine.sum()):.3g}")
-            start = np.zeros(len(ids))
-            for s in (1, -1):
-                start[sign == s] = s * filled(mine[sign == s], total)
-            problems.append(smo.Problem(
-                ids, np.zeros(len(ids)), np.where(sign > 0, 0.0, -mine),
-                np.where(sign > 0, mine, 0.0), start, (sign < 0).astype(np.uint8),
-                self._shared(ids, sign, pair),
-            ))
-        solutions = training.solve(problems, options, monitor)
-        duals, kinds, intercepts, scales = [], [], [], []
-        for solution, (ids, _) in zip(solutions, examples, strict=True):
-            # f is -w.phi(x): at margins -rho - b for y = 1, rho - b for y = -1.
-            b, (up, down) = solution.b, solution.intercept
-            rho = (down - up) / 2
-            scale = 1 / rho if rho > 0 else 1.0
-            scales.append(scale)
-            duals.append(b * scale)
-            intercepts.append((up + down) / 2 * scale)
-            kinds.append(np.where(b == 0, 0, np.where(np.abs(b) < cost[ids], 1, 2)))
-        self._keep_duals(training, codes, classes, examples, duals, kinds)
-        self.intercept_ = np.array(intercepts)
-        self._keep_solutions(solutions, scales)
-        self._conclude(solutions, options)
+        layout = _pairs.Layout(codes, cost > 0, len(classes), rest=False)
+        self._check_nu(nu, layout, cost, classes)
+        outcome = _pairs.solve(layout, _pairs.Question(cost, options, nu), training, monitor)
+        self._keep_duals(training, classes, outcome)
+        self._keep_outcome(outcome)
+        self._conclude_outcome(outcome, options)
         return self
+
+    @staticmethod
+    def _check_nu(
+        nu: float, layout: _pairs.Layout, cost: np.ndarray, classes: np.ndarray
+    ) -> None:
+        """Raise ValueError for the first pair of classes that nu is too large for."""
+        total = np.bincount(layout.codes, cost, minlength=layout.K)
+        for i in range(layout.K - 1):
+            both, least = total[i] + total[i + 1:], np.minimum(total[i], total[i + 1:])
+            infeasible = least < nu / 2 * both * (1 - 1e-12)
+            if infeasible.any():
+                j = i + 1 + int(infeasible.argmax())
+                small, other = (i, j) if total[i] <= total[j] else (j, i)
+                raise ValueError(
+                    f"specified nu is infeasible: {nu:g} is more than twice the share of class "
+                    f"{check._show(classes[small])} against class {check._show(classes[other])}, "
+                    f"which is {total[small] / (total[i] + total[j]):.3g}")
 
 
 class OneClassSVM(KernelModel):

@@ -7,6 +7,8 @@ from collections.abc import Callable
 
 import numpy as np
 
+from .._core import kernels
+
 FOLDS = 5
 _REACH = 40.0  # logarithms of slopes are looked for so far from that of the scores' spread
 
@@ -17,18 +19,31 @@ def fit_slopes(f: np.ndarray, positive: np.ndarray, w: np.ndarray) -> np.ndarray
     By maximum likelihood, with Platt's targets in the place of 0 and 1. The probability is 1/2 at 0
     and rises with f; a slope for each side lets errors be as frequent on one as they are there.
     """
-    up, down = float(w[positive].sum()), float(w[~positive].sum())
-    target = np.where(positive, (up + 1) / (up + 2), 1 / (down + 2))
-    slopes = []
-    for side in (f <= 0, f > 0):
-        g, t, v = f[side], target[side], w[side]
+    rows = np.argsort(~positive, kind="stable")
+    counts = np.array([np.count_nonzero(positive), np.count_nonzero(~positive)])
+    return _slopes(f[:, None], rows, counts, w, False, 1)[0]
 
-        def loss(slope: float, g: np.ndarray = g, t: np.ndarray = t, v: np.ndarray = v) -> float:
-            z = slope * g
-            return float(np.sum(v * (np.logaddexp(0, z) - t * z)))
 
-        slopes.append(_best(loss, g))
-    return np.array(slopes)
+def fit_all_slopes(
+    scores: np.ndarray, rows: np.ndarray, counts: np.ndarray, w: np.ndarray, threads: int
+) -> np.ndarray:
+    """`fit_slopes` of all pairs of K classes, for scores (n, K - 1) of which `rows` go by class.
+
+    A row of class c has the scores of its pairs with the other classes in turn. Those of two
+    classes are positive for the second one, and else for the first of a pair.
+    """
+    return _slopes(scores[:, :len(counts) - 1], rows, counts, w, len(counts) == 2, threads)
+
+
+def _slopes(
+    scores: np.ndarray, rows: np.ndarray, counts: np.ndarray, w: np.ndarray, second: bool,
+    threads: int,
+) -> np.ndarray:
+    K, start = len(counts), np.concatenate([[0], np.cumsum(counts)])
+    out = np.empty((K * (K - 1) // 2, 2))
+    kernels("pair_scores").fit_slopes(
+        np.ascontiguousarray(scores), rows, start, np.ascontiguousarray(w), second, out, threads)
+    return out
 
 
 def sigmoids(scores: np.ndarray, slopes: np.ndarray) -> np.ndarray:
@@ -41,23 +56,13 @@ def sigmoids(scores: np.ndarray, slopes: np.ndarray) -> np.ndarray:
 def coupled(pairs: np.ndarray, K: int) -> np.ndarray:
     """Probabilities (n, K) that fit those of the first class of each pair (i, j), i < j.
 
-    The p of least sum over i and j of (r_ji p_i - r_ij p_j)^2, of sum 1: one linear system a row.
+    The p of least sum over i and j of (r_ji p_i - r_ij p_j)^2, of sum 1.
     (Wu, Lin, Weng, "Probability estimates for multi-class classification by pairwise coupling",
     JMLR 5, 2004, the second approach.)
     """
-    i, j = np.triu_indices(K, 1)
-    r = np.zeros((len(pairs), K, K))
-    r[:, i, j] = np.clip(pairs, 1e-7, 1 - 1e-7)
-    r[:, j, i] = 1 - r[:, i, j]
-    system = np.zeros((len(r), K + 1, K + 1))
-    system[:, :K, :K] = -r * r.transpose(0, 2, 1)
-    each = np.arange(K)
-    system[:, each, each] = (r**2).sum(axis=1)
-    system[:, :K, K] = system[:, K, :K] = 1
-    right = np.zeros((len(r), K + 1, 1))
-    right[:, K] = 1
-    p = np.clip(np.linalg.solve(system, right)[:, :K, 0], 0, None)
-    return p / p.sum(axis=1, keepdims=True)
+    out = np.empty((len(pairs), K))
+    kernels("pair_scores").couple(np.array(pairs, dtype=np.float64, order="C"), out)
+    return out
 
 
 def fit_temperature(scores: np.ndarray, codes: np.ndarray, w: np.ndarray) -> float:

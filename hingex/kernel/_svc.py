@@ -13,8 +13,9 @@ from .. import _validate as check
 from .. import kernels as kernel_functions
 from .._estimator import Classifier, unfitted
 from .._targets import deal_folds
+from .._threads import n_threads
 from ..solvers import smo
-from . import _probability
+from . import _pairs, _probability
 from ._base import SCORES_AT_ONCE, WEIGHTS, KernelModel, Training
 
 _EXPONENTIAL = ("rbf", "laplacian", "chi2")  # kernels with values of 0..1, and 1 on the diagonal
@@ -37,16 +38,9 @@ class PairwiseClassifier(KernelModel, Classifier):
             raise ValueError("break_ties must be False when decision_function_shape is 'ovo'")
         return shape, ties
 
-    def _problems(self, K: int) -> list[tuple[int, int]]:
-        """Class at +1 and class at -1 of each problem; -1 stands for all others.
-
-        As LIBSVM has it, the first class of a pair is positive, but of two classes the second.
-        """
-        if K == 2:
-            return [(1, 0)]
-        if self.multi_class == "ovr":
-            return [(k, -1) for k in range(K)]
-        return [(i, j) for i in range(K) for j in range(i + 1, K)]
+    def _count(self, K: int) -> int:
+        """Problems of K classes."""
+        return _pairs.count_of(K, self.multi_class == "ovr")
 
     def _outputs(self, K: int) -> np.ndarray:
         """The problem that row r of dual_coef_ belongs to, for support vectors of each class."""
@@ -54,54 +48,45 @@ class PairwiseClassifier(KernelModel, Classifier):
             return np.zeros((2, 1), dtype=np.int64)
         if self.multi_class == "ovr":
             return np.tile(np.arange(K), (K, 1))
-        number = np.zeros((K, K), dtype=np.int64)
-        i, j = np.triu_indices(K, 1)
-        number[i, j] = number[j, i] = np.arange(len(i))
-        return np.array([np.delete(number[c], c) for c in range(K)])
-
-    def _examples(
-        self, codes: np.ndarray, used: np.ndarray, K: int
-    ) -> list[tuple[np.ndarray, np.ndarray]]:
-        """Rows of each problem, those at y = 1 before those at -1, and their y."""
-        rows = [np.flatnonzero(used & (codes == c)) for c in range(K)]
-        found = []
-        for first, second in self._problems(K):
-            others = rows[second] if second >= 0 else np.flatnonzero(used & (codes != first))
-            found.append((np.concatenate([rows[first], others]),
-                          np.repeat([1.0, -1.0], [len(rows[first]), len(others)])))
-        return found
-
-    def _shared(self, ids: np.ndarray, sign: np.ndarray, pair: tuple[int, int]) -> Any:
-        """What a problem shares with others, see `smo.Problem`."""
-        return None if pair[1] < 0 else (int(np.count_nonzero(sign > 0)), *pair)
+        c, r = np.arange(K)[:, None], np.arange(K - 1)[None, :]
+        first, second = np.minimum(c, r), np.maximum(c, r + 1)
+        return first * (2 * K - first - 1) // 2 + second - first - 1
 
     def _keep_duals(
-        self, training: Training, codes: np.ndarray, classes: np.ndarray,
-        examples: list[tuple[np.ndarray, np.ndarray]], duals: list[np.ndarray],
-        kinds: list[np.ndarray],
+        self, training: Training, classes: np.ndarray, outcome: _pairs.Outcome
     ) -> None:
         """Set classes_, the support and dual_coef_ in LIBSVM's order: by class, then by row."""
-        n, K = len(codes), len(classes)
-        any_dual = np.zeros(n, dtype=bool)
-        for (ids, _), dual in zip(examples, duals, strict=True):
-            any_dual[ids[dual != 0]] = True
-        support = np.flatnonzero(any_dual)
-        support = support[np.argsort(codes[support], kind="stable")]
-        outputs, sets = self._outputs(K), self._outputs(K).shape[1]
-        coef, kind = np.zeros((sets, len(support))), np.zeros((sets, len(support)), dtype=np.int8)
-        place = np.full(n, -1)
-        place[support] = np.arange(len(support))
-        row_of = np.zeros((K, len(examples)), dtype=np.int64)
-        np.put_along_axis(row_of, outputs, np.arange(sets)[None, :], axis=1)
-        for o, ((ids, _), dual) in enumerate(zip(examples, duals, strict=True)):
-            nonzero = np.flatnonzero(dual)
-            rows = ids[nonzero]
-            at = row_of[codes[rows], o], place[rows]
-            coef[at], kind[at] = dual[nonzero], kinds[o][nonzero]
+        layout, coef, kind = outcome.layout, outcome.dual, outcome.kind
+        support = np.flatnonzero(coef.any(axis=0))
+        if len(support) < len(layout.order):
+            coef, kind = coef[:, support], kind[:, support]
         self.classes_ = classes
         self.dual_coef_, self.support_kind_ = coef, kind
-        self.n_support_ = np.bincount(codes[support], minlength=K).astype(np.int32)
-        self._keep_kernel(training, support)
+        self.n_support_ = np.diff(np.searchsorted(support, layout.start)).astype(np.int32)
+        self._keep_kernel(training, layout.order[support])
+
+    def _keep_outcome(self, outcome: _pairs.Outcome) -> None:
+        """Set what tells how far the solvers came."""
+        self.intercept_ = outcome.intercept
+        self.duality_gap_, self.kkt_violation_ = outcome.relative, outcome.violation
+        self.dual_objective_, self.n_iter_ = outcome.objective, outcome.n_iter
+        self.primal_objective_ = outcome.objective + outcome.gap
+        for name in WEIGHTS:
+            vars(self).pop(name, None)
+        if outcome.weights is not None:
+            self._keep_weights(outcome.weights, outcome.centre)
+        self.cache_hit_rate_, self.history_ = outcome.hit_rate, outcome.history
+        self.converged_ = len(outcome.left) == 0
+        self.fit_status_ = int(not self.converged_)
+
+    def _conclude_outcome(self, outcome: _pairs.Outcome, options: smo.Options) -> None:
+        """Raise or warn when a fit did not reach its end."""
+        left = outcome.left
+        if len(left):
+            self._conclude_statuses(
+                [_pairs.STATUSES[s] for s in outcome.status], float(outcome.relative[left].max()),
+                float(outcome.violation[left].max()), options,
+            )
 
     def _layout(self) -> tuple[int, np.ndarray, np.ndarray, int]:
         classes = np.asarray(self.classes_)
@@ -113,13 +98,13 @@ class PairwiseClassifier(KernelModel, Classifier):
             raise ValueError("classes_ must be at least 2 distinct labels in ascending order")
         K = len(classes)
         if "landmarks_" in vars(self):
-            P, r = len(self._problems(K)), len(np.atleast_1d(self.support_))
+            P, r = self._count(K), len(np.atleast_1d(self.support_))
             if not np.array_equal(self.n_support_, [r]):
                 raise ValueError(f"n_support_ of this {type(self).__name__} must be [{r}], its "
                                  f"landmarks; got {self.n_support_!r}")
             return P, np.array([0, r]), np.arange(P)[None, :], P
         outputs = self._outputs(K)
-        return outputs.shape[1], self._starts(K), outputs, len(self._problems(K))
+        return outputs.shape[1], self._starts(K), outputs, self._count(K)
 
     def decision_function(self, X: Any) -> np.ndarray:
         """Scores of the classes, or of the pairs of classes.
@@ -156,8 +141,21 @@ class PairwiseClassifier(KernelModel, Classifier):
             return block(0, n)
         out = np.empty((n, K))
         for a, b in _parts(n, K * K):
-            out[a:b] = _votes_and_sums(block(a, b), K)
+            if self._reads(K):
+                out[a:b] = block(a, b, "sums")
+            else:
+                out[a:b] = _votes_and_sums(block(a, b), K)
         return out
+
+    def _reads(self, K: int) -> bool:
+        """Whether scores of pairs go into votes one after another, and are not kept.
+
+        That takes memory for the kernel values of 64 rows with all support vectors, the other way
+        for their scores of all pairs.
+        """
+        return (self.multi_class == "ovo" and K > 2 and "landmarks_" not in vars(self)
+                and "primal_coef_" not in vars(self)
+                and self._count(K) > len(np.atleast_1d(self.support_)))
 
     def predict(self, X: Any) -> np.ndarray:
         """Predicted labels: the class of most votes, the first of several.
@@ -178,15 +176,24 @@ class PairwiseClassifier(KernelModel, Classifier):
         ValueError, TypeError
             As `decision_function`.
         """
-        codes = [found for _, found in self._predicted(X)]
+        codes = [found for _, found in self._predicted(X, "votes")]
         return np.asarray(self.classes_)[np.concatenate(codes)]
 
-    def _predicted(self, X: Any) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """Scores of the problems and predicted classes, some rows at a time."""
+    def _predicted(
+        self, X: Any, what: str = "", **given: Any
+    ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Scores of the problems and predicted classes, some rows at a time.
+
+        In the place of scores another reading of them, see `_scorer`, where `_reads`.
+        """
         ties = self._shape()[1]
         n, block = self._scorer(X)
         K = len(self.classes_)
         for a, b in _parts(n, K * K):
+            if what and self._reads(K):
+                votes = block(a, b, "sums" if ties else "votes")
+                yield votes if what == "votes" else block(a, b, what, **given), votes.argmax(axis=1)
+                continue
             scores = block(a, b)
             if K == 2:
                 yield scores, (scores[:, 0] > 0).astype(np.int64)
@@ -201,7 +208,7 @@ class PairwiseClassifier(KernelModel, Classifier):
             return super()._weights()
         K = len(self.classes_)
         outputs, starts = self._outputs(K), np.concatenate([[0], np.cumsum(self.n_support_)])
-        out = np.zeros((len(self._problems(K)), self.n_features_in_))
+        out = np.zeros((self._count(K), self.n_features_in_))
         for c in range(K):
             part = slice(starts[c], starts[c + 1])
             for r, o in enumerate(outputs[c]):
@@ -271,7 +278,8 @@ class SVC(PairwiseClassifier):
     class_weight : dict, "balanced" or None, default None
         Factor of C for the rows of a class; "balanced" is n / (K * rows of the class).
     max_iter : int, default -1
-        Steps of a problem, each of which moves two duals; -1 for no limit.
+        Steps of a problem, each of which moves two duals (in small problems now and then all that
+        are between their bounds); -1 for no limit.
     max_time : float or None, default None
         Seconds after which to stop.
     decision_function_shape : {"ovr", "ovo"}, default "ovr"
@@ -379,13 +387,14 @@ class SVC(PairwiseClassifier):
     all predictions are double. Where rounding could hide a share of the gap, kernel values are
     double too; what double precision cannot certify ends with a warning, and the stated gap then
     includes what rounding may hide. Where pairs of duals come on too slowly, an interior point
-    method takes over, for up to 3,000 rows or, with kernel="linear", up to 3,000 features. Time:
-    two to ten times n n_SV kernel values. Memory: some 100 bytes for each row, up to 40 MB for a
-    working set, and the cache; in double precision four times as much for a working set. Ctrl-C
-    ends a fit after a round and leaves the model as far as it came. With `approximation` memory is
-    12 n r bytes for r landmarks, and the time n r kernel values, O(n r^2), and linear fits. With
-    "sigmoid", or a kernel of the user's, that is not positive semidefinite the result is a
-    stationary point.
+    method takes over, for up to 3,000 rows or, with kernel="linear", up to 3,000 features. Pairs of
+    classes of up to 100 rows are solved together, with kernel values in double precision and
+    without memory for each. Time: two to ten times n n_SV kernel values. Memory: some 100 bytes for
+    each row, up to 40 MB for a working set, and the cache; in double precision three times as much
+    for a working set. Ctrl-C ends a fit after a round and leaves the model as far as it came. With
+    `approximation` memory is 12 n r bytes for r landmarks, and the time n r kernel values,
+    O(n r^2), and linear fits. With "sigmoid", or a kernel of the user's, that is not positive
+    semidefinite the result is a stationary point.
 
     References
     ----------
@@ -499,42 +508,28 @@ class SVC(PairwiseClassifier):
         used = cost > 0
         if hard:
             cost = np.full(n, math.inf)
-        examples = self._examples(codes, used, len(classes))
+        layout = _pairs.Layout(codes, used, len(classes), self.multi_class == "ovr")
         if self.approximation is not None:
-            self._fit_low_rank(training, examples, classes, cost, rank, seed, options, monitor)
+            self._fit_low_rank(training, layout, classes, cost, rank, seed, options, monitor)
             if probability:
                 self._fit_probability(training, codes, cost / C, seed)
             return self
         for name in ("landmarks_", "approximation_error_"):
             vars(self).pop(name, None)
-        last = self._warm_duals(n, classes, len(examples)) if warm else None
-        problems = []
-        pairs = self._problems(len(classes))
-        for k, (ids, sign) in enumerate(examples):
-            lo, hi = np.where(sign > 0, 0.0, -cost[ids]), np.where(sign > 0, cost[ids], 0.0)
-            start = np.zeros(len(ids))
-            if last is not None:
-                start = _balanced(np.clip(last[k][ids], lo, hi), lo, hi)
-            problems.append(smo.Problem(ids, sign, lo, hi, start, None,
-                                        self._shared(ids, sign, pairs[k])))
-        solutions = training.solve(problems, options._replace(hard=hard, rows=n), monitor)
-        kinds = [np.where(s.b == 0, 0, np.where(np.abs(s.b) < cost[ids], 1, 2))
-                 for s, (ids, _) in zip(solutions, examples, strict=True)]
-        self._keep_duals(training, codes, classes, examples, [s.b for s in solutions], kinds)
-        self.intercept_ = np.array([s.intercept[0] for s in solutions])
-        self._keep_solutions(solutions)
-        self._keep_bounds(training, examples, solutions, kinds)
-        self._last_duals: list[np.ndarray] | None = None
-        if warm:
-            self._last_duals = []
-            for s, (ids, _) in zip(solutions, examples, strict=True):
-                duals = np.zeros(n)
-                duals[ids] = s.b
-                self._last_duals.append(duals)
+        last = self._warm_duals(n, classes, layout.sets) if warm else None
+        question = _pairs.Question(cost, options._replace(hard=hard, rows=n), 0.0,
+                                   self._radius(training), last)
+        outcome = _pairs.solve(layout, question, training, monitor)
+        self._keep_duals(training, classes, outcome)
+        self._keep_outcome(outcome)
+        with np.errstate(divide="ignore"):
+            self.margin_width_ = 2 / np.sqrt(np.maximum(0, outcome.square))  # or indefinite
+        self.loo_error_bound_ = outcome.bound
+        self._last_duals: np.ndarray | None = outcome.all_duals if warm else None
         if probability:
             given = check.sample_weights(sample_weight, n)
             self._fit_probability(training, codes, np.ones(n) if given is None else given, seed)
-        self._conclude(solutions, options)
+        self._conclude_outcome(outcome, options)
         return self
 
     def _rank(self, C: float, warm: bool) -> int:
@@ -550,9 +545,8 @@ class SVC(PairwiseClassifier):
         return rank
 
     def _fit_low_rank(
-        self, training: Training, examples: list[tuple[np.ndarray, np.ndarray]],
-        classes: np.ndarray, cost: np.ndarray, rank: int, seed: int, options: smo.Options,
-        monitor: Any,
+        self, training: Training, layout: _pairs.Layout, classes: np.ndarray, cost: np.ndarray,
+        rank: int, seed: int, options: smo.Options, monitor: Any,
     ) -> None:
         """Fit with a kernel of low rank."""
         from . import _nystroem
@@ -568,7 +562,7 @@ class SVC(PairwiseClassifier):
                              "learn from")
         most = 1000 if math.isinf(options.max_iter) else int(options.max_iter)
         solved = _nystroem.solve(
-            np.ascontiguousarray(factor.Z, dtype=np.float32), examples, cost,
+            np.ascontiguousarray(factor.Z, dtype=np.float32), layout.examples(), cost,
             {"tol": options.tol, "max_iter": most, "max_time": options.max_time,
              "threads": options.threads, "seed": seed}, monitor,
         )  # fmt: skip
@@ -610,30 +604,42 @@ class SVC(PairwiseClassifier):
                              f"models are fitted without a fifth of them; class {rare} has 1")
         fold = deal_folds(codes, used, K, folds, seed)
         table = training.rows.arrays[0] if training.table is None else training.table
-        base: Any = unfitted(self).set_params(probability=False, warm_start=False, verbose=False,
-                                         callback=None)
-        held: list[np.ndarray] = []
-        scores: list[np.ndarray] = []
+        soft, of = K > 2 and self.multi_class == "ovr", codes.astype(np.int64)
+        scores = np.zeros((len(codes), K if soft or K == 2 else K - 1))
+        held = np.flatnonzero(used & (fold >= 0))
         for k in range(folds):
-            train, test = np.flatnonzero((fold != k) & used), np.flatnonzero(fold == k)
+            train, test = np.flatnonzero((fold != k) & used), np.flatnonzero(used & (fold == k))
             if len(test) == 0:
                 continue
             X, Z = table[train], table[test]
             if training.table is None:
                 X, Z = X[:, train], Z[:, train]
-            model = base.fit(X, self.classes_[codes[train]], sample_weight=weights[train])
-            scores += [found for found, _ in model._predicted(Z)]
-            held.append(test)
-        rows, found = np.concatenate(held), np.concatenate(scores)
-        of, w = codes[rows], weights[rows]
-        if K > 2 and self.multi_class == "ovr":
-            self.probability_temperature_ = _probability.fit_temperature(found, of, w)
+            model: Any = unfitted(self).set_params(probability=False, warm_start=False,
+                                                   verbose=False, callback=None)
+            model.fit(X, self.classes_[codes[train]], sample_weight=weights[train])
+            model._held_out(Z, of[test], scores, test)
+            del model, X, Z  # before the next one takes as much
+        if soft:
+            self.probability_temperature_ = _probability.fit_temperature(
+                scores[held], of[held], weights[held])
             return
-        self.probability_slopes_ = np.array([
-            _probability.fit_slopes(found[pair, o], of[pair] == first, w[pair])
-            for o, (first, second) in enumerate(self._problems(K))
-            for pair in [(of == first) | (of == second)]
-        ])
+        by_class = held[np.argsort(of[held], kind="stable")]
+        self.probability_slopes_ = _probability.fit_all_slopes(
+            scores, by_class, np.bincount(of[held], minlength=K), weights, n_threads(self.n_jobs))
+
+    def _held_out(self, Z: Any, of: np.ndarray, out: np.ndarray, at: np.ndarray) -> None:
+        """Put scores of rows of these classes into out[at]: all, or those of their pairs."""
+        n, block = self._scorer(Z)
+        K = len(self.classes_)
+        for a, b in _parts(n, K * K):
+            if K > 2 and self.multi_class == "ovo":
+                if self._reads(K):
+                    out[at[a:b]] = block(a, b, "own", codes=of)
+                else:
+                    scores, mine = block(a, b), self._outputs(K)[of[a:b]]
+                    out[at[a:b]] = np.take_along_axis(scores, mine, axis=1)
+            else:
+                out[at[a:b]] = block(a, b)
 
     @property
     def predict_proba(self) -> Callable[[Any], np.ndarray]:
@@ -674,7 +680,7 @@ class SVC(PairwiseClassifier):
         if soft:
             return soft, check.real(name, self.probability_temperature_)
         return soft, check.finite_table(name, self.probability_slopes_,
-                                        (len(self._problems(K)), 2), owner)
+                                        (self._count(K), 2), owner)
 
     def _check_arrays(self) -> None:
         super()._check_arrays()
@@ -685,8 +691,11 @@ class SVC(PairwiseClassifier):
         self._check_fitted()
         K, (soft, fitted) = len(self.classes_), self._of_probability()
         parts = []
-        for scores, codes in self._predicted(X):
-            if soft:
+        for scores, codes in self._predicted(X, "" if soft else "probabilities",
+                                             **({} if soft else {"slopes": fitted})):
+            if not soft and self._reads(K):
+                p = scores
+            elif soft:
                 p = _probability.softmax(scores, fitted)
             else:
                 p = _probability.sigmoids(scores, fitted)
@@ -694,39 +703,18 @@ class SVC(PairwiseClassifier):
             parts.append(_probability.with_first(p, codes))
         return np.concatenate(parts)
 
-    def _warm_duals(self, n: int, classes: np.ndarray, problems: int) -> list[np.ndarray] | None:
+    def _warm_duals(self, n: int, classes: np.ndarray, sets: int) -> np.ndarray | None:
         """Signed duals of the last fit, or None when there was none."""
         last = getattr(self, "_last_duals", None)
         if last is None:
             return None
-        if len(last) != problems or len(last[0]) != n or not np.array_equal(self.classes_, classes):
+        if last.shape != (sets, n) or not np.array_equal(self.classes_, classes):
             raise ValueError(
                 "warm_start needs the rows and classes of the last fit, which had "
-                f"{len(last[0])} rows and {len(self.classes_)} classes; got {n} rows and "
+                f"{last.shape[1]} rows and {len(self.classes_)} classes; got {n} rows and "
                 f"{len(classes)} classes. Set warm_start=False, or use a new estimator"
             )
         return last
-
-    def _keep_bounds(
-        self, training: Training, examples: list[tuple[np.ndarray, np.ndarray]],
-        solutions: list[smo.Solution], kinds: list[np.ndarray],
-    ) -> None:
-        """Set margin_width_ and loo_error_bound_."""
-        square = np.maximum(0, [s.square for s in solutions])  # kernels may be indefinite
-        with np.errstate(divide="ignore"):
-            self.margin_width_ = 2 / np.sqrt(square)
-        bounds, radius = [], self._radius(training)
-        for (ids, sign), s, kind in zip(examples, solutions, kinds, strict=True):
-            used = np.abs(s.b)
-            support = np.count_nonzero(used)
-            doubtful = support
-            # Without one on the margin the intercept is free to go where a row less lets it.
-            if (kind == 1).any() and math.isfinite(radius):
-                doubtful = np.count_nonzero(2 * used * radius
-                                            + np.maximum(0, sign * s.residual) >= 1)
-            bounds.append(min(support, doubtful) / len(ids))
-        self.loo_error_bound_ = np.array(bounds)
-
 
     def _radius(self, training: Training) -> float:
         """Joachims' R^2, a bound of K(x, x) - K(x, z); inf where it would take too long."""
@@ -738,18 +726,3 @@ class SVC(PairwiseClassifier):
         if self.kernel == "precomputed":
             return 2 * float(np.diagonal(training.rows.arrays[0]).max())
         return math.inf
-
-
-def _balanced(start: np.ndarray, lo: np.ndarray, hi: np.ndarray) -> np.ndarray:
-    """Duals with a sum of 0: what a side has too much is taken from those amid their bounds first.
-
-    Bounds that are left by a last bit would count as violated.
-    """
-    excess = float(start.sum())
-    side = np.flatnonzero(start > 0 if excess > 0 else start < 0)
-    amid = (start[side] > lo[side]) & (start[side] < hi[side])
-    side = side[np.argsort(~amid, kind="stable")]
-    size = np.abs(start[side])
-    cut = np.clip(abs(excess) - (np.cumsum(size) - size), 0.0, size)
-    start[side] -= np.copysign(cut, excess)
-    return start

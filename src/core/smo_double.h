@@ -15,7 +15,10 @@
  * variables of x (hi - b) for x = f - c > 0 and x (lo - b) for x < 0; P = D + gap.
  *
  * A step moves the pair of the largest f_i and of the j that promises the most (Fan, Chen & Lin,
- * "Working set selection using second order information", JMLR 6, 2005), in O(m). Once the violation
+ * "Working set selection using second order information", JMLR 6, 2005), in O(m). Now and then, if
+ * there is workspace for it, a step goes to the optimum of all variables between their bounds, or as far
+ * as bounds let it: that takes a Cholesky decomposition, and few such steps are enough where many of
+ * two variables would be needed. Once the violation
  * is small enough f is found anew from b, so that no error of the steps stays in it; what is
  * reported is of that f. If then the gap is too large, the steps go on to a smaller violation.
  *
@@ -41,8 +44,10 @@ enum { HX_SMO_CONVERGED, HX_SMO_STEPS, HX_SMO_STALLED, HX_SMO_UNBOUNDED };
 #define HX_SMO_FLAT 4e-16       /* curvature, relative to the diagonal, that counts as none */
 #define HX_SMO_ATTEMPTS 4       /* times that a fresh f may show no progress */
 #define HX_SMO_SHORT 24         /* keys that are sorted by insertion */
+#define HX_SMO_PIVOT 1e-9       /* share of a diagonal element that a pivot must keep */
+#define HX_SMO_CUT 4            /* steps of all free variables, one after another, that bounds cut */
 
-typedef struct {
+typedef struct hx_smo_double {
     /* in */
     int64_t m, n, split, ld;
     int apart;
@@ -54,6 +59,8 @@ typedef struct {
     double eps;             /* violation to reach */
     double goal;            /* relative gap to reach as well; 0: the violation alone counts */
     int64_t steps;          /* most steps of this call */
+    double *factor;         /* (free + 3) free doubles for steps of up to `free` variables, or NULL */
+    int64_t free;
     /* out */
     int64_t done;           /* steps of this call */
     int status;
@@ -67,6 +74,7 @@ typedef struct {
     double aim;
     /* inside */
     double most[2], least[2];   /* f of what may grow, of what may fall, by part */
+    int64_t at[2];              /* where the most is, or -1 */
 } hx_smo_double;
 
 typedef struct { double key; int64_t at; } hx_smo_kink;
@@ -95,6 +103,9 @@ static inline void hx_smo_ends(const hx_smo_double *s, int64_t v)
     s->work[s->m + v] = s->b[v] > s->lo[v] ? 0 : HUGE_VAL;
 }
 
+#ifdef HX_SMO_VECTORS
+#include "smo_vectors.h"
+#else
 /* f -= step (Ki - Kj) over a part, with the largest f + up and the least f + down. */
 static void hx_smo_move(hx_smo_double *s, int part, double step, const double *restrict Ki,
                         const double *restrict Kj)
@@ -128,7 +139,44 @@ static void hx_smo_move(hx_smo_double *s, int part, double step, const double *r
     }
     s->most[part] = most[0];
     s->least[part] = least[0];
+    s->at[part] = -1;
+    for (t = 0; t < n && s->at[part] < 0; t++)
+        if (f[t] + up[t] == most[0] && most[0] > -HUGE_VAL) s->at[part] = begin + t;
 }
+
+/* The best partner of i in a part, which promises more than *best, or -1. */
+static int64_t hx_smo_partner(hx_smo_double *s, int part, int64_t i, double *best)
+{
+    const int64_t begin = hx_smo_begin(s, part), n = hx_smo_end(s, part) - begin;
+    const double *restrict f = s->f + begin, *restrict down = s->work + s->m + begin;
+    const double *restrict diag = s->work + 2 * s->m + begin;
+    const double *restrict Ki = hx_smo_row(s, i) + hx_smo_column(s, part);
+    double *restrict gain = s->work + 3 * s->m + begin;
+    const double f_i = s->f[i], K_ii = s->work[2 * s->m + i];
+    double most[4] = {0, 0, 0, 0};
+    int64_t t = 0;
+#define HX_SMO_GAIN(t, k)                                                                          \
+    do {                                                                                           \
+        double x = f_i - f[t] - down[t];                                                           \
+        const double both = K_ii + diag[t], flat = HX_SMO_FLAT * both + 1e-290;                    \
+        double size = both - 2 * Ki[t];                                                            \
+        x = x > 0 ? x : 0;                                                                         \
+        size = size > flat ? size : flat;                                                          \
+        gain[t] = x * (x / size);                                                                  \
+        most[k] = gain[t] > most[k] ? gain[t] : most[k];                                           \
+    } while (0)
+    for (; t + 4 <= n; t += 4)
+        for (int k = 0; k < 4; k++) HX_SMO_GAIN(t + k, k);
+    for (; t < n; t++) HX_SMO_GAIN(t, 0);
+#undef HX_SMO_GAIN
+    for (int k = 1; k < 4; k++) most[0] = most[k] > most[0] ? most[k] : most[0];
+    if (!(most[0] > *best)) return -1;
+    *best = most[0];
+    for (t = 0; t < n; t++)
+        if (gain[t] == most[0]) return begin + t;
+    return -1;
+}
+#endif
 
 /* Violation, and the part that has the largest f which may grow, of the sum that it is of. */
 static double hx_smo_violation(const hx_smo_double *s, int *from)
@@ -164,39 +212,6 @@ static void hx_smo_refresh(hx_smo_double *s)
     hx_smo_look(s);
 }
 
-/* The best partner of i in a part, which promises more than *best, or -1. */
-static int64_t hx_smo_partner(hx_smo_double *s, int part, int64_t i, double *best)
-{
-    const int64_t begin = hx_smo_begin(s, part), n = hx_smo_end(s, part) - begin;
-    const double *restrict f = s->f + begin, *restrict down = s->work + s->m + begin;
-    const double *restrict diag = s->work + 2 * s->m + begin;
-    const double *restrict Ki = hx_smo_row(s, i) + hx_smo_column(s, part);
-    double *restrict gain = s->work + 3 * s->m + begin;
-    const double f_i = s->f[i], K_ii = s->work[2 * s->m + i];
-    double most[4] = {0, 0, 0, 0};
-    int64_t t = 0;
-#define HX_SMO_GAIN(t, k)                                                                          \
-    do {                                                                                           \
-        double x = f_i - f[t] - down[t];                                                           \
-        const double both = K_ii + diag[t], flat = HX_SMO_FLAT * both + 1e-290;                    \
-        double size = both - 2 * Ki[t];                                                            \
-        x = x > 0 ? x : 0;                                                                         \
-        size = size > flat ? size : flat;                                                          \
-        gain[t] = x * (x / size);                                                                  \
-        most[k] = gain[t] > most[k] ? gain[t] : most[k];                                           \
-    } while (0)
-    for (; t + 4 <= n; t += 4)
-        for (int k = 0; k < 4; k++) HX_SMO_GAIN(t + k, k);
-    for (; t < n; t++) HX_SMO_GAIN(t, 0);
-#undef HX_SMO_GAIN
-    for (int k = 1; k < 4; k++) most[0] = most[k] > most[0] ? most[k] : most[0];
-    if (!(most[0] > *best)) return -1;
-    *best = most[0];
-    for (t = 0; t < n; t++)
-        if (gain[t] == most[0]) return begin + t;
-    return -1;
-}
-
 /* Move b_i up and b_j down by the step, or as far as bounds let them; the step that it came to. */
 static double hx_smo_pair(hx_smo_double *s, int64_t i, int64_t j, double step)
 {
@@ -220,19 +235,109 @@ static double hx_smo_pair(hx_smo_double *s, int64_t i, int64_t j, double step)
     return step;
 }
 
+/* K of two variables. */
+static inline double hx_smo_value(const hx_smo_double *s, int64_t v, int64_t w)
+{
+    return hx_smo_row(s, v)[w < s->n ? w : w - s->n];
+}
+
+/* The direction to the optimum of `count` variables list[] of which list[ref[k]] gives what k takes:
+ * by Cholesky's decomposition of what is left of K, in place; 0 if that is not positive definite. */
+static int hx_smo_direction(const hx_smo_double *s, const double *list, const double *ref,
+                            int64_t count, double *H, double *d)
+{
+    for (int64_t a = 0; a < count; a++) {
+        const int64_t v = (int64_t)list[a], r = (int64_t)ref[a];
+        double sum = s->f[v] - s->f[r];
+        for (int64_t b = 0; b <= a; b++) {
+            const int64_t w = (int64_t)list[b], q = (int64_t)ref[b];
+            double x = (hx_smo_value(s, v, w) - hx_smo_value(s, v, q))
+                - (hx_smo_value(s, r, w) - hx_smo_value(s, r, q));
+            const double own = x;
+            for (int64_t c = 0; c < b; c++) x -= H[a * count + c] * H[b * count + c];
+            if (b < a) {
+                H[a * count + b] = x / H[b * count + b];
+                sum -= H[a * count + b] * d[b];
+                continue;
+            }
+            if (!(x > HX_SMO_PIVOT * own && own > 0)) return 0;
+            H[a * count + a] = sqrt(x);
+        }
+        d[a] = sum / H[a * count + a];
+    }
+    for (int64_t a = count - 1; a >= 0; a--) {
+        double x = d[a];
+        for (int64_t c = a + 1; c < count; c++) x -= H[c * count + a] * d[c];
+        d[a] = x / H[a * count + a];
+    }
+    return 1;
+}
+
+/* A step of all variables between their bounds: 2 to the optimum, 1 cut by a bound, 0 none. */
+static int hx_smo_leap(hx_smo_double *s)
+{
+    double *list = s->factor, *ref = list + s->free, *d = ref + s->free, *H = d + s->free;
+    int64_t first[2] = {-1, -1}, count = 0;
+    for (int64_t v = 0; v < s->m; v++) {
+        const int group = s->apart && v >= s->split;
+        if (!(s->lo[v] < s->b[v] && s->b[v] < s->hi[v])) continue;
+        if (first[group] < 0) {
+            first[group] = v;
+            continue;
+        }
+        if (count + 2 >= s->free) return 0;
+        list[count] = (double)v;
+        ref[count++] = (double)first[group];
+    }
+    if (count < 2 || !hx_smo_direction(s, list, ref, count, H, d)) return 0;
+    double give[2] = {0, 0}, step = 1;
+    for (int64_t a = 0; a < count; a++) give[(int64_t)ref[a] != first[0]] -= d[a];
+    int64_t last = -1;
+    for (int64_t a = 0; a < count + 2; a++) {
+        const int64_t v = a < count ? (int64_t)list[a] : first[a - count];
+        const double x = a < count ? d[a] : give[a - count];
+        if (v < 0 || x == 0) continue;
+        const double far = ((x > 0 ? s->hi[v] : s->lo[v]) - s->b[v]) / x;
+        if (far < step) step = far, last = a;
+    }
+    for (int64_t a = 0; a < count + 2; a++) {
+        const int64_t v = a < count ? (int64_t)list[a] : first[a - count];
+        const double x = a < count ? d[a] : give[a - count], before = v < 0 ? 0 : s->b[v];
+        if (v < 0 || x == 0) continue;
+        double b = before + step * x;
+        if (a == last || b > s->hi[v] || b < s->lo[v]) b = x > 0 ? s->hi[v] : s->lo[v];
+        s->b[v] = b;
+        const double *row = hx_smo_row(s, v), moved = b - before;
+        for (int64_t t = 0; t < s->n; t++) s->f[t] -= moved * row[t];
+        for (int64_t t = s->n; t < s->m; t++) s->f[t] -= moved * row[t - s->n];
+    }
+    hx_smo_look(s);
+    return last < 0 ? 2 : 1;
+}
+
 /* Steps until the violation is eps, or as many as are left; the status. */
 static int hx_smo_walk(hx_smo_double *s, double eps)
 {
+    int64_t pause = s->m / 2 > 4 ? s->m / 2 : 4, next = s->done + pause;
+    int cut = 0, from;
     for (;;) {
-        int from;
         const double violation = hx_smo_violation(s, &from);
         if (!(violation > eps)) return HX_SMO_CONVERGED;
         if (s->done >= s->steps) return HX_SMO_STEPS;
-        const int64_t end = hx_smo_end(s, from);
-        int64_t i = hx_smo_begin(s, from), j = -1;
-        const double *up = s->work, top = s->most[from];
-        while (i < end && !(s->f[i] + up[i] == top)) i++;
-        if (i == end) return HX_SMO_STALLED;        /* no numbers */
+        if (s->factor && s->done >= next) {
+            const int leapt = hx_smo_leap(s);
+            s->done += leapt > 0;
+            cut = leapt == 1 ? cut + 1 : 0;
+            if (leapt != 1 || cut >= HX_SMO_CUT) {
+                if (leapt == 0) pause *= 2;
+                next = s->done + pause;
+                cut = 0;
+            }
+            if (leapt) continue;
+        }
+        const int64_t i = s->at[from];
+        int64_t j = -1;
+        if (i < 0) return HX_SMO_STALLED;           /* no numbers */
         double best = 0;
         for (int part = 0; part < 2; part++) {
             if (s->apart && part != from) continue;

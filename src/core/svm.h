@@ -88,6 +88,8 @@ typedef struct hx_smo {
     int finished;           /* out: neither for want of steps nor of progress */
 } hx_smo;
 
+struct hx_smo_double;
+
 /* In single or in double precision. */
 typedef struct {
     /* `own` of all of P, into out; room is for the longest row. */
@@ -120,6 +122,7 @@ typedef struct {
     void (*transpose)(const float *from, int64_t ld, int64_t rows, int64_t columns, float *to,
                       int64_t to_ld);
     int64_t (*smo)(hx_smo *job);    /* steps done */
+    int (*smo_double)(struct hx_smo_double *job);   /* see smo_double.h */
 } hx_svm_ops;
 
 /* For this machine, or what HINGEX_ISA allows. */

@@ -70,6 +70,8 @@ DEFINE_ADD(float, f32)
 DEFINE_ADD(double, f64)
 
 #include "svm_smo.h"
+#define HX_SMO_VECTORS
+#include "smo_double.h"
 
 /* ---- transposition ------------------------------------------------------------------------ */
 
@@ -111,5 +113,5 @@ const hx_svm_ops HX_CAT(hx_svm_, HX_ISA) = {
     HX_STR(HX_ISA),
     {find_own_f32, pack_rows_f32, pack_tile_f32, block_f32, values_f32, sizeof(float)},
     {find_own_f64, pack_rows_f64, pack_tile_f64, block_f64, values_f64, sizeof(double)},
-    add_f32, add_f64, smo_part, transpose, smo,
+    add_f32, add_f64, smo_part, transpose, smo, hx_smo_double_run,
 };

@@ -89,6 +89,7 @@ cdef extern from "svm.h" nogil:
         void (*transpose)(const float *from_, int64_t ld, int64_t rows, int64_t columns, float *to,
                           int64_t to_ld) noexcept nogil
         int64_t (*smo)(hx_smo *job) noexcept nogil
+        int (*smo_double)(void *job) noexcept nogil     # of smo_double.h's struct
     const hx_svm_ops *hx_svm_get()
 
 

@@ -1,0 +1,317 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The problems of a classifier: of pairs of classes, or of each against the rest; their duals."""
+
+from __future__ import annotations
+
+import math
+from time import perf_counter
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from .. import kernels as kernel_functions
+from ..solvers import small_pairs, smo
+from ..stop import Monitor
+from ._base import Training
+from ._svr import filled
+
+STATUSES = ("converged", "max_iter", "stalled", "waiting", "max_time", "callback", "interrupted")
+_LEFT, _WAITING = small_pairs.LEFT, small_pairs.WAITING
+
+class Layout:
+    """Which rows problems have, and where their duals are.
+
+    Parameters
+    ----------
+    codes : ndarray (n,)
+        Classes of rows, 0 to K - 1.
+    used : ndarray (n,) of bool
+    K : int
+    rest : bool
+        Whether classes are against the rest, not in pairs.
+
+    Attributes
+    ----------
+    order : ndarray (N,)
+        Rows in use by class, and ascending.
+    start : ndarray (K + 1,)
+        Where classes begin in `order`.
+    sets : int
+        Rows of the duals, which have a column for each of `order`.
+    count : int
+        Problems.
+    """
+
+    def __init__(self, codes: np.ndarray, used: np.ndarray, K: int, rest: bool) -> None:
+        rows = np.flatnonzero(used)
+        self.order = rows[np.argsort(codes[rows], kind="stable")]
+        self.start = np.concatenate([[0], np.cumsum(np.bincount(codes[rows], minlength=K))])
+        self.K, self.rest = K, rest and K > 2
+        self.count = count_of(K, rest)
+        self.sets = 1 if K == 2 else K if self.rest else K - 1
+        self.codes, self.used = codes, used
+
+    def pair(self, k: int) -> tuple[int, int]:
+        """Class at +1 and class at -1 of problem k; -1 stands for all others.
+
+        As LIBSVM has it, the first class of a pair is positive, but of two classes the second.
+        """
+        if self.K == 2:
+            return 1, 0
+        if self.rest:
+            return k, -1
+        i, j = small_pairs.pair_of(np.array([k]), self.K)
+        return int(i[0]), int(j[0])
+
+    def places(self, k: int) -> tuple[np.ndarray, np.ndarray, int]:
+        """Where in `order` the rows of problem k are, and in which set of duals.
+
+        Those at y = 1 stand before those at -1; how many they are is the third.
+        """
+        first, second = self.pair(k)
+        mine = np.arange(self.start[first], self.start[first + 1])
+        if second >= 0:
+            others = np.arange(self.start[second], self.start[second + 1])
+        else:
+            others = np.concatenate([np.arange(self.start[first]),
+                                     np.arange(self.start[first + 1], len(self.order))])
+            others = others[np.argsort(self.order[others])]
+        sets = (0, 0) if self.K == 2 else (k, k) if self.rest else (second - 1, first)
+        return (np.concatenate([mine, others]), np.repeat(sets, [len(mine), len(others)]),
+                len(mine))
+
+    def examples(self) -> list[tuple[np.ndarray, np.ndarray]]:
+        """Rows of each problem, those at y = 1 before those at -1, and their y."""
+        found = []
+        for k in range(self.count):
+            at, _, positive = self.places(k)
+            found.append((self.order[at], np.repeat([1.0, -1.0], [positive, len(at) - positive])))
+        return found
+
+
+def count_of(K: int, rest: bool) -> int:
+    """Problems of K classes."""
+    return 1 if K == 2 else K if rest else K * (K - 1) // 2
+
+
+class Question(NamedTuple):
+    """What is asked of the problems.
+
+    Attributes
+    ----------
+    cost : ndarray (n,)
+        Of rows: the largest dual.
+    options : smo.Options
+    nu : float
+        Of NuSVC, or 0.
+    radius : float
+        Joachims' R^2, or inf.
+    last : ndarray (sets, n) or None
+        Duals to start from, of all rows.
+    """
+
+    cost: np.ndarray
+    options: smo.Options
+    nu: float = 0.0
+    radius: float = math.inf
+    last: np.ndarray | None = None
+
+
+class Outcome:
+    """What came of problems: duals and their kinds (sets, N), and arrays with a number for each.
+
+    Attributes
+    ----------
+    dual, kind : ndarray (sets, N)
+        Signed, and 0 where a row is no support vector, 1 on the margin, 2 at the bound.
+    intercept, objective, gap, relative, violation, square, bound, hit_rate, n_iter : ndarray
+        As those of `smo.Solution`, `relative` its `relative_gap`; `bound` is that of leave-one-out.
+    status : ndarray of uint8
+        Positions in `STATUSES`.
+    weights : ndarray (P, d) or None
+        What scores are to come from, by rows less `centre`, which intercepts are then for.
+    """
+
+    def __init__(self, layout: Layout, batch: Any = None) -> None:
+        P, shape = layout.count, (layout.sets, len(layout.order))
+        self.layout = layout
+        self.history, self.hit_rate = smo.history_of([]), np.zeros(P)
+        self.weights: np.ndarray | None = None
+        self.centre: Any = None
+        if batch is not None:
+            self.dual, self.kind, self.intercept = batch.dual, batch.kind, batch.intercept
+            self.objective, self.gap, self.relative = batch.objective, batch.gap, batch.relative
+            self.violation, self.square, self.bound = batch.violation, batch.square, batch.bound
+            self.n_iter, self.status = batch.done, batch.status
+            return
+        self.dual, self.kind = np.zeros(shape), np.zeros(shape, dtype=np.int8)
+        self.intercept, self.objective, self.square, self.bound = np.zeros((4, P))
+        self.gap, self.relative, self.violation = np.full((3, P), np.inf)
+        self.n_iter, self.status = np.zeros(P, dtype=np.int64), np.full(P, _WAITING, dtype=np.uint8)
+
+    def put(self, k: int, s: smo.Solution, question: Question) -> None:
+        """Keep what came of problem k."""
+        at, sets, positive = self.layout.places(k)
+        b, c, scale = s.b, s.intercept[0], 1.0
+        if question.nu > 0:
+            # f is -w.phi(x): at margins -rho - b for y = 1, rho - b for y = -1.
+            up, down = s.intercept
+            scale = 2 / (down - up) if down > up else 1.0
+            c = (up + down) / 2 * scale
+        most = question.cost[self.layout.order[at]]
+        kind = np.where(b == 0, 0, np.where(np.abs(b) < most, 1, 2))
+        self.dual[sets, at], self.kind[sets, at] = b * scale, kind
+        self.intercept[k], self.objective[k], self.gap[k] = c, s.dual, s.gap
+        self.relative[k], self.violation[k] = s.relative_gap, s.violation
+        self.square[k], self.n_iter[k], self.hit_rate[k] = s.square, s.n_iter, s.hit_rate
+        self.status[k] = STATUSES.index(s.status)
+        if s.weights is not None and self.weights is not None:
+            self.weights[k] = s.weights * scale
+        if question.nu == 0:
+            slack = np.maximum(0, np.where(np.arange(len(at)) < positive, 1, -1) * s.residual)
+            support = doubtful = np.count_nonzero(b)
+            # Without one on the margin the intercept is free to go where a row less lets it.
+            if (kind == 1).any() and math.isfinite(question.radius):
+                doubtful = np.count_nonzero(2 * np.abs(b) * question.radius + slack >= 1)
+            self.bound[k] = min(support, doubtful) / len(at)
+
+    @property
+    def left(self) -> np.ndarray:
+        """Numbers of the problems that did not converge."""
+        return np.flatnonzero(self.status)
+
+    @property
+    def all_duals(self) -> np.ndarray:
+        """Duals of all n rows, (sets, n)."""
+        out = np.zeros((self.layout.sets, len(self.layout.codes)))
+        out[:, self.layout.order] = self.dual
+        return out
+
+
+def solve(
+    layout: Layout, question: Question, training: Training, monitor: Monitor
+) -> Outcome:
+    """Solve all problems: pairs of small classes together, others each by itself."""
+    begun, options, stopped, batch = perf_counter(), question.options, "", None
+    sizes = np.diff(layout.start)
+    if not layout.rest and small_pairs.worthwhile(sizes):
+        batch, stopped = _solve_small(layout, question, training, monitor, begun)
+    outcome = Outcome(layout, batch)
+    waiting = np.flatnonzero((outcome.status == _WAITING) | (outcome.status == _LEFT))
+    if stopped:
+        outcome.status[waiting] = STATUSES.index(stopped)
+        if stopped == "interrupted":
+            outcome.status[-1] = STATUSES.index(stopped)  # also where it came after the last pair
+    if stopped or len(waiting) == 0:
+        monitor.close()
+        return outcome
+    if options.max_time is not None and batch is not None:
+        options = options._replace(
+            max_time=max(1e-9, options.max_time - (perf_counter() - begun)))
+    if batch is not None:
+        monitor.go_on(layout.count - len(waiting), perf_counter() - begun)
+    solutions = training.solve(
+        [_problem(layout, question, int(k)) for k in waiting], options, monitor)
+    if solutions[0].weights is not None:
+        _weigh(outcome, training, solutions[0].centre)
+    for k, solution in zip(waiting, solutions, strict=True):
+        outcome.put(int(k), solution, question)
+    if layout.count == 1:
+        outcome.history = smo.history_of(solutions)
+    return outcome
+
+
+def _weigh(outcome: Outcome, training: Training, centre: Any) -> None:
+    """Weights of the problems that are solved, and their intercepts for rows less the centre."""
+    layout = outcome.layout
+    assert training.kernel is not None
+    features = kernel_functions.Exact(training.rows, training.kernel).features(layout.order)
+    outcome.weights, outcome.centre = np.zeros((layout.count, features.shape[1])), centre
+    for k in np.flatnonzero((outcome.status != _WAITING) & (outcome.status != _LEFT)):
+        at, sets, _ = layout.places(int(k))
+        outcome.weights[k] = outcome.dual[sets, at] @ features[at]
+    outcome.intercept += outcome.weights @ centre
+
+
+def _for_rows_as_they_are(
+    batch: Any, layout: Layout, question: Question, training: Training
+) -> None:
+    """Intercepts of pairs that were solved for rows less the means; those in doubt are left.
+
+    What is subtracted is (x - mean) . mean, summed up with the duals of each pair.
+    """
+    assert training.kernel is not None
+    exact = kernel_functions.Exact(training.rows, training.kernel)
+    along = exact.features(layout.order) @ exact.centre
+    sums = np.add.reduceat(batch.dual * along, layout.start[:-1], axis=1)
+    i, j = small_pairs.pair_of(np.arange(layout.count), layout.K)
+    shift = sums[j - 1, i] + sums[i, j]
+    batch.intercept[:] -= shift
+    if question.nu > 0:
+        return
+    # Intercepts are rounded: so are scores, where losses of all rows of a pair may come from.
+    cost = np.add.reduceat(question.cost[layout.order], layout.start[:-1])
+    hidden = 2.0**-53 * np.abs(shift) * (cost[i] + cost[j])
+    objective = np.maximum(np.abs(batch.objective), np.abs(batch.objective + batch.gap))
+    doubtful = hidden > smo.DOUBT * question.options.tol * objective
+    batch.status[doubtful & (batch.status == small_pairs.CONVERGED)] = _LEFT
+
+
+def _solve_small(
+    layout: Layout, question: Question, training: Training, monitor: Monitor, begun: float
+) -> tuple[Any, str]:
+    """Pairs of small classes, and why that came to an early end."""
+    options, order, given = question.options, layout.order, training.kernel
+    points, spread = None, 0.0
+    if given is not None:
+        centred = given.name == "rbf" or training.points.shifted
+        points = kernel_functions.Exact(training.rows, given, centred).points()
+        if given.name == "poly":
+            spread = float(given.degree)
+        elif given.name not in ("linear", "sigmoid"):
+            spread = given.gamma * points.largest_own
+    task = small_pairs.Task(
+        order, layout.start, np.ascontiguousarray(question.cost[order]), options.tol, question.nu,
+        question.radius, options.max_iter, options.threads,
+    )
+    batch, stopped = small_pairs.solve(
+        task, points, training.source, monitor,
+        None if options.max_time is None else begun + options.max_time, spread,
+        None if question.last is None else np.ascontiguousarray(question.last[:, order]),
+    )
+    if given is not None and training.points.shifted:
+        _for_rows_as_they_are(batch, layout, question, training)
+    return batch, stopped
+
+
+def _problem(layout: Layout, question: Question, k: int) -> smo.Problem:
+    """Problem k by itself."""
+    at, sets, positive = layout.places(k)
+    ids, first = layout.order[at], np.arange(len(at)) < positive
+    cost, pair = question.cost[ids], layout.pair(k)
+    lo, hi = np.where(first, 0.0, -cost), np.where(first, cost, 0.0)
+    classes = None if pair[1] < 0 else (positive, *pair)
+    if question.nu > 0:
+        total = question.nu * float(cost.sum()) / 2
+        start = np.concatenate([filled(cost[:positive], total), -filled(cost[positive:], total)])
+        group = (~first).astype(np.uint8)
+        return smo.Problem(ids, np.zeros(len(ids)), lo, hi, start, group, classes)
+    start = np.zeros(len(ids))
+    if question.last is not None:
+        start = _balanced(np.clip(question.last[sets, ids], lo, hi), lo, hi)
+    return smo.Problem(ids, np.where(first, 1.0, -1.0), lo, hi, start, None, classes)
+
+
+def _balanced(start: np.ndarray, lo: np.ndarray, hi: np.ndarray) -> np.ndarray:
+    """Duals with a sum of 0: what a side has too much is taken first from those between bounds.
+
+    Bounds that are left by a last bit would count as violated.
+    """
+    excess = float(start.sum())
+    side = np.flatnonzero(start > 0 if excess > 0 else start < 0)
+    between = (start[side] > lo[side]) & (start[side] < hi[side])
+    side = side[np.argsort(~between, kind="stable")]
+    size = np.abs(start[side])
+    cut = np.clip(abs(excess) - (np.cumsum(size) - size), 0.0, size)
+    start[side] -= np.copysign(cut, excess)
+    return start
