@@ -67,7 +67,7 @@ typedef struct hx_smo_double {
     double violation, gap;
     double objective;       /* D, or that of the scaled hard margin */
     double square;          /* b'Kb */
-    double floor;           /* 1e-10 (sum of |b|)^2 max K_ee: objectives below it cancel */
+    double floor;           /* without p: objectives below it are rounding; else 0 */
     double rounding;        /* of an f: DBL_EPSILON (max |p| + max K_ee sum of |b|) */
     double c[2];            /* intercepts of the parts; the same one unless they are apart */
     /* kept from call to call, 0 at first */
@@ -459,7 +459,10 @@ static void hx_smo_certify(hx_smo_double *s)
     s->objective = linear - quadratic / 2;
     s->square = quadratic;
     s->gap = gap;
-    s->floor = 1e-10 * length * length * largest;
+    /* Without p objectives may be 0: the least of which rounding hides a fifth of the goal. */
+    s->floor = 0;
+    if (p == 0 && s->goal > 0)
+        s->floor = 2.5 * DBL_EPSILON / s->goal * length * length * largest;
     s->rounding = DBL_EPSILON * (p + length * largest);
     if (s->hard) hx_smo_certify_hard(s, linear);
 }
