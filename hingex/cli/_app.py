@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The group of commands: loads them when they are called, and turns failures into exit codes."""
 
+import codecs
 import os
 import sys
 import warnings
@@ -112,17 +113,25 @@ def _drop_output() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
+def _bytes_of_names(error: UnicodeError) -> Any:
+    """Names of files that are no UTF-8 come out as the bytes that they are; else an escape."""
+    try:
+        return codecs.lookup_error("surrogateescape")(error)
+    except UnicodeEncodeError:
+        return codecs.lookup_error("backslashreplace")(error)
+
+
+codecs.register_error("hingex.names", _bytes_of_names)
+
+
 @contextmanager
 def _utf8_output() -> Iterator[None]:
-    """What is written is UTF-8, as what is read, whatever the locale says.
-
-    Names of files that are no UTF-8 come out as the bytes that they are.
-    """
+    """What is written is UTF-8, as what is read, whatever the locale says."""
     before = []
-    for stream, errors in ((sys.stdout, "surrogateescape"), (sys.stderr, "backslashreplace")):
+    for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             before.append((stream, stream.encoding, stream.errors))
-            stream.reconfigure(encoding="utf-8", errors=errors)
+            stream.reconfigure(encoding="utf-8", errors="hingex.names")
     try:
         yield
     finally:
