@@ -287,7 +287,7 @@ def opened(file: str | os.PathLike[str] | Any, name: str | None = None) -> Binar
     name = path if name is None else name
     raw: Any = open(path, "rb") if own else file  # noqa: SIM115 - the caller closes it
     try:
-        head = _head(raw)
+        head = _head(raw.raw if own else raw)  # past the buffer: `read` of all then copies nothing
         for kind in _FORMATS:
             if kind.magic.match(head):
                 packed = _Unpacked(name, kind, head, raw, own)
@@ -296,7 +296,7 @@ def opened(file: str | os.PathLike[str] | Any, name: str | None = None) -> Binar
                 raise ValueError(f"{name}: broken compressed data: its name says {kind.name}, its "
                                  "content does not")
         if own and raw.seekable():
-            raw.seek(0)
+            raw.raw.seek(0)
             return raw
         return io.BufferedReader(_Joined(name, head, raw, own))  # type: ignore[return-value]
     except BaseException:

@@ -50,8 +50,8 @@ def check_reading(reading: Any) -> None:
     """Raise ValueError for a `reading_` that is none; None stands for a model without one."""
     if reading is None:
         return
-    rules = _FORMATS.get(reading.get("format")) if isinstance(reading, dict) and isinstance(
-        reading.get("format"), str) else None
+    form = reading.get("format") if isinstance(reading, dict) else None
+    rules = _FORMATS.get(form) if isinstance(form, str) else None
     if rules is None:
         raise ValueError("reading_ names no format of files that is known here")
     for key in sorted(rules.keys() | reading.keys() - {"format"}):

@@ -413,7 +413,7 @@ def _feed(
             mistake = None if beyond >= 0 else parser.feed(window, threads, _CHUNK_BYTES)
             if mistake is None and beyond < 0:
                 continue
-            code, at = mistake or (None, beyond)
+            code, at = mistake or (0, beyond)
             text = bytes(window[:at]) if mistake is None else bytes(window)
             before = source.lines_before_start()
             line = parser.lines + text.count(b"\n", 0, at) + 1 + (before or 0)

@@ -4,7 +4,6 @@
 import os
 import sys
 from collections.abc import Callable, Iterator
-from functools import partial
 from time import perf_counter
 from typing import Any
 
@@ -136,14 +135,13 @@ def train_command(
     progress = Progress(quiet)
     check_output(model, TRAIN=train, **({} if test is None else {"FILE": test}))
     check_target(model)
-    read = partial(read_tsv, **reading)
     if not stream:
         start = perf_counter()
-        documents, labels = read(train, one_line_labels=True)
+        documents, labels = read_tsv(train, one_line_labels=True, **reading)
         size = documents.nbytes / 1e6
         seconds = perf_counter() - start
         progress.say(f"read {train}: {len(documents)} documents, {size:.1f} MB in {seconds:.2f} s")
-    held = None if test is None else read(test)
+    held = None if test is None else read_tsv(test, **reading)
 
     classifier = TextClassifier(
         LinearSVC(loss, C=cost, tol=tol, n_jobs=n_jobs, verbose=progress.terminal,
@@ -275,9 +273,10 @@ def _blocks(
     form = TsvBlocks("standard input" if path == "-" else path, None, text_column or 0,
                      columns=columns, escapes=escapes, max_line_bytes=max_line_bytes)
     with opened(sys.stdin.buffer if path == "-" else path, form.name) as file:
+        read1 = file.read1  # type: ignore[attr-defined] # of all that `opened` returns
         # What is there: a line typed in is answered at once.
         first = True
-        for documents, _ in form.blocks_of(lambda: file.read1(_BLOCK), empty=True):
+        for documents, _ in form.blocks_of(lambda: read1(_BLOCK), empty=True):
             if first and text_column is None:
                 _warn_of_labels(documents, model)
             first = False
