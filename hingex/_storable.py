@@ -11,6 +11,8 @@ from typing import Any, Self
 class Storable:
     """Base of the estimators that model files hold."""
 
+    reading_: dict[str, Any]  # of a model that was trained from a file: see `_reading`
+
     def save(self, path: str | PathLike[str]) -> None:
         """Write parameters and all that was learnt to one file, atomically.
 

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from ._core import kernels
+from ._reading import forget_reading
 from ._result import warn
 from ._targets import Indicator, Queries, queries_of
 
@@ -404,6 +405,7 @@ def check_feature_names(estimator: Any, X: Any, reset: bool = False) -> None:
     """
     names, owner = feature_names(X), type(estimator).__name__
     if reset:
+        forget_reading(estimator)
         if names is not None:
             estimator.feature_names_in_ = names
         else:

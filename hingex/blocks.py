@@ -24,6 +24,7 @@ from zlib import error as ZlibError
 import numpy as np
 
 from . import _validate as check
+from ._open import MAX_LINE_BYTES, compression
 from .io import load_svmlight_file
 from .model_io import replacing
 
@@ -133,6 +134,14 @@ class SvmlightBlocks(Sequence):
         128th of all, but from 256 KiB to 16 MiB.
     n_jobs : int, optional
         Threads that read a block.
+    max_line_bytes : int, default 64 MiB
+        As `load_svmlight_file` has it.
+
+    Attributes
+    ----------
+    reading : dict
+        The conventions that a model trained on these blocks keeps, "auto" as decided: see
+        `reading_` of `LinearSVC`.
 
     Raises
     ------
@@ -145,14 +154,15 @@ class SvmlightBlocks(Sequence):
     def __init__(
         self, files: Any, *, n_features: int | None = None, zero_based: bool | str = "auto",
         dtype: Any = np.float64, block_size: int | None = None, n_jobs: int | None = None,
+        max_line_bytes: int = MAX_LINE_BYTES,
     ) -> None:  # fmt: skip
         names = [files] if isinstance(files, str | bytes | os.PathLike) else list(files)
-        self.dtype, self.n_jobs = dtype, n_jobs
+        self.dtype, self.n_jobs, self.max_line_bytes = dtype, n_jobs, max_line_bytes
         self.parts: list[tuple[str, int, int]] = []
         self.stamps: dict[str, tuple[int, int]] = {}
         for file in names:
             name = os.fsdecode(file)
-            if name.endswith((".gz", ".bz2")):
+            if compression(name):
                 raise ValueError(f"{name}: a compressed file cannot be read from its middle; "
                                  "unpack it first")
             self.stamps[name] = _stamp(name)
@@ -173,6 +183,7 @@ class SvmlightBlocks(Sequence):
                 n_features = max(high + (1 if zero_based else 0), 1)
         self.n_features = check.integer("n_features", n_features)
         self.zero_based = bool(zero_based)
+        self.reading = {"format": "svmlight", "zero_based": self.zero_based}
 
     def __len__(self) -> int:
         return len(self.parts)
@@ -183,7 +194,7 @@ class SvmlightBlocks(Sequence):
             raise ValueError(f"{name} has changed since it was first read: begin anew")
         X, y = load_svmlight_file(
             name, n_features=self.n_features, dtype=self.dtype, zero_based=self.zero_based,
-            offset=at, length=size, n_jobs=self.n_jobs,
+            offset=at, length=size, n_jobs=self.n_jobs, max_line_bytes=self.max_line_bytes,
         )  # fmt: skip
         return X, y
 

@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 
 from ._core import kernels
+from ._open import MAX_LINE_BYTES, opened, refuse_line, too_long
 from ._threads import n_threads
 
 __all__ = ["dump_svmlight_file", "load_svmlight_file", "load_svmlight_files"]
@@ -49,6 +50,7 @@ def load_svmlight_file(
     length: int = -1,
     index_dtype: Any = None,
     n_jobs: int | None = None,
+    max_line_bytes: int = MAX_LINE_BYTES,
 ) -> tuple[Any, ...]:
     """Read a file in svmlight / libsvm format.
 
@@ -58,8 +60,9 @@ def load_svmlight_file(
     Parameters
     ----------
     f : str, path, int or binary file object
-        File to read. Names ending in ``.gz`` and ``.bz2`` are decompressed; an int is a file
-        descriptor. File objects and descriptors are read from where they stand, and not closed.
+        File to read. Of a path, content compressed by gzip, bzip2, xz or zstd (with Python 3.14 or
+        the package zstandard) is decompressed, whatever its name; an int is a file descriptor.
+        File objects and descriptors are read from where they stand, as they are, and not closed.
     n_features : int, optional
         Number of columns of X; by default one more than the largest index in the file (1 for a
         file without any values).
@@ -82,6 +85,8 @@ def load_svmlight_file(
         Type of the indices of X; None takes int32 when shape and number of values fit.
     n_jobs : int, optional
         Number of threads; None takes all CPUs this process may use.
+    max_line_bytes : int, default 64 MiB
+        Longer lines are an error, so that a small compressed file cannot fill the memory.
 
     Returns
     -------
@@ -96,9 +101,9 @@ def load_svmlight_file(
     ------
     ValueError
         If a line is malformed: the message names file, line, column (in bytes) and text. Errors
-        are also labels that are not finite, indices that do not ascend strictly, numbers too
-        large for `dtype`, broken compressed data, and a feature beyond `n_features`. ``nan``
-        and ``inf`` are fine as values.
+        are also lines longer than `max_line_bytes`, labels that are not finite, indices that do
+        not ascend strictly, numbers too large for `dtype`, broken compressed data, and a feature
+        beyond `n_features`. ``nan`` and ``inf`` are fine as values.
     TypeError
         If `f` is no file, or a parameter has the wrong type.
 
@@ -123,6 +128,7 @@ def load_svmlight_file(
             length=length,
             index_dtype=index_dtype,
             n_jobs=n_jobs,
+            max_line_bytes=max_line_bytes,
         )
     )
 
@@ -139,6 +145,7 @@ def load_svmlight_files(
     length: int = -1,
     index_dtype: Any = None,
     n_jobs: int | None = None,
+    max_line_bytes: int = MAX_LINE_BYTES,
 ) -> list[Any]:
     """Read several files in svmlight / libsvm format into matrices with as many columns each.
 
@@ -169,6 +176,7 @@ def load_svmlight_files(
     offset = _integer("offset", offset, 0)
     length = _integer("length", length, None)
     threads = n_threads(n_jobs)
+    longest = _integer("max_line_bytes", max_line_bytes, 1)
     multilabel = _boolean("multilabel", multilabel)
     query_id = _boolean("query_id", query_id)
     if not (isinstance(zero_based, str) and zero_based == "auto"):
@@ -186,7 +194,7 @@ def load_svmlight_files(
         parser = kernels("svmlight").Parser(
             values == np.float32, integers == np.int64, multilabel, query_id, zero_based is False)
         with _opened(f) as source:
-            _feed(parser, source, offset, length, threads)
+            _feed(parser, source, offset, length, threads, longest)
         parsers.append(parser)
 
     one_based = zero_based is False or (
@@ -258,14 +266,19 @@ class _Source:
         self.name, self.file, self.path, self.mapped = name, file, path, mapped
         self.start = 0  # byte position of the first window
 
-    def windows(self, offset: int, length: int) -> Generator[Any, None, None]:
-        """Buffers that end with a line end each."""
+    def windows(
+        self, offset: int, length: int, longest: int | None = None
+    ) -> Generator[Any, None, None]:
+        """Buffers that end with a line end each; a line longer than `longest` may be cut, and the
+        last one."""
         limit = offset + length if length > 0 else None
         if self.mapped is not None:
-            return self._windows_of_map(offset, limit)
-        return self._windows_of_stream(offset, limit)
+            return self._windows_of_map(offset, limit, longest)
+        return self._windows_of_stream(offset, limit, longest)
 
-    def _windows_of_map(self, offset: int, limit: int | None) -> Generator[Any, None, None]:
+    def _windows_of_map(
+        self, offset: int, limit: int | None, longest: int | None
+    ) -> Generator[Any, None, None]:
         text, stop = self.mapped, len(self.mapped)
         at = self.start = (text.find(b"\n", offset) + 1 or stop) if offset else 0
         if limit is not None and limit < stop:
@@ -274,13 +287,15 @@ class _Source:
             behind = min(at + _MAPPED_WINDOWS * _WINDOW_BYTES, stop)
             end = text.rfind(b"\n", at, behind) + 1 or text.find(b"\n", behind, stop) + 1
             if not end:  # the last line lacks its line end
-                yield text[at:stop] + b"\n"
+                yield text[at:stop if longest is None else min(stop, at + longest + 1)] + b"\n"
                 return
             with memoryview(text) as view, view[at:end] as window:
                 yield window
             at = end
 
-    def _windows_of_stream(self, offset: int, limit: int | None) -> Generator[bytes, None, None]:
+    def _windows_of_stream(
+        self, offset: int, limit: int | None, longest: int | None
+    ) -> Generator[bytes, None, None]:
         file, at, block = self.file, 0, b""
         if offset:
             file.seek(offset)
@@ -295,6 +310,7 @@ class _Source:
             at = file.tell()
         self.start = at
         held: list[Any] = []  # pieces of a line whose end has not come yet
+        size = 0  # of them
         last = limit is not None and at > limit
         while not last and (block := block or self._read()):
             if limit is not None and at + len(block) > limit:
@@ -305,9 +321,12 @@ class _Source:
             cut = block.rfind(b"\n") + 1
             if cut:
                 yield b"".join([*held, memoryview(block)[:cut]])
-                held = []
+                held, size = [], 0
             if cut < len(block):
                 held.append(block[cut:])
+                size += len(block) - cut
+                if longest is not None and size > longest:
+                    break
             block = b""
         if held:
             yield b"".join([*held, b"\n"])
@@ -373,47 +392,36 @@ def _opened(f: Any) -> Iterator[_Source]:
     elif not isinstance(f, str | bytes | os.PathLike):
         raise TypeError("f must be a path, a binary file object or a file descriptor; got a "
                         f"{type(f).__name__}")
-    elif (compressed := _compressed(name)) is not None:
-        with compressed(name, "rb") as file:
-            yield _Source(name, file, name)
     else:
-        with open(name, "rb") as file:
+        with opened(name) as file:
             try:
                 mapped = mmap(file.fileno(), 0, access=ACCESS_READ)
-            except (ValueError, OSError):  # empty, a pipe, ...
+            except (ValueError, OSError):  # empty, compressed, a pipe, ...
                 yield _Source(name, file, name)
                 return
             with closing(mapped):
                 yield _Source(name, file, name, mapped)
 
 
-def _compressed(name: str) -> Callable[..., Any] | None:
-    """The function that opens files with this name's ending, if that says they are compressed."""
-    if name.endswith(".gz"):
-        from gzip import GzipFile
-
-        return GzipFile
-    if name.endswith(".bz2"):
-        from bz2 import BZ2File
-
-        return BZ2File
-    return None
-
-
-def _feed(parser: Any, source: _Source, offset: int, length: int, threads: int) -> None:
+def _feed(
+    parser: Any, source: _Source, offset: int, length: int, threads: int, longest: int
+) -> None:
     """Let the parser read all windows of a file; raise ValueError for its first mistake."""
-    with closing(source.windows(offset, length)) as windows:
+    with closing(source.windows(offset, length, longest)) as windows:
         for window in windows:
-            mistake = parser.feed(window, threads, _CHUNK_BYTES)
-            if mistake is None:
+            beyond = too_long(window, longest)
+            mistake = None if beyond >= 0 else parser.feed(window, threads, _CHUNK_BYTES)
+            if mistake is None and beyond < 0:
                 continue
-            code, at = mistake
-            text = bytes(window)
-            start = text.rfind(b"\n", 0, at) + 1
+            code, at = mistake or (0, beyond)
+            text = bytes(window[:at]) if mistake is None else bytes(window)
             before = source.lines_before_start()
             line = parser.lines + text.count(b"\n", 0, at) + 1 + (before or 0)
             where = f"line {line}" if before is not None else (
                 f"line {line} after the one at byte {offset or source.start}")
+            if mistake is None:
+                refuse_line(f"{source.name}, {where}", longest)
+            start = text.rfind(b"\n", 0, at) + 1
             raise ValueError(f"{source.name}, {where}, column {at - start + 1}: "
                              + _complaint(parser, code, text[at:text.index(b"\n", at)]))
 

@@ -26,6 +26,7 @@ import numpy as np
 from . import _validate as check
 from . import kernels as kernel_functions
 from ._core import kernels
+from ._reading import check_reading
 from .losses.margin import MarginLoss, by_name
 from .stop import HISTORY_DTYPE
 
@@ -120,6 +121,7 @@ def save(model: Any, path: str | os.PathLike[str]) -> None:
         except (TypeError, RecursionError):
             omitted.append(key)
     _check(name)({k: _decode(v) for k, v in fitted.items()}, {k: attributes[k] for k in arrays})
+    check_reading(attributes.get("reading_"))
 
     table = [{"name": key} | stored.entry for key, stored in arrays.items()]
     header = {
@@ -610,6 +612,7 @@ def _load_binary(file: BinaryIO, name: str, size: int) -> Any:
         end = entry["offset"] + entry["bytes"]
     try:
         _check(header["class"])(header["fitted"], arrays)
+        check_reading((header["fitted"] | arrays).get("reading_"))
     except ValueError as error:
         _fail(name, str(error))
     kind = _class(header["class"])

@@ -8,6 +8,7 @@ import pickle
 import re
 import sys
 import tracemalloc
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -684,18 +685,19 @@ def write(tmp_path, data, name="data.tsv"):
 def test_tsv(tmp_path, name):
     data = "\ufeffspam\tbuy now\r\nham\thello é\textra\n\t\nspam\tno end".encode()
     texts, labels = read_tsv(write(tmp_path, data, name))
-    assert list(texts) == ["buy now", "hello é", "", "no end"]
+    assert list(texts) == ["buy now", "hello é\textra", "", "no end"]
     assert labels.tolist() == ["spam", "ham", "", "spam"]
     assert "4 documents" in repr(texts)
-    assert texts.nbytes == 21
-    assert list(texts[1:3]) == list(texts[np.array([False, True, True, False])]) == ["hello é", ""]
+    assert texts.nbytes == 27
+    assert list(texts[1:3]) == list(texts[np.array([False, True, True, False])]) == [
+        "hello é\textra", ""]
     assert list(texts[[3, 0]]) == ["no end", "buy now"]
     assert texts[-1] == "no end"
     X = TextVectorizer().fit_transform(texts)
     same_rows(X, peer().fit_transform(list(texts)), 1e-6)
     texts, labels = read_tsv(write(tmp_path, data, name), None, 0)
     assert labels is None
-    assert list(texts) == ["spam", "ham", "", "spam"]
+    assert list(texts) == ["spam\tbuy now", "ham\thello é\textra", "\t", "spam\tno end"]
     texts, labels = read_tsv(write(tmp_path, b"a\tb\tc\nd\te\tf\n"), 2, 0)
     assert (list(texts), labels.tolist()) == (["a", "d"], ["c", "f"])
 
@@ -741,3 +743,89 @@ def test_texts_refuse_places_outside():
         Texts(b"abc", [2], [1])
     with pytest.raises(ValueError, match="must be places"):
         Texts(b"abc", [0, 1], [1])
+
+
+# ------------------------------------------------------------- options that cannot do anything
+
+
+def said_of(v, documents=("some words",)):
+    """The one warning of a fit, or None."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        v.fit(list(documents))
+    assert len(caught) <= 1
+    assert not caught or caught[0].filename == __file__
+    return str(caught[0].message) if caught else None
+
+
+@pytest.mark.parametrize(("params", "named"), [
+    ({"vocabulary": ["GOOD", "bad"]}, r"'GOOD' \(lowercase=True makes it 'good'\)$"),
+    ({"vocabulary": ["été"], "strip_accents": "ascii"}, "'été' .* makes it 'ete'"),
+    ({"vocabulary": ["été"], "strip_accents": "unicode"}, "'été' .* makes it 'ete'"),
+    ({"vocabulary": ["don't", "bad"]}, r"1 of the 2 .*\"don't\" \(token_pattern finds \['don'\]"),
+    ({"vocabulary": {"a": 0, "bad": 1}}, r"'a' \(token_pattern finds \[\] in it"),
+    ({"vocabulary": [""]}, "1 of the 1 .*''"),
+    ({"vocabulary": ["very good"]}, r"'very good' \(it has 2 words, and ngram_range is \(1, 1\)"),
+    ({"vocabulary": ["good"], "ngram_range": (2, 3)}, "'good' .*it has 1 words"),
+    ({"vocabulary": ["the cat"], "ngram_range": (2, 2), "stop_words": ["the"]},
+     "'the cat' .*'the' is a stop word"),
+    ({"vocabulary": ["a-b"], "token_pattern": r"\w+"}, r"'a-b' .*\['a', 'b'\]"),
+    ({"vocabulary": ["x", "X"], "token_pattern": r"#(\w)"}, r"1 of the 2 .*'X' \(lowercase"),
+    ({"vocabulary": ["abc", "ab"], "analyzer": "char", "ngram_range": (1, 2)}, "'abc' .*3 ch"),
+    ({"vocabulary": ["a  b", "a b"], "analyzer": "char", "ngram_range": (1, 4)}, "1 of .*'a  b'"),
+    ({"vocabulary": ["a b", " a"], "analyzer": "char_wb", "ngram_range": (1, 3)}, "'a b' .*no s"),
+    ({"stop_words": ["GOOD"]}, r"inconsistent .*'GOOD' \(documents have 'good'\)"),
+    ({"stop_words": ["don't", "the"]}, r"1 of 2 .*\"don't\" \(documents have 'don'\)"),
+    ({"stop_words": ["été"], "strip_accents": "unicode"}, "'été' .documents have 'ete'"),
+    ({"stop_words": ["of the"]}, "'of the' .documents have 'of', 'the'"),
+    ({"stop_words": ["GOOD"], "method": "hashing"}, "'GOOD' .documents have 'good'"),
+])
+def test_options_that_match_nothing_warn(params, named):
+    assert re.search(named, said_of(TextVectorizer(**params)))
+    if "stop_words" not in params and params.get("analyzer") is None:
+        # It is true: the columns of the terms named stay empty even for documents made of them.
+        terms = list(params["vocabulary"])
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            X = TextVectorizer(**params).fit_transform(terms)
+            theirs = CountVectorizer(**params).fit_transform(terms)
+        assert np.array_equal(X.toarray() > 0, theirs.toarray() > 0)
+
+
+@pytest.mark.parametrize("params", [
+    {"vocabulary": ["GOOD"], "lowercase": False}, {"vocabulary": ["été", "good"]},
+    {"vocabulary": ["very good", "good"], "ngram_range": (1, 2)},
+    {"vocabulary": [" ", "a ", "ab"], "analyzer": "char_wb", "ngram_range": (1, 2)},
+    {"vocabulary": [" ", "\n", " b"], "analyzer": "char", "ngram_range": (1, 2)},
+    {"vocabulary": ["x"], "token_pattern": r"#(\w)"},
+    {"vocabulary": ["foo"], "token_pattern": r"(?<=#)\w+"},
+    {"stop_words": ["don't", "don"]}, {"stop_words": ["a", "the", "c++"]},
+    {"stop_words": "english"}, {"stop_words": "english", "lowercase": False},
+    {"stop_words": ["GOOD"], "lowercase": False}, {"stop_words": ["été"]},
+])  # fmt: skip
+def test_options_that_match_do_not_warn(params):
+    assert said_of(TextVectorizer(**params)) is None
+    if params.get("stop_words") != "english":
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")  # scikit-learn agrees
+            CountVectorizer(**params).fit(["some words"])
+
+
+def test_warnings_name_the_first_terms():
+    said = said_of(TextVectorizer(vocabulary=[f"W{i}" for i in range(20)]))
+    assert said.startswith("20 of the 20 terms")
+    assert "'W4'" in said
+    assert "'W5'" not in said
+
+
+def test_warnings_wherever_a_vectorizer_works():
+    v = TextVectorizer(vocabulary=["GOOD", "bad"])
+    with pytest.warns(UserWarning, match="'GOOD'"):
+        v.fit_transform(["bad"])
+    with pytest.warns(UserWarning, match="'GOOD'"):
+        v.fit_stream([["bad"]])
+    v.transform(["bad"])  # told once
+    with pytest.warns(UserWarning, match="'GOOD'"):
+        hingex.text.TextClassifier(vectorizer=v).fit(["bad", "other"], [0, 1])
+    with pytest.warns(UserWarning, match="'GOOD'"):
+        TextVectorizer("hashing", use_idf=False, stop_words=["GOOD"]).transform(["bad"])

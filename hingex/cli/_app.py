@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The group of commands: loads them when they are called, and turns failures into exit codes."""
 
+import codecs
 import os
 import sys
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from io import TextIOWrapper
 from typing import Any
 
 import click
@@ -65,7 +67,7 @@ _COMMANDS: dict[str, tuple[Callable[[], click.Command], str]] = {
 }
 
 # What bad data, models, options or machines cause. Anything else is a bug and shows a traceback.
-_EXPECTED = (ValueError, TypeError, OSError, MemoryError, ImportError, ArithmeticError)
+_EXPECTED = (ValueError, TypeError, OSError, EOFError, MemoryError, ImportError, ArithmeticError)
 
 
 class Failure(click.ClickException):
@@ -111,7 +113,38 @@ def _drop_output() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
+def _bytes_of_names(error: UnicodeError) -> Any:
+    """Names of files that are no UTF-8 come out as the bytes that they are; else an escape."""
+    try:
+        return codecs.lookup_error("surrogateescape")(error)
+    except UnicodeEncodeError:
+        return codecs.lookup_error("backslashreplace")(error)
+
+
+codecs.register_error("hingex.names", _bytes_of_names)
+
+
+@contextmanager
+def _utf8_output() -> Iterator[None]:
+    """What is written is UTF-8, as what is read, whatever the locale says."""
+    before = []
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            before.append((stream, stream.encoding, stream.errors))
+            stream.reconfigure(encoding="utf-8", errors="hingex.names")
+    try:
+        yield
+    finally:
+        for stream, encoding, errors in before:
+            with suppress(OSError, ValueError):  # a full disk, no reader; closed
+                stream.reconfigure(encoding=encoding, errors=errors)
+
+
 class _App(click.Group):
+    def main(self, *args: Any, **options: Any) -> Any:
+        with _utf8_output():
+            return super().main(*args, **options)
+
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(_COMMANDS)
 
@@ -155,8 +188,9 @@ def app() -> None:
     """Linear support vector machines with a certificate of how good the optimum is.
 
     Data files are in svmlight (LIBSVM) format: a label and index:value pairs per line, indices
-    from 1 unless --zero-based is given; "-" reads standard input. Models are hingex's own or
-    LIBLINEAR's text files.
+    from 1 unless --zero-based is given; "-" reads standard input. Data compressed by gzip, bzip2,
+    xz or zstd are unpacked. Models are hingex's own or LIBLINEAR's text files. All that is read and
+    written is UTF-8.
 
     \b
     hingex train train.svm model.hgx

@@ -9,6 +9,9 @@ from typing import Any
 
 import click
 
+from .._open import MAX_LINE_BYTES, is_one_line, opened
+from .._reading import kept
+
 _MAX_JOBS = 1024
 _LIBLINEAR = b"solver_type "  # the start of LIBLINEAR's files
 POSITIVE = click.FloatRange(min=0, min_open=True)
@@ -21,14 +24,23 @@ quiet_option = click.option(
 )
 
 
+line_option = click.option(
+    "--max-line-bytes", type=click.IntRange(min=1), default=MAX_LINE_BYTES, show_default=True,
+    metavar="N", help="Longer lines are an error, so that a small compressed file cannot fill the "
+                      "memory.")  # fmt: skip
+
+
 def data_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Options for how a data file is read."""
     for option in reversed((
-        click.option("--zero-based", is_flag=True, help="Feature indices start at 0, not at 1."),
+        click.option("--zero-based/--one-based", "zero_based", default=None,
+                     help="Where feature indices start (default: at 1 when training, else as the "
+                          "file that MODEL was trained on)."),
         click.option("--float32/--float64", "float32", default=False,
                      help="Precision of feature values in memory (default: 64 bits)."),
         click.option("-j", "--n-jobs", type=int, default=None, metavar="N",
                      callback=_check_jobs, help="Threads (default: the CPUs available)."),
+        line_option,
     )):  # fmt: skip
         command = option(command)
     return command
@@ -137,6 +149,7 @@ def read_data(
     zero_based: bool,
     float32: bool,
     n_jobs: int | None,
+    max_line_bytes: int,
     progress: Progress,
 ) -> tuple[Any, Any]:
     """X (CSR) and y of an svmlight file; integral labels as integers."""
@@ -150,11 +163,12 @@ def read_data(
     name = "standard input" if path == "-" else path
     try:
         X, y = load_svmlight_file(
-            sys.stdin.buffer if path == "-" else path,
+            opened(sys.stdin.buffer, name) if path == "-" else path,
             n_features=n_features,
             dtype=np.float32 if float32 else np.float64,
             zero_based=zero_based,
             n_jobs=n_jobs,
+            max_line_bytes=max_line_bytes,
         )
     except ValueError as error:
         text = str(error) if name in str(error) else f"{name}: {error}"
@@ -169,9 +183,32 @@ def read_data(
     return X, y
 
 
-def read_data_for(model: Any, model_path: str, path: str, **options: Any) -> tuple[Any, Any]:
-    """As `read_data`, with as many features as `model` has."""
-    X, y = read_data(path, n_features=None, **options)
+def convention(
+    model: Any, model_path: str, form: str, key: str, given: Any, default: Any,
+    options: dict[Any, str],
+) -> Any:  # fmt: skip
+    """How to read a file for `model`: as the one that it was trained on.
+
+    An option that says otherwise is an error: the model would be given something else than what it
+    was trained on. `options` names the option for each value. Models that do not tell (LIBLINEAR's,
+    those trained in Python on arrays) leave the choice to the user.
+    """
+    own = kept(model, form, key)
+    if own is None:
+        return default if given is None else given
+    if given is not None and given != own:
+        raise ValueError(f"{model_path}: was trained on a file read with {options[own]}; "
+                         f"{options[given]} contradicts it: leave it out")
+    return own
+
+
+def read_data_for(
+    model: Any, model_path: str, path: str, *, zero_based: bool | None, **options: Any
+) -> tuple[Any, Any]:
+    """As `read_data`, with as many features as `model` has, and indices from where it had them."""
+    zero_based = convention(model, model_path, "svmlight", "zero_based", zero_based, False,
+                            {True: "--zero-based", False: "--one-based"})
+    X, y = read_data(path, n_features=None, zero_based=zero_based, **options)
     d = model.n_features_in_
     if X.shape[1] > d:
         raise ValueError(f"{path} has {X.shape[1]} features, but {model_path} was trained on {d}: "
@@ -212,6 +249,32 @@ def in_blocks(model: Any, X: Any, want_scores: bool) -> Iterator[tuple[slice, An
 def label_texts(classes: Any) -> list[str]:
     """Labels as they are printed: integral numbers without a point."""
     return [str(plain_label(label)) for label in classes.tolist()]
+
+
+def printed_labels(classes: Any, model_path: str, advice: str) -> list[str]:
+    """As `label_texts`, for predictions: a line each; ValueError for labels that are no line.
+
+    Training on files refuses such labels; models made in Python may have them.
+    """
+    texts = label_texts(classes)
+    for text in texts:
+        if not is_one_line(text) or not _is_text(text):
+            raise ValueError(f"{model_path}: the class {text!a} has a name that is empty or of "
+                             f"several lines, or no Unicode text; {advice}")
+    return texts
+
+
+def _is_text(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:  # a lone surrogate
+        return False
+    return True
+
+
+def in_a_line(text: str) -> str:
+    """A label or a term inside a line: as it is, or quoted and escaped."""
+    return text if is_one_line(text) and _is_text(text) else ascii(text)
 
 
 def plain_label(label: Any) -> Any:

@@ -110,11 +110,10 @@ def evaluate_command(
     test: str,
     *,
     worst: int,
-    zero_based: bool,
-    float32: bool,
     n_jobs: int | None,
     as_json: bool,
     quiet: bool,
+    **reading: Any,
 ) -> None:
     """Judge MODEL on the labelled svmlight file TEST.
 
@@ -130,15 +129,14 @@ def evaluate_command(
     svm = load_predictor(model)
     svm.set_params(n_jobs=n_jobs)
     if not hasattr(svm, "classes_"):
-        _evaluate_numbers(svm, model, test, as_json, zero_based=zero_based, float32=float32,
-                          n_jobs=n_jobs, progress=Progress(quiet))
+        _evaluate_numbers(svm, model, test, as_json, n_jobs=n_jobs, progress=Progress(quiet),
+                          **reading)
         return
     classes = svm.classes_
     if classes.dtype.kind not in "biuf":
         raise ValueError(f"{model}: its classes are text, such as {classes[0]!r}; the labels of "
                          "svmlight files are numbers")
-    X, true = read_data_for(svm, model, test, zero_based=zero_based, float32=float32,
-                            n_jobs=n_jobs, progress=Progress(quiet))
+    X, true = read_data_for(svm, model, test, n_jobs=n_jobs, progress=Progress(quiet), **reading)
     codes = np.minimum(np.searchsorted(classes, true), len(classes) - 1)
     known = classes[codes] == true
     predicted = np.empty(len(true), dtype=np.intp)

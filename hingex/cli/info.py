@@ -10,6 +10,7 @@ import click
 from ._common import (
     certificate,
     gap_text,
+    in_a_line,
     is_kernel_model,
     json_option,
     label_texts,
@@ -31,6 +32,7 @@ def info_command(model: str, *, as_json: bool) -> None:
     svm = load(model)
     file = describe(model)
     of_text: dict[str, Any] = {}
+    reading = getattr(svm, "reading_", None)
     if hasattr(svm, "vectorizer_"):
         of_text = {"vectorizer": " ".join(repr(svm.vectorizer_).split()),
                    "documents": svm.vectorizer_.n_documents_}  # fmt: skip
@@ -39,6 +41,7 @@ def info_command(model: str, *, as_json: bool) -> None:
     if not kernel and not hasattr(svm, "intercept_"):
         _show_other(svm, model, file, as_json)
         return
+    read = {} if reading is None else {"reading": reading}
     facts = certificate(svm)
     own, data, course = (_of_kernel_model if kernel else _of_linear_model)(svm, facts)
     classes = getattr(svm, "classes_", None)
@@ -50,7 +53,7 @@ def info_command(model: str, *, as_json: bool) -> None:
             "params": svm.get_params(deep=False) | _plain_weights(
                 getattr(svm, "class_weight", None)),
             **labels, "features": svm.n_features_in_, "intercept": svm.intercept_.tolist(),
-            **facts, **own, **of_text,
+            **facts, **own, **of_text, **read,
         })  # fmt: skip
         return
     table = {
@@ -61,9 +64,18 @@ def info_command(model: str, *, as_json: bool) -> None:
     if classes is not None:
         table["classes"] = f"{len(classes)}: {_some(label_texts(classes))}"
     table |= {**data, "intercept": _range(svm.intercept_), "gap": gap_text(facts), **course}
+    table |= _read_line(reading)
     if file.get("omitted"):
         table["not stored"] = ", ".join(file["omitted"])
     print_table(table)
+
+
+def _read_line(reading: dict[str, Any] | None) -> dict[str, str]:
+    """How the training file was read, for the table."""
+    if reading is None:
+        return {}
+    rest = ", ".join(f"{name} {value}" for name, value in reading.items() if name != "format")
+    return {"trained on": f"{reading['format']}: {rest}"}
 
 
 # Of a model: entries for JSON, and lines of the table on its data and on its fit.
@@ -119,7 +131,7 @@ def _of_kernel_model(svm: Any, facts: dict[str, Any]) -> _Own:
 
 def _some(texts: Iterable[str]) -> str:
     """The first of them, in a line."""
-    every = list(texts)
+    every = [in_a_line(text) for text in texts]
     return ", ".join(every[:_SHOWN]) + (", ..." if len(every) > _SHOWN else "")
 
 
@@ -135,6 +147,10 @@ def _kind(file: dict[str, Any]) -> str:
 def _show_other(found: Any, model: str, file: dict[str, Any], as_json: bool) -> None:
     of = _of_metric if hasattr(found, "components_") else _of_vectorizer
     own, lines = (_of_tagger if hasattr(found, "transitions_") else of)(found)
+    reading = getattr(found, "reading_", None)
+    if reading is not None:
+        own["reading"] = reading
+    lines |= _read_line(reading)
     if as_json:
         print_json({
             "command": "info", "model": model, **file, "estimator": type(found).__name__,

@@ -17,6 +17,7 @@ from ._common import (
     load_predictor,
     plain_label,
     print_json,
+    printed_labels,
     quiet_option,
     read_data_for,
 )
@@ -42,11 +43,10 @@ def predict_command(
     *,
     output: str | None,
     decision: bool,
-    zero_based: bool,
-    float32: bool,
     n_jobs: int | None,
     as_json: bool,
     quiet: bool,
+    **reading: Any,
 ) -> None:
     """Predict a label, or a number, for each row of the svmlight file DATA with MODEL.
 
@@ -66,12 +66,11 @@ def predict_command(
         raise ValueError(f"{model}: holds a {type(svm).__name__}, which predicts numbers and has "
                          "no scores beside them; leave out --decision")
     svm.set_params(n_jobs=n_jobs)
-    texts = label_texts(svm.classes_) if hasattr(svm, "classes_") else []
-    if any(len(text.splitlines()) != 1 for text in texts) and not (as_json and output is None):
-        raise ValueError(f"{model}: a class has a name that is empty or of several lines; print "
-                         "predictions with --json")
-    X, _ = read_data_for(svm, model, data, zero_based=zero_based, float32=float32, n_jobs=n_jobs,
-                         progress=progress)
+    texts: list[str] = []
+    if hasattr(svm, "classes_"):
+        texts = label_texts(svm.classes_) if as_json and output is None else printed_labels(
+            svm.classes_, model, "print predictions with --json")
+    X, _ = read_data_for(svm, model, data, n_jobs=n_jobs, progress=progress, **reading)
     result: dict[str, Any] = {"command": "predict", "model": model, "data": data,
                               "rows": X.shape[0]}  # fmt: skip
     if as_json and output is None:

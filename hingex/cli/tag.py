@@ -8,16 +8,20 @@ from typing import Any
 
 import click
 
+from .._open import opened
+from .._reading import kept
 from ._common import (
     POSITIVE,
     Lines,
     Progress,
     check_output,
     check_target,
+    convention,
     json_option,
-    label_texts,
+    line_option,
     print_json,
     print_table,
+    printed_labels,
     quiet_option,
 )
 
@@ -42,8 +46,12 @@ def tag_group() -> None:
               metavar="K")
 @click.option("--tag-column", type=click.IntRange(min=0), default=1, show_default=True,
               metavar="K")
+@click.option("--columns", type=click.IntRange(min=1), default=None, metavar="N",
+              help="Of each line, of which those that are neither word nor tag are left out "
+                   "(default: those up to the last of the two; more are an error).")
 @click.option("--test", type=click.Path(), default=None, metavar="FILE",
               help="Show the share of right tags on this file, of the same columns.")
+@line_option
 @json_option
 @quiet_option
 def train_command(
@@ -55,30 +63,36 @@ def train_command(
     features: int,
     word_column: int,
     tag_column: int,
+    columns: int | None,
     test: str | None,
+    max_line_bytes: int,
     as_json: bool,
     quiet: bool,
 ) -> None:
     """Train on the file TRAIN, with word and tag on a line, parted by a tab, and write MODEL.
 
-    Features are the words, their ends and shapes, and their neighbours. Files that end in .gz are
-    unpacked.
+    Features are the words, their ends and shapes, and their neighbours. Files compressed by gzip,
+    bzip2, xz or zstd are unpacked. MODEL keeps the columns for `hingex tag predict`.
     """
-    from ..structured import ChainSVM, read_tagged, word_features
+    from ..structured import ChainSVM, word_features
+    from ..structured._tagged import TaggedLines, tagged_of
 
     progress = Progress(quiet)
     check_output(model, TRAIN=train, **({} if test is None else {"FILE": test}))
     check_target(model)
-    words, tags = read_tagged(train, word_column, tag_column)
+    form = TaggedLines(train, word_column, tag_column, columns, max_line_bytes=max_line_bytes)
+    words, tags = tagged_of(form)
     count = sum(map(len, words))
     progress.say(f"read {train}: {len(words)} sentences, {count} words")
-    held = None if test is None else read_tagged(test, word_column, tag_column)
+    held = None if test is None else tagged_of(TaggedLines(
+        test, word_column, tag_column, columns, max_line_bytes=max_line_bytes))
     tagger = ChainSVM(cost, tol=tol, n_features=features, verbose=progress.terminal,
                       callback=None if quiet or progress.terminal else Lines(progress))
     start = perf_counter()
     tagger.fit([word_features(sentence) for sentence in words], tags)
     seconds = perf_counter() - start
     tagger.set_params(verbose=False, callback=None)
+    tagger.reading_ = form.reading
     tagger.save(model)
     right = None
     if held is not None:
@@ -103,32 +117,47 @@ def train_command(
 @tag_group.command("predict")
 @click.argument("model", type=click.Path())
 @click.argument("words", type=click.Path(), default="-")
-@click.option("--word-column", type=click.IntRange(min=0), default=0, show_default=True,
-              metavar="K")
-def predict_command(model: str, words: str, *, word_column: int) -> None:
+@click.option("--word-column", type=click.IntRange(min=0), default=None, metavar="K",
+              help="(default: that of the file that MODEL was trained on)")
+@line_option
+def predict_command(
+    model: str, words: str, *, word_column: int | None, max_line_bytes: int
+) -> None:
     """Print each word of the file WORDS, or of standard input, with its tag.
 
-    Word and tag are parted by a tab; a blank line follows each sentence. A file that ends in .gz is
-    unpacked.
+    WORDS has a word alone on each line, or the columns of the file that MODEL was trained on, of
+    which those after the word may be missing; tags in it are not used. Word and tag are printed
+    with a tab between them; a blank line follows each sentence. A file compressed by gzip, bzip2,
+    xz or zstd is unpacked.
     """
-    from ..structured._tagged import opened, sentences
-
     tagger = _load(model)
-    names = dict(zip(tagger.classes_.tolist(), label_texts(tagger.classes_), strict=True))
-    name = "standard input" if words == "-" else words
+    texts = printed_labels(tagger.classes_, model, "predict in Python")
+    names = dict(zip(tagger.classes_.tolist(), texts, strict=True))
+    form = _lines_of(tagger, model, "standard input" if words == "-" else words, word_column,
+                     max_line_bytes)
     waiting: list[list[str]] = []
-    file = sys.stdin.buffer if words == "-" else opened(words)
-    try:
-        for (sentence,) in sentences(file, name, (word_column,)):
+    with opened(sys.stdin.buffer if words == "-" else words, form.name) as file:
+        for (sentence,) in form.sentences(file):
             waiting.append(sentence)
             if len(waiting) == _TOGETHER or (words == "-" and sys.stdin.isatty()):
                 _print(tagger, waiting, names)
                 waiting = []
-    finally:
-        if words != "-":
-            file.close()
     if waiting:
         _print(tagger, waiting, names)
+
+
+def _lines_of(tagger: Any, model: str, name: str, word_column: int | None, longest: int) -> Any:
+    """What the lines of a file of words to be tagged are."""
+    from ..structured._tagged import TaggedLines
+
+    own = kept(tagger, "tagged", "word_column")
+    column = convention(tagger, model, "tagged", "word_column", word_column, 0, {
+        k: f"--word-column {k}" for k in (own, word_column)})
+    if own is None:
+        return TaggedLines(name, column, max_line_bytes=longest)
+    trained = TaggedLines(name, own, tagger.reading_["tag_column"], tagger.reading_["columns"])
+    return TaggedLines(name, own, columns=trained.columns or trained.needed, words_alone=True,
+                       max_line_bytes=longest)
 
 
 def _print(tagger: Any, waiting: list[list[str]], names: dict[Any, str]) -> None:

@@ -3,14 +3,14 @@
 
 import os
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
-from functools import partial
+from collections.abc import Callable, Iterator
 from time import perf_counter
-from typing import Any, BinaryIO
+from typing import Any
 
 import click
 
+from .._open import opened
+from .._reading import kept
 from ._common import (
     POSITIVE,
     Lines,
@@ -18,22 +18,45 @@ from ._common import (
     certificate,
     check_output,
     check_target,
+    convention,
     gap_text,
+    in_a_line,
     json_option,
-    label_texts,
+    line_option,
     plain_label,
     print_json,
     print_table,
+    printed_labels,
     quiet_option,
 )
 
 _BLOCK = 1 << 22  # bytes of lines at a time
+_LOOK = 20  # lines that are looked at for labels
 
 jobs_option = click.option("-j", "--n-jobs", type=click.IntRange(min=1), default=None, metavar="N",
                            help="Threads (default: the CPUs available).")
 errors_option = click.option(
     "--decode-errors", type=click.Choice(["strict", "ignore", "replace"]), default=None,
     help="Bytes that are no UTF-8: an error that names the line (default), left out, or replaced.")
+
+
+def lines_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Options for how lines of texts without labels are read."""
+    for option in reversed((
+        click.option("--text-column", type=click.IntRange(min=0), default=None, metavar="K",
+                     help="Lines have columns, with tabs between them, and texts are in this one "
+                          "(default: a line is a text)."),
+        click.option("--columns", type=click.IntRange(min=1), default=None, metavar="N",
+                     help="With --text-column: columns of each line, of which the others are left "
+                          "out (default: those up to the text, which ends with the line)."),
+        click.option("--escapes/--no-escapes", default=None,
+                     help=r"Take \n, \t, \r and \\ in texts for what they mean (default: as in the "
+                          "file that MODEL was trained on)."),
+        errors_option,
+        line_option,
+    )):  # fmt: skip
+        command = option(command)
+    return command
 
 
 @click.group("text", no_args_is_help=True)
@@ -61,6 +84,9 @@ def text_group() -> None:
               metavar="K")
 @click.option("--text-column", type=click.IntRange(min=0), default=1, show_default=True,
               metavar="K")
+@click.option("--columns", type=click.IntRange(min=1), default=None, metavar="N",
+              help="Of each line, of which those that are neither label nor text are left out "
+                   "(default: those up to the last of the two; the text ends with the line).")
 @click.option("--escapes", is_flag=True,
               help=r"Take \n, \t, \r and \\ in texts for what they mean.")
 @click.option("--test", type=click.Path(), default=None, metavar="FILE",
@@ -70,6 +96,7 @@ def text_group() -> None:
 @click.option("--checkpoint", type=click.Path(), default=None, metavar="FOLDER",
               help="With --stream: what it takes to go on after a kill.")
 @errors_option
+@line_option
 @jobs_option
 @json_option
 @quiet_option
@@ -84,9 +111,6 @@ def train_command(
     ngrams: tuple[int, int],
     min_df: int,
     sublinear_tf: bool,
-    label_column: int,
-    text_column: int,
-    escapes: bool,
     test: str | None,
     stream: bool,
     checkpoint: str | None,
@@ -94,11 +118,14 @@ def train_command(
     n_jobs: int | None,
     as_json: bool,
     quiet: bool,
+    **reading: Any,
 ) -> None:
     """Train on the file TRAIN, with a tab between label and text, and write MODEL.
 
-    An older model in MODEL is replaced only once the new one is complete; any other file is kept,
-    and an error.
+    The text goes up to the end of the line, if it comes last. A file compressed by gzip, bzip2, xz
+    or zstd is unpacked. Labels must be such that they can be printed on a line, as predictions.
+    MODEL keeps how TRAIN was read, for `hingex text predict` and `explain`. An older model in MODEL
+    is replaced only once the new one is complete; any other file is kept, and an error.
     """
     from ..linear import LinearSVC
     from ..text import TextClassifier, TextVectorizer, TsvBlocks, read_tsv
@@ -108,15 +135,13 @@ def train_command(
     progress = Progress(quiet)
     check_output(model, TRAIN=train, **({} if test is None else {"FILE": test}))
     check_target(model)
-    read = partial(read_tsv, label_column=label_column, text_column=text_column,
-                   escapes=escapes)
     if not stream:
         start = perf_counter()
-        documents, labels = read(train)
+        documents, labels = read_tsv(train, one_line_labels=True, **reading)
         size = documents.nbytes / 1e6
         seconds = perf_counter() - start
         progress.say(f"read {train}: {len(documents)} documents, {size:.1f} MB in {seconds:.2f} s")
-    held = None if test is None else read(test)
+    held = None if test is None else read_tsv(test, **reading)
 
     classifier = TextClassifier(
         LinearSVC(loss, C=cost, tol=tol, n_jobs=n_jobs, verbose=progress.terminal,
@@ -126,7 +151,7 @@ def train_command(
     )  # fmt: skip
     start = perf_counter()
     if stream:
-        classifier.fit_stream(TsvBlocks(train, label_column, text_column, escapes=escapes),
+        classifier.fit_stream(TsvBlocks(train, **reading, one_line_labels=True),
                               checkpoint=checkpoint)
         size = os.path.getsize(train) / 1e6
     else:
@@ -159,23 +184,24 @@ def train_command(
 @text_group.command("predict")
 @click.argument("model", type=click.Path())
 @click.argument("lines", type=click.Path(), default="-")
-@errors_option
+@lines_options
 @jobs_option
 @quiet_option
 def predict_command(
-    model: str, lines: str, *, decode_errors: str | None, n_jobs: int | None, quiet: bool
-) -> None:
+    model: str, lines: str, *, decode_errors: str | None, n_jobs: int | None, quiet: bool,
+    **reading: Any,
+) -> None:  # fmt: skip
     """Print a label for each line of the file LINES, or of standard input.
 
-    Lines are texts without labels. They are read in blocks, so a file may be of any size.
+    Lines are texts without labels, unless --text-column says which column they are in. They are
+    read in blocks, so a file may be of any size; compressed by gzip, bzip2, xz or zstd it is
+    unpacked.
     """
     classifier = _load(model, decode_errors, n_jobs)
-    names = label_texts(classifier.classes_)
-    if any(len(name.splitlines()) != 1 for name in names):
-        raise ValueError(f"{model}: a class has a name that is empty or of several lines")
+    names = printed_labels(classifier.classes_, model, "predict in Python")
     place = {label: name for label, name in zip(classifier.classes_.tolist(), names, strict=True)}
     start, count, size = perf_counter(), 0, 0
-    for documents in _blocks(lines):
+    for documents in _blocks(lines, classifier, model, **reading):
         predicted = classifier.predict(documents).tolist()
         click.echo("\n".join(place[label] for label in predicted))
         count, size = count + len(documents), size + documents.nbytes
@@ -189,18 +215,20 @@ def predict_command(
 @click.argument("lines", type=click.Path(), default="-")
 @click.option("-n", "--top", type=click.IntRange(min=1), default=10, show_default=True,
               metavar="N", help="Terms for each line.")
-@errors_option
+@lines_options
 @json_option
 def explain_command(
-    model: str, lines: str, *, top: int, decode_errors: str | None, as_json: bool
+    model: str, lines: str, *, top: int, decode_errors: str | None, as_json: bool, **reading: Any
 ) -> None:
     """Print, for each line of LINES or of standard input, the label and the terms that decided.
 
     A term's figure is what it adds to the difference between the scores of the label and of the
-    next best one. With --json an object for each line.
+    next best one. With --json an object for each line. Lines are read as by `hingex text predict`.
     """
     classifier = _load(model, decode_errors, None)
-    for documents in _blocks(lines):
+    if not as_json:
+        printed_labels(classifier.classes_, model, "explain with --json")
+    for documents in _blocks(lines, classifier, model, **reading):
         for told in classifier.explain(documents, top):
             label, other = plain_label(told.label.item()), plain_label(told.other.item())
             if as_json:
@@ -208,7 +236,7 @@ def explain_command(
                             "intercept": told.intercept,
                             "terms": [list(term) for term in told.terms]})  # fmt: skip
                 continue
-            terms = ", ".join(f"{term} {part:+.3f}" for term, part in told.terms)
+            terms = ", ".join(f"{in_a_line(term)} {part:+.3f}" for term, part in told.terms)
             click.echo(f"{label} (not {other}, by {told.margin:.3f}): {terms or 'no known term'}")
 
 
@@ -223,43 +251,52 @@ def _load(path: str, decode_errors: str | None, n_jobs: int | None) -> Any:
     model.classifier_.set_params(n_jobs=n_jobs)
     model.vectorizer_.set_params(n_jobs=n_jobs)
     if decode_errors is not None:
+        own = model.vectorizer_.decode_error
+        if "strict" not in (own, decode_errors) and own != decode_errors:
+            raise ValueError(f"{path}: was trained with --decode-errors {own}; --decode-errors "
+                             f"{decode_errors} contradicts it: leave it out")
         model.vectorizer_.set_params(decode_error=decode_errors)
     return model
 
 
-@contextmanager
-def _opened(path: str) -> Iterator[BinaryIO]:
-    if path == "-":
-        yield sys.stdin.buffer
-    else:
-        with open(path, "rb") as file:
-            yield file
-
-
-def _blocks(path: str) -> Iterator[Any]:
+def _blocks(
+    path: str, model: Any, model_path: str, *, text_column: int | None, columns: int | None,
+    escapes: bool | None, max_line_bytes: int,
+) -> Iterator[Any]:  # fmt: skip
     """The lines of a file, as `Texts` of some megabytes, whole lines each."""
-    import numpy as np
+    from ..text import TsvBlocks
 
-    from ..text import Texts
+    if columns is not None and text_column is None:
+        raise click.UsageError("--columns is for --text-column")
+    escapes = convention(model, model_path, "tsv", "escapes", escapes, False,
+                         {True: "--escapes", False: "--no-escapes"})
+    form = TsvBlocks("standard input" if path == "-" else path, None, text_column or 0,
+                     columns=columns, escapes=escapes, max_line_bytes=max_line_bytes)
+    with opened(sys.stdin.buffer if path == "-" else path, form.name) as file:
+        read1 = file.read1  # type: ignore[attr-defined] # of all that `opened` returns
+        # What is there: a line typed in is answered at once.
+        first = True
+        for documents, _ in form.blocks_of(lambda: read1(_BLOCK), empty=True):
+            if first and text_column is None:
+                _warn_of_labels(documents, model)
+            first = False
+            yield documents
 
-    name = "standard input" if path == "-" else path
-    done = 0
-    with _opened(path) as file:
-        rest = b""
-        while True:
-            # What is there: a line typed in is answered at once.
-            read = file.read1(_BLOCK) if hasattr(file, "read1") else file.read(_BLOCK)
-            data = rest + read
-            cut = data.rfind(b"\n") + 1 if read else len(data)
-            data, rest = data[:cut], data[cut:]
-            if data:
-                raw = np.frombuffer(data, dtype=np.uint8)
-                ends = np.flatnonzero(raw == 10)
-                if not data.endswith(b"\n"):
-                    ends = np.append(ends, len(data))
-                starts = np.concatenate([[0], ends[:-1] + 1])
-                ends = ends - ((ends > starts) & (raw[ends - 1] == 13))  # \r\n
-                yield Texts(data, starts, ends, name, done + 1 + np.arange(len(ends)))
-                done += len(ends)
-            if not read:
-                return
+
+def _warn_of_labels(documents: Any, model: Any) -> None:
+    """Warn if the first lines have labels in the place where the training file had them."""
+    import warnings
+
+    column = kept(model, "tsv", "label_column")
+    if column is None:
+        return
+    known = {str(label).encode() for label in model.classes_.tolist()}
+    for i in range(min(len(documents), _LOOK)):
+        parts = documents.raw(i).split(b"\t")
+        if not column < len(parts) > 1 or parts[column] not in known:
+            return
+    if len(documents):
+        place = kept(model, "tsv", "text_column")
+        warnings.warn("the lines seem to have labels, which are taken for a part of the texts; for "
+                      f"texts in a column there is --text-column (as in training: {place})",
+                      stacklevel=2)

@@ -98,25 +98,29 @@ def train_command(
     max_time: float | None,
     seed: int | None,
     n_features: int | None,
-    zero_based: bool,
-    float32: bool,
+    zero_based: bool | None,
     n_jobs: int | None,
     liblinear: bool,
     as_json: bool,
     quiet: bool,
+    **reading: Any,
 ) -> None:
     """Train a linear SVM on the svmlight file TRAIN and write it to MODEL.
 
     An older model in MODEL is replaced only once the new one is complete; any other file is kept,
     and an error. A fit that ends before --tol is reached
-    is written too, with a warning and exit code 0.
+    is written too, with a warning and exit code 0. MODEL keeps where feature indices of TRAIN
+    start, for `hingex predict` and `hingex evaluate`.
     """
     progress = Progress(quiet)
     check_solver(solver, loss, multi_class)
     check_output(model, TRAIN=train)
     check_target(model)
-    X, y = read_data(train, n_features=n_features, zero_based=zero_based, float32=float32,
-                     n_jobs=n_jobs, progress=progress)
+    if liblinear and zero_based:
+        raise click.UsageError("LIBLINEAR counts features from 1, and its files cannot say "
+                               "otherwise: leave out --liblinear or --zero-based")
+    X, y = read_data(train, n_features=n_features, zero_based=bool(zero_based), n_jobs=n_jobs,
+                     progress=progress, **reading)
 
     from ..linear import LinearSVC
     from ..model_io import save_liblinear
@@ -133,6 +137,7 @@ def train_command(
     seconds = perf_counter() - start
     # The file is for other machines and moments: how this run was shown is no part of it.
     svm.set_params(verbose=False, callback=None, n_jobs=None)
+    svm.reading_ = {"format": "svmlight", "zero_based": bool(zero_based)}
     if liblinear:
         save_liblinear(svm, model)
     else:

@@ -13,6 +13,7 @@ import numpy as np
 
 from .. import _validate as check
 from .. import blocks as blocks_module
+from .._reading import remember_reading
 from ..blocks import Checkpoint, DualStore, Feed, opened, survey
 from ..model_io import storable_params
 from ..solvers import block_dual_cd, pegasos
@@ -21,13 +22,13 @@ from ..stop import HISTORY_DTYPE, Monitor, State
 _FREE = ("verbose", "callback", "n_jobs", "max_time", "max_iter", "random_state")
 
 
-def _key(model: Any, seen: Any, options: dict[str, Any]) -> dict[str, Any]:
+def _key(model: Any, source: Any, seen: Any, options: dict[str, Any]) -> dict[str, Any]:
     """What must be the same for a fit to go on from a checkpoint."""
     params = {k: v for k, v in storable_params(model)[0].items() if k not in _FREE}
     return {"estimator": type(model).__name__} | params | {
         "random_state": options["seed"], "threads": options["threads"],
         "rows of the blocks": seen.n_rows.tolist(), "features": seen.d,
-        "classes": seen.classes.tolist(),
+        "classes": seen.classes.tolist(), "reading": getattr(source, "reading", None),
     }  # fmt: skip
 
 
@@ -49,7 +50,7 @@ def fit_stream(model: Any, blocks: Any, epochs: int | None, checkpoint: Any) -> 
         if kept is None and 8 * seen.n * lanes > blocks_module.IN_MEMORY:
             scratch = stack.enter_context(TemporaryDirectory(prefix="hingex-"))
         store = DualStore(feed, lanes, kept, scratch)
-        state = None if kept is None else kept.begin(_key(model, seen, options))
+        state = None if kept is None else kept.begin(_key(model, source, seen, options))
         if state is not None:
             store.restore(state)
         monitor = Monitor(callback, verbose, options["tol"], options["max_time"], owner)
@@ -60,6 +61,7 @@ def fit_stream(model: Any, blocks: Any, epochs: int | None, checkpoint: Any) -> 
             threads=options["threads"], seed=options["seed"], monitor=monitor, state=state,
         )  # fmt: skip
     model.__dict__.pop("feature_names_in_", None)
+    remember_reading(model, source)
     model._learn(fit, "dual_cd", f"{len(seen.n_rows)} blocks: coordinate descent, one at a time",
                  seen.classes, None, seen.d)  # fmt: skip
     model._last_fit = None
@@ -98,7 +100,8 @@ def step_stream(model: Any, blocks: Any, epochs: int, checkpoint: Any) -> Any:
         monitor = Monitor(options["callback"], options["verbose"], options["tol"],
                           options["max_time"], owner, epochs)  # fmt: skip
         model.__dict__.pop("feature_names_in_", None)
-        state = None if kept is None else kept.begin(_key(model, seen, options))
+        remember_reading(model, source)
+        state = None if kept is None else kept.begin(_key(model, source, seen, options))
         model._begin_at(seen.n, seen.d, seen.classes, seen.mean_sq,
                         float(feed.totals.sum()) / seen.n, seen.single, options)
         run = _Steps(model, feed, options, monitor, kept)

@@ -93,6 +93,9 @@ class LinearSVC(LinearModel):
         1, or -1.
     feature_names_in_ : ndarray of str
         When X was a data frame with string column names.
+    reading_ : dict
+        When the rows came from svmlight files (``hingex train``, `fit_stream`): their conventions,
+        ``{"format": "svmlight", "zero_based": ...}``, which ``hingex predict`` keeps to.
     n_iter_ : int
         Epochs, and iterations of a second-order solver over all classes.
     converged_ : bool

@@ -11,6 +11,7 @@ import numpy as np
 from .. import _validate as check
 from .._core import kernels
 from .._estimator import Estimator
+from .._reading import forget_reading
 from .._storable import CheckedStorable
 from .._threads import n_threads
 from ._chain import Chain
@@ -57,6 +58,8 @@ class ChainSVM(CheckedStorable, Estimator):
     converged_ : bool
     history_ : structured ndarray
     n_features_in_ : int
+    reading_ : dict
+        Of a model of ``hingex tag train``: the columns of its file, see docs/model_format.md.
 
     Warns
     -----
@@ -148,6 +151,7 @@ class ChainSVM(CheckedStorable, Estimator):
     def _take(self, svm: StructuredSVM, classes: np.ndarray, d: int, hashed: bool) -> None:
         K = len(classes)
         self.classes_, self.n_features_in_, self.hashed_ = classes, d, hashed
+        forget_reading(self)
         parts = np.split(svm.coef_, [K * d, K * d + K * K, K * d + K * K + K])
         self._set_weights(parts[0].reshape(K, d), parts[1].reshape(K, K), parts[2], parts[3])
         hand_over(svm, self)

@@ -12,6 +12,7 @@ import numpy as np
 
 from .. import _validate as check
 from .._estimator import Classifier, unfitted
+from .._reading import forget_reading, remember_reading
 from .._storable import Storable
 from ..linear import (
     AROWClassifier,
@@ -56,6 +57,9 @@ class TextClassifier(Storable, Classifier):
     classes_ : ndarray (K,)
     n_features_in_ : int
         Columns of the vectorizer.
+    reading_ : dict
+        How the training file was read (its columns, escapes, encoding), where documents came from
+        `read_tsv` or `TsvBlocks`: ``hingex text predict`` reads likewise.
 
     Notes
     -----
@@ -102,6 +106,7 @@ class TextClassifier(Storable, Classifier):
         vectorizer, classifier = self._copies()
         rows = vectorizer.fit_transform(X)
         self.vectorizer_, self.classifier_ = vectorizer, classifier
+        remember_reading(self, X)
         classifier.fit(rows, y, sample_weight)
         return self
 
@@ -163,13 +168,21 @@ class TextClassifier(Storable, Classifier):
                 raise ValueError(f"{checkpoint}: this checkpoint is of another fit: its vectorizer "
                                  f"is {vectorizer!r}. Take another folder, or delete it")
             vectorizer.set_params(n_jobs=own["n_jobs"])
+            was, now = vars(vectorizer).pop("reading_", None), getattr(blocks, "reading", None)
+            if was != now:
+                raise ValueError(f"{checkpoint}: this checkpoint is of another fit: its file was "
+                                 f"read by {was}, this one by {now}. Take another folder, or "
+                                 "delete it")
         else:
             if not (vectorizer.method == "hashing" and not vectorizer.use_idf):
                 vectorizer.fit_stream(documents for documents, _ in blocks)
             if kept is not None:
                 os.makedirs(os.path.dirname(kept), exist_ok=True)
+                remember_reading(vectorizer, blocks)
                 vectorizer.save(kept)
+                forget_reading(vectorizer)
         self.vectorizer_, self.classifier_ = vectorizer, classifier
+        remember_reading(self, blocks)
         rows = ((vectorizer.transform(documents), labels) for documents, labels in blocks)
         more = {} if epochs is None else {"epochs": epochs}
         classifier.fit_stream(rows, checkpoint=checkpoint, **more)
@@ -327,8 +340,9 @@ class TextClassifier(Storable, Classifier):
         return stored
 
     def _fitted_to_store(self) -> dict[str, Any]:
-        return {f"{part}__{name}": value for part in _PARTS
-                for name, value in vars(getattr(self, part + "_")).items()}
+        own = {"reading_": self.reading_} if "reading_" in vars(self) else {}
+        return own | {f"{part}__{name}": value for part in _PARTS
+                      for name, value in vars(getattr(self, part + "_")).items()}
 
     @classmethod
     def _restored(cls, params: dict[str, Any], fitted: dict[str, Any]) -> Self:
@@ -348,4 +362,6 @@ class TextClassifier(Storable, Classifier):
                 {key[len(start):]: value for key, value in fitted.items() if key.startswith(start)}
             )
             setattr(model, part + "_", estimator)
+        if "reading_" in fitted:
+            model.reading_ = fitted["reading_"]
         return model

@@ -14,10 +14,11 @@ import numpy as np
 from .. import _validate as check
 from .._core import kernels
 from .._estimator import Estimator
-from .._result import not_fitted
+from .._result import not_fitted, warn
 from .._storable import Storable
 from .._threads import n_threads
 from ._characters import ENGLISH, characters
+from ._consistency import Analysis, about_stop_words, about_vocabulary
 from ._texts import Texts
 
 TOKEN_PATTERN = r"(?u)\b\w\w+\b"
@@ -215,6 +216,12 @@ class TextVectorizer(Storable, Estimator):
             (a ValueError) For bytes that are no UTF-8; the message names document or line.
         TypeError
             If a document is neither str nor bytes, or X no collection of documents.
+
+        Warns
+        -----
+        UserWarning
+            For terms of `vocabulary` that can be in no document (in upper case, say), and for
+            `stop_words` that leave a token of theirs in; the first of them are named.
         """
         self._learn((X,), keep_rows=False)
         return self
@@ -282,6 +289,8 @@ class TextVectorizer(Storable, Estimator):
         plan = self._plan()
         if not self.__sklearn_is_fitted__():
             raise not_fitted(self)
+        if "n_documents_" not in vars(self):
+            self._warn_of_options(plan)
         known = None if plan.hashing else self._known()
         counter = self._counter(plan, known, keep_rows=True)
         self._feed(counter, X)
@@ -290,6 +299,7 @@ class TextVectorizer(Storable, Estimator):
     def _learn(self, blocks: Iterable[Any], keep_rows: bool) -> tuple[_Plan, Any]:
         plan = self._plan()
         least, most, limit = self._limits(plan)
+        self._warn_of_options(plan)
         known = None if plan.given is None else _table(*_packed(plan.given))
         counter = self._counter(plan, known, keep_rows, plan.hashing and self.use_idf,
                                 limit is not None and not self.binary)
@@ -440,6 +450,39 @@ class TextVectorizer(Storable, Estimator):
             raise ValueError(f"{what} keeps all its columns: leave min_df, max_df and max_features "
                              "at their defaults")
         return limits[0], limits[1], limit
+
+    def _warn_of_options(self, plan: _Plan) -> None:
+        """Warn of stop words and of a given vocabulary that can match nothing."""
+        if self.stop_words is None and plan.given is None:
+            return
+        analysis = Analysis(
+            plan.analyzer, (plan.min_n, plan.max_n), plan.lowercase, self.strip_accents,
+            _STRIP[self.strip_accents], re.compile(self.token_pattern))  # fmt: skip
+        stop: set[str] = set()
+        if self.stop_words is not None:
+            stop = set(ENGLISH if isinstance(self.stop_words, str) else self.stop_words)
+            told = about_stop_words(stop, analysis)
+            if told:
+                warn(told)
+        if plan.given is not None:
+            found = self._found_alone(plan) if analysis.sees_terms_alone else None
+            told = about_vocabulary(plan.given, found, stop, analysis)
+            if told:
+                warn(told)
+
+    def _found_alone(self, plan: _Plan) -> np.ndarray:
+        """Whether each given term is a term of the document that it is itself."""
+        terms = plan.given or []
+        counter = self._counter(plan, _table(*_packed(terms)), keep_rows=True)
+        counter.feed(terms, _name, _refuse)
+        indptr = np.empty(counter.n + 1, np.int64)
+        counter.finish(indptr)
+        data, indices = np.empty(int(indptr[-1]), np.float32), np.empty(int(indptr[-1]), np.int32)
+        counter.write(data, indices, indptr, None, False, False, None)
+        row = np.repeat(np.arange(len(terms)), np.diff(indptr))
+        found = np.zeros(len(terms), dtype=bool)
+        found[row[indices == row]] = True
+        return found
 
     # ------------------------------------------------------------------------------- kernels
 

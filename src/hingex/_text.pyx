@@ -627,7 +627,7 @@ cdef class Counter:
 # ------------------------------------------------------------------------------------ files
 
 def split_lines(const uint8_t[::1] buffer, int64_t text_column, int64_t label_column,
-                int64_t[:, ::1] places):
+                int64_t columns, int64_t[:, ::1] places):
     """Where texts and labels are in lines of columns with tabs between them.
 
     Parameters
@@ -635,17 +635,22 @@ def split_lines(const uint8_t[::1] buffer, int64_t text_column, int64_t label_co
     buffer : uint8
     text_column, label_column : int
         Counted from 0; a label column of -1 is none.
+    columns : int
+        Of each line; 0: those up to the last of the two. If that is the text, it goes up to the end
+        of the line, tabs included.
     places : int64 array, shape (lines, 4), or None
         For start and end of text and label of each line.
 
     Returns
     -------
     (int, int)
-        The number of lines, and 0 or the number of columns of the line which is too short (it is
-        the last one counted).
+        The number of lines, and 0 or the number of columns of a line that has other than it should
+        (it is the last one counted).
     """
     cdef int64_t n = buffer.shape[0], i = 0, lines = 0, end, column, stop
     cdef int64_t last = max(text_column, label_column)
+    cdef int64_t expected = columns if columns else last + 1
+    cdef bint to_end = columns == 0 and text_column == last
     cdef const uint8_t *s = &buffer[0] if n else <const uint8_t *>b""
     cdef const uint8_t *p
     while i < n:
@@ -656,7 +661,9 @@ def split_lines(const uint8_t[::1] buffer, int64_t text_column, int64_t label_co
             stop = end - 1 if end > i and s[end - 1] == c'\r' else end
             column = 0
             while True:
-                p = <const uint8_t *>memchr(s + i, c'\t', stop - i)
+                p = NULL
+                if not (to_end and column == last):
+                    p = <const uint8_t *>memchr(s + i, c'\t', stop - i)
                 if column == text_column:
                     places[lines - 1, 0] = i
                     places[lines - 1, 1] = stop if p == NULL else p - s
@@ -664,10 +671,10 @@ def split_lines(const uint8_t[::1] buffer, int64_t text_column, int64_t label_co
                     places[lines - 1, 2] = i
                     places[lines - 1, 3] = stop if p == NULL else p - s
                 column += 1
-                if p == NULL or column > last:
+                if p == NULL:
                     break
                 i = p - s + 1
-            if column <= last:
+            if column != expected:
                 return lines, column
         i = end + 1
     return lines, 0
