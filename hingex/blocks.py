@@ -540,7 +540,9 @@ class Feed:
             raise ValueError(f"{name_of(self.blocks, i)} has changed: it has {found}, and had "
                              f"{seen.n_rows[i]} rows and {seen.d} features before")
         with naming(self.blocks, i):
-            codes = check.encode_known(labels, rows.n, seen.classes, self.owner)
+            codes = check.encode_known(
+                labels, rows.n, seen.classes, self.owner,
+                "the block had other labels when blocks were gone through the first time")
             cost = check.given_weights(self.class_weight, weight, seen.classes, codes, rows.n)
             check.squared_norms(rows, self.C)
         return Loaded(number, rows, codes, None if cost is None else self.C * cost)

@@ -151,7 +151,9 @@ class _Stepwise(LinearModel):
                 )
         else:
             known = self.classes_
-        codes = check.encode_known(y, rows.n, known, owner)
+        codes = check.encode_known(
+            y, rows.n, known, owner, "begin anew, and give the first call of partial_fit all "
+            "labels to come as classes")
         weight = check.given_weights(self.class_weight, sample_weight, known, codes, rows.n)
         check.check_feature_names(self, X, reset=first)
         if first:

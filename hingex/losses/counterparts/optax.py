@@ -36,7 +36,8 @@ class _Elementwise:
     @staticmethod
     def _arguments(predictor_outputs: Any, targets: Any) -> tuple[np.ndarray, Any]:
         f = gate.scores(predictor_outputs, "predictor_outputs")
-        return f, np.broadcast_to(targets, f.shape) if np.ndim(targets) == 0 else targets
+        y = gate.signs(targets, "targets")
+        return f, np.broadcast_to(y, f.shape) if y.ndim == 0 else y
 
 
 class _Multiclass:
@@ -57,7 +58,7 @@ class _Multiclass:
 
     @staticmethod
     def _arguments(scores: Any, labels: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        s, y = gate.scores(scores, "scores"), np.asarray(labels)
+        s, y = gate.scores(scores, "scores"), gate.given_array(labels, "labels")
         if s.ndim == 0 or s.shape[-1] < 2 or y.shape != s.shape[:-1]:
             raise ValueError(f"scores.shape == {s.shape} and labels.shape == {y.shape}; expected "
                              "(..., K) and (...): K >= 2 class scores for each label")
