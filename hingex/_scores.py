@@ -7,8 +7,9 @@ lie, whatever their strides. Everything else is converted once.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from contextlib import suppress
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from math import isnan
 from typing import Any, NoReturn
 
@@ -34,6 +35,26 @@ def scores(f: Any, name: str = "f") -> np.ndarray:
                         f"{name}.toarray()")
     refuse_mask(f, name)
     return _numbers(given_array(f, name), name)
+
+
+@contextmanager
+def called(**names: str) -> Iterator[None]:
+    """Let errors about `y`, say, tell which argument of the function that was called that is.
+
+    Parameters
+    ----------
+    **names
+        The arguments' names, by the names that errors use.
+    """
+    try:
+        yield
+    except (ValueError, TypeError) as error:
+        said = str(error)
+        used = [f"{ours} is {theirs}" for ours, theirs in names.items()
+                if ours != theirs and re.search(rf"\b{ours}\b", said)]
+        if not used or type(error) not in (ValueError, TypeError):
+            raise
+        raise type(error)(f"here {' and '.join(used)}: {said}") from error
 
 
 def refuse_mask(array: Any, name: str) -> None:
@@ -182,7 +203,7 @@ def refuse_signs(y: np.ndarray, argument: str = "") -> NoReturn:
     with suppress(TypeError):  # labels that cannot be ordered
         found = sorted({v.item() if isinstance(v, np.generic) else v for v in flat[:10000]})
     if argument:
-        fix = f"here y is {argument}, which must hold nothing else"
+        fix = f"{argument} must hold nothing else"
         if 1 in found and len(found) < 3:
             fix += f": pass np.where({argument} == 1, 1, -1)"
         elif len(found) == 2:

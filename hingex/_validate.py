@@ -972,8 +972,8 @@ def sample_weights(sample_weight: Any, n: int, all_zero: bool = False) -> np.nda
         raise ValueError("sample_weight must be finite and not negative; got "
                          f"{_show(weights[row])} at row {row}")
     if not all_zero and not weights.any():
-        raise ValueError("sample_weight is zero in every row; at least one row of each class "
-                         "needs a positive weight")
+        raise ValueError("sample_weight is zero in every row; at least one row (of each class, "
+                         "where y has classes) needs a positive weight")
     return None if (weights == 1).all() else weights
 
 

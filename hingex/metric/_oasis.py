@@ -101,6 +101,8 @@ class OASIS(Metric):
     True
     """
 
+    _fit_call = "fit(X, y)"  # in messages; y has a default, as triplets may take its place
+
     def __init__(
         self,
         C: float = 0.1,
