@@ -77,8 +77,6 @@ def hinge_loss(y_true: Any, pred_decision: Any, *, labels: Any = None, sample_we
     if hasattr(y_true, "__len__") and len(y_true) != len(s):
         raise ValueError(f"y_true has {len(y_true)} labels, but pred_decision has {len(s)} rows; "
                          "expected one label per row")
-    if not len(s) and average == "mean":
-        raise ValueError("the mean of no values: pred_decision is empty; use average=None")
     with gate.called(y="y_true", X="pred_decision"):
         y = check.label_array(y_true, len(s), "hinge_loss") if len(s) else np.asarray(y_true)
     if labels is None:
@@ -97,6 +95,8 @@ def hinge_loss(y_true: Any, pred_decision: Any, *, labels: Any = None, sample_we
         fix = ": pass all labels if y_true does not have them" if s.ndim == 2 else ""
         raise ValueError(f"pred_decision.shape == {s.shape}, expected {expected} for {K} "
                          f"labels{fix}")
+    if not len(s) and average == "mean":
+        raise ValueError("the mean of no values: pred_decision is empty; use average=None")
     reduction = "none" if average is None else "mean"
     if sample_weight is not None and average == "mean":
         w = gate.weights(sample_weight, (len(s),))

@@ -1266,7 +1266,7 @@ def test_multilabel_counts_labels_it_has_not_seen():
     assert model.score(X, [["sun", "snow"], ["rain"], ["rain", "sun"]]) == 2 / 3
     assert model.score(X, [["snow"]] * 3) == 0.0
     assert model.score(X, [[], ["rain"], ["rain", "sun"]]) == 2 / 3
-    with pytest.raises(ValueError, match=r"row 1 of Y has a label that is not among those of fit"):
+    with pytest.raises(ValueError, match=r"row 1 of Y has a label that is not among the classes of fit"):
         model.confusion(X, [["sun"], ["snow"], ["rain", "sun"]])
     with pytest.raises(ValueError, match="y holds numbers, but MultilabelSVM was fitted on"):
         model.score(X, [[1], [2], [3]])
@@ -1443,8 +1443,9 @@ def test_bad_questions_of_a_multilabel_svm():
     svm = MultilabelSVM().fit(np.eye(3), [["a"], ["b"], ["a", "b"]])
     with pytest.raises(ValueError, match=r"Y is an indicator matrix, but .* collections of labels"):
         svm.score(np.eye(3), np.eye(3))
+    assert svm.score(np.eye(3), [["a"], ["z"], []]) == 1 / 3
     with pytest.raises(ValueError, match="not among the classes"):
-        svm.score(np.eye(3), [["a"], ["z"], []])
+        svm.confusion(np.eye(3), [["a"], ["z"], []])
     assert svm.score(np.eye(3), [["a"], ["b"], (v for v in "ab")]) == 1.0
     assert svm.score(np.eye(3)[:2], [[], []]) == 0.0
     numbers = MultilabelSVM(10.0).fit(np.eye(3), [(0, 1), (1, 2), np.array([2])])

@@ -226,9 +226,9 @@ class MultilabelSVM(Estimator):
         true, unseen = self._known(Y, len(table))
         if unseen.any():
             row = int(unseen.argmax())
-            raise ValueError(f"row {row} of Y has a label that is not among those of fit, which "
-                             f"confusion counts: {check._some(self.classes_.tolist())}. Leave the "
-                             "others out of Y")
+            raise ValueError(f"row {row} of Y has a label that is not among the classes of fit, "
+                             f"which confusion counts: {check._some(self.classes_.tolist())}. Leave "
+                             "other labels out of Y")
         K = len(self.classes_)
         code = np.arange(K) * 4 + 2 * true + table
         return np.bincount(code.ravel(), minlength=4 * K).reshape(K, 2, 2)
