@@ -1266,7 +1266,7 @@ def test_multilabel_counts_labels_it_has_not_seen():
     assert model.score(X, [["sun", "snow"], ["rain"], ["rain", "sun"]]) == 2 / 3
     assert model.score(X, [["snow"]] * 3) == 0.0
     assert model.score(X, [[], ["rain"], ["rain", "sun"]]) == 2 / 3
-    with pytest.raises(ValueError, match=r"row 1 of Y has a label that is not among the classes of fit"):
+    with pytest.raises(ValueError, match="row 1 of Y has a label that is not among the classes"):
         model.confusion(X, [["sun"], ["snow"], ["rain", "sun"]])
     with pytest.raises(ValueError, match="y holds numbers, but MultilabelSVM was fitted on"):
         model.score(X, [[1], [2], [3]])
