@@ -132,9 +132,10 @@ class Estimator:
         state = dict(state)
         written, here = state.pop(_VERSION_KEY, "unknown"), kernels("build").version()
         if written.split(".")[:2] != here.split(".")[:2]:
+            fix = ("use save and hingex.load, whose files outlive versions" if hasattr(self, "save")
+                   else "fit it again with this version")
             warn(f"This {type(self).__name__} was pickled by hingex {written} and is read by "
-                 f"hingex {here}: check what it predicts, or use save and hingex.load, whose "
-                 "files outlive versions.")
+                 f"hingex {here}: check what it predicts, or {fix}.")
         self.__dict__.update(state)
 
     def __sklearn_is_fitted__(self) -> bool:

@@ -79,9 +79,14 @@ def warning_category(name: str) -> type:
 
 def not_fitted(estimator: Any) -> Exception:
     """Return the NotFittedError to raise for `estimator`."""
-    name = type(estimator).__name__
+    from inspect import Parameter, signature
+
+    cls = type(estimator)
+    needed = [p.name for p in signature(cls.fit).parameters.values()
+              if p.default is Parameter.empty][1:]
+    call = getattr(cls, "_fit_call", f"fit({', '.join(needed)})")
     return warning_category("NotFittedError")(
-        f"This {name} instance is not fitted yet: call fit(X, y) before using it."
+        f"This {cls.__name__} instance is not fitted yet: call {call} before using it."
     )
 
 

@@ -7,15 +7,16 @@ lie, whatever their strides. Everything else is converted once.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from contextlib import suppress
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from math import isnan
 from typing import Any, NoReturn
 
 import numpy as np
 
 from ._core import kernels
-from ._validate import _numbers, _show, _some, choice, is_sparse
+from ._validate import _numbers, _show, _some, choice, given_array, is_sparse
 
 REDUCTIONS = ("mean", "sum", "none")
 F32, F64 = np.dtype(np.float32), np.dtype(np.float64)
@@ -33,7 +34,27 @@ def scores(f: Any, name: str = "f") -> np.ndarray:
         raise TypeError(f"{name} is a sparse matrix; losses take dense scores: "
                         f"{name}.toarray()")
     refuse_mask(f, name)
-    return _numbers(np.asarray(f), name)
+    return _numbers(given_array(f, name), name)
+
+
+@contextmanager
+def called(**names: str) -> Iterator[None]:
+    """Let errors about `y`, say, tell which argument of the function that was called that is.
+
+    Parameters
+    ----------
+    **names
+        The arguments' names, by the names that errors use.
+    """
+    try:
+        yield
+    except (ValueError, TypeError) as error:
+        said = str(error)
+        used = [f"{ours} is {theirs}" for ours, theirs in names.items()
+                if ours != theirs and re.search(rf"\b{ours}\b", said)]
+        if not used or type(error) not in (ValueError, TypeError):
+            raise
+        raise type(error)(f"here {' and '.join(used)}: {said}") from error
 
 
 def refuse_mask(array: Any, name: str) -> None:
@@ -113,12 +134,22 @@ def margins(
     return y, f, w, scale, shape
 
 
-def _signed(y: Any) -> np.ndarray:
+def signs(y: Any, argument: str) -> np.ndarray:
+    """Labels of a function without `labels`, whose argument is called so: -1 and +1 only."""
+    array = _signed(y, argument)
+    if not ((array == 1) | (array == -1)).all():
+        refuse_signs(array, argument)
+    return array
+
+
+def _signed(y: Any, argument: str = "") -> np.ndarray:
     """Labels as an array of a type in SIGNED; what cannot be -1 and +1 is refused."""
+    name = argument or "y"
     if is_sparse(y):
-        raise TypeError("y is a sparse matrix; losses take dense labels: use y.toarray()")
-    refuse_mask(y, "y")
-    array = np.asarray(y)
+        raise TypeError(f"{name} is a sparse matrix; losses take dense labels: use "
+                        f"{name}.toarray()")
+    refuse_mask(y, name)
+    array = given_array(y, name)
     kind = array.dtype.kind
     if kind not in "iuf":
         if kind == "O" and all(isinstance(v, int | float | np.integer | np.floating)
@@ -126,7 +157,7 @@ def _signed(y: Any) -> np.ndarray:
             return array.astype(F64)
         if array.size == 0:
             return np.empty(array.shape)
-        refuse_signs(array)
+        refuse_signs(array, argument)
     if kind == "u":
         array = array.astype(np.promote_types(array.dtype, np.int16), copy=False)
     if array.dtype.char == "e":
@@ -145,7 +176,7 @@ def _as_signs(y: Any, labels: Any) -> np.ndarray:
     negative, positive = labels
     if negative == positive:
         raise ValueError(f"labels must be two different labels; got {_show(labels)}")
-    array = np.asarray(y)
+    array = given_array(y, "y")
     if array.dtype.kind not in "OSU" and isinstance(negative, str) != isinstance(positive, str):
         raise ValueError(f"labels must be of one kind; got {_show(labels)}")
     is_positive = np.asarray(array == positive)
@@ -157,8 +188,12 @@ def _as_signs(y: Any, labels: Any) -> np.ndarray:
     return np.where(is_positive, np.int8(1), np.int8(-1))
 
 
-def refuse_signs(y: np.ndarray) -> NoReturn:
-    """Raise the ValueError for labels that are not all -1 or +1."""
+def refuse_signs(y: np.ndarray, argument: str = "") -> NoReturn:
+    """Raise the ValueError for labels that are not all -1 or +1.
+
+    The advice is to pass `labels`, or for functions that have no such argument, but call y
+    `argument`, to convert it.
+    """
     flat = y.reshape(-1)
     with np.errstate(invalid="ignore"):
         bad = np.ones(y.shape, bool) if y.dtype.kind not in "iuf" else (y != 1) & (y != -1)
@@ -167,7 +202,13 @@ def refuse_signs(y: np.ndarray) -> NoReturn:
     found: Sequence[Any] = []
     with suppress(TypeError):  # labels that cannot be ordered
         found = sorted({v.item() if isinstance(v, np.generic) else v for v in flat[:10000]})
-    if len(found) == 2:
+    if argument:
+        fix = f"{argument} must hold nothing else"
+        if 1 in found and len(found) < 3:
+            fix += f": pass np.where({argument} == 1, 1, -1)"
+        elif len(found) == 2:
+            fix += f": pass np.where(np.asarray({argument}) == {_show(found[1])}, 1, -1)"
+    elif len(found) == 2:
         fix = f"pass labels=({_show(found[0])}, {_show(found[1])}) for (negative, positive)"
     elif len(found) > 2:
         fix = f"y has {len(found)} different values or more: {_some(found, 4)}"
@@ -184,7 +225,7 @@ def class_indices(y: Any, n: int, K: int) -> np.ndarray:
     if is_sparse(y):
         raise TypeError("y is a sparse matrix; losses take an array of class indices")
     refuse_mask(y, "y")
-    array = np.asarray(y)
+    array = given_array(y, "y")
     if array.shape != (n,):
         raise ValueError(f"y.shape == {array.shape}, expected ({n},): one class index per row of "
                          "scores")

@@ -180,7 +180,7 @@ def _not_finite(rows: Any, row: int, position: int, owner: str) -> str:
 
 def _dense_rows(X: Any, owner: str, min_rows: int) -> Any:
     array = _table(X)
-    if array.dtype == object and array.size and is_sparse(array.flat[0]):
+    if array.dtype == object and array.ndim < 2 and any(map(is_sparse, array.flat)):
         raise ValueError("X is an array of objects that holds sparse matrices: pass the sparse "
                          "matrix itself (scipy.sparse.vstack joins several)")
     if array.ndim != 2:
@@ -202,8 +202,8 @@ def _table(X: Any) -> np.ndarray:
     try:
         array = np.asarray(X)
     except ValueError as error:
-        raise ValueError(f"X is not a table of numbers with rows of equal length ({error})"
-                         ) from error
+        raise ValueError("X is not a table of numbers with rows of equal length: "
+                         f"{_uneven(X, error)}") from error
     except TypeError as error:
         raise TypeError(f"X of type {type(X).__name__} cannot be read as an array of numbers "
                         f"({error})") from error
@@ -215,6 +215,26 @@ def _table(X: Any) -> np.ndarray:
     return array
 
 
+def given_array(value: Any, name: str) -> np.ndarray:
+    """np.asarray(value), which refuses lists of unequal length by name and place."""
+    try:
+        return np.asarray(value)
+    except ValueError as error:
+        raise ValueError(f"{name} must be an array, or lists of equal length: "
+                         f"{_uneven(value, error)}") from error
+
+
+def _uneven(value: Any, error: Exception) -> str:
+    """Where lists in a list differ in length, instead of what NumPy says of them."""
+    sizes = [len(v) if hasattr(v, "__len__") and not isinstance(v, str | bytes) else None
+             for v in (value if isinstance(value, Sequence) else ())]
+    odd = next((i for i, size in enumerate(sizes) if size != sizes[0]), 0)
+    if not odd:
+        return str(error)
+    of, first = ("1 value" if size is None else f"{size} values" for size in (sizes[odd], sizes[0]))
+    return f"row {odd} has {of}, row 0 has {first}"
+
+
 def _wrong_dimensions(X: Any, array: np.ndarray) -> str:
     if array.ndim > 2:
         return (f"Found array with dim {array.ndim}, while X must have 2 dimensions, rows and "
@@ -224,9 +244,10 @@ def _wrong_dimensions(X: Any, array: np.ndarray) -> str:
         detail = f" (X is of type {type(X).__name__})"
     else:
         got, detail = "1D array", f" of shape {array.shape}"
-    if array.dtype.kind in "OSUT" and array.size and isinstance(array.flat[0], str | bytes):
+    text = next((v for v in array.flat if isinstance(v, str | bytes)), None)
+    if text is not None:
         return (f"Expected 2D array, got {got} instead{detail}: X holds text, such as "
-                f"{_show(array.flat[0])}; turn it into numbers first, with a vectorizer for "
+                f"{_show(text)}; turn it into numbers first, with a vectorizer for "
                 "example. Reshape your data only if these are numbers.")
     return (f"Expected 2D array, got {got} instead{detail}. Reshape your data: X.reshape(-1, 1) if "
             "it is a single feature, X.reshape(1, -1) if it is a single row.")
@@ -556,11 +577,11 @@ def encode_labels(y: Any, n_rows: int, owner: str = "LinearSVC") -> tuple[np.nda
 
 
 def encode_known(
-    y: Any, n_rows: int, classes: np.ndarray, owner: str = "LinearSVC"
+    y: Any, n_rows: int, classes: np.ndarray, owner: str = "LinearSVC", fix: str = ""
 ) -> np.ndarray:
     """The place of each row's label among known classes, ascending; int32 (n_rows,).
 
-    Raises ValueError for labels that are not among them, or of another kind.
+    Raises ValueError for labels that are not among them, with the advice `fix`, or of another kind.
     """
     y = label_array(y, n_rows, owner)
     check_same_kind(y, classes, owner)
@@ -570,8 +591,8 @@ def encode_known(
     wrong = np.flatnonzero(classes[codes] != y)
     if len(wrong):
         raise ValueError(f"y[{wrong[0]}] is {_show(y[wrong[0]])}, which is not among the classes "
-                         f"that {owner} knows: {_some(classes.tolist())}; give all labels as "
-                         "classes the first time")
+                         f"that {owner} knows: {_some(classes.tolist())}"
+                         + (fix and f"; {fix}"))
     return codes
 
 
@@ -615,14 +636,14 @@ def label_array(y: Any, n_rows: int, owner: str = "LinearSVC") -> np.ndarray:
     if isinstance(y, str | bytes) or not (hasattr(y, "__array__") or isinstance(y, Sequence)):
         raise ValueError("y should be a 1d array of labels, one per row of X; got an object of "
                          f"type {type(y).__name__}")
-    labels = _label_list(y)
+    labels = _label_list(y, owner)
     if labels.ndim == 2 and labels.shape[1] == 1:
         warn("A column-vector y was passed when a 1d array was expected. Please change the shape "
              "of y to (n_samples,), for example using ravel().", "DataConversionWarning")
         labels = labels.ravel()
     if labels.ndim != 1:
         raise ValueError(f"y should be a 1d array, got an array of shape {labels.shape} instead; "
-                         f"{owner} does not learn several outputs at once")
+                         f"{owner} does not learn several outputs at once. {_SEVERAL}")
     if len(labels) != n_rows:
         raise ValueError("Found input variables with inconsistent numbers of samples: "
                          f"[{n_rows}, {len(labels)}]. X has {n_rows} rows, y has {len(labels)} "
@@ -631,6 +652,7 @@ def label_array(y: Any, n_rows: int, owner: str = "LinearSVC") -> np.ndarray:
     if kind == "T":
         labels, kind = labels.astype(object), "O"
     if kind == "O":
+        _refuse_collections(labels, owner)
         return _object_labels(labels)
     if kind == "f":
         _check_integral(labels)
@@ -642,10 +664,25 @@ def label_array(y: Any, n_rows: int, owner: str = "LinearSVC") -> np.ndarray:
     return labels if labels.dtype.isnative else labels.astype(labels.dtype.newbyteorder("="))
 
 
-def _label_list(y: Any) -> np.ndarray:
+_SEVERAL = ("For several labels per row, MultilabelSVM takes the lists of labels as they are, and "
+            "scikit-learn's MultiLabelBinarizer makes an indicator matrix of them, which LinearSVC "
+            "takes")
+
+
+def _refuse_collections(y: Any, owner: str) -> None:
+    """Raise ValueError for the first collection of labels in the place of a label."""
+    for row, label in enumerate(y):
+        if isinstance(label, list | tuple | set | frozenset | np.ndarray):
+            raise ValueError(f"y should be a 1d array of labels, one per row of X; got a "
+                             f"{type(label).__name__} at row {row}: {_show(label)}. {owner} learns "
+                             f"one label per row. {_SEVERAL}")
+
+
+def _label_list(y: Any, owner: str) -> np.ndarray:
     try:
         labels = np.asarray(y)
     except ValueError as error:
+        _refuse_collections(y, owner)
         raise ValueError(f"y should be a 1d array of labels, one per row of X ({error})"
                          ) from error
     written = labels.ndim == 1 and isinstance(y, list | tuple)
@@ -727,7 +764,7 @@ def numeric_targets(y: Any, n_rows: int, owner: str) -> np.ndarray:
     if is_sparse(y):
         raise ValueError("y is a sparse matrix; targets must be a dense 1-D array, one number per "
                          "row")
-    array = _numbers(np.asarray(y), "y").astype(np.float64, copy=False)
+    array = _numbers(given_array(y, "y"), "y").astype(np.float64, copy=False)
     if array.ndim == 2 and array.shape[1] == 1:
         warn("A column-vector y was passed when a 1d array was expected. Please change the shape "
              "of y to (n_samples,), for example using ravel().", "DataConversionWarning")
@@ -758,7 +795,7 @@ def queries(y: Any, qid: Any, n_rows: int, owner: str) -> tuple[Queries, np.ndar
     relevance = numeric_targets(y, n_rows, owner)
     if qid is None:
         return queries_of(relevance, None), np.zeros(1, np.int64)
-    ids = np.asarray(qid)
+    ids = given_array(qid, "qid")
     if ids.ndim == 2 and ids.shape[1] == 1:
         ids = ids.ravel()
     if ids.shape != (n_rows,):
@@ -794,7 +831,7 @@ def query_weights(query_weight: Any, ids: np.ndarray) -> np.ndarray:
         weights = np.array([real("query_weight", query_weight.get(i, 1.0), positive=False)
                             for i in ids.tolist()])
     else:
-        weights = np.asarray(query_weight)
+        weights = given_array(query_weight, "query_weight")
         if weights.ndim:
             weights = _numbers(weights, "query_weight").astype(np.float64)
         if weights.shape != (len(ids),):
@@ -861,7 +898,7 @@ def read_indicator(y: Any, n_rows: int, owner: str = "LinearSVC") -> tuple[Indic
             y = np.asarray(y)
         except ValueError as error:
             raise ValueError("y should be a 1d array of labels or a table of 0 and 1 with rows of "
-                             f"equal length ({error})") from error
+                             f"equal length: {_uneven(y, error)}. {_SEVERAL}") from error
         shape, form = y.shape, "dense"
     if len(shape) != 2 or shape[1] == 0:
         raise ValueError(f"y should be a 1d array of labels or an indicator matrix of shape "
@@ -874,7 +911,7 @@ def read_indicator(y: Any, n_rows: int, owner: str = "LinearSVC") -> tuple[Indic
     if y.dtype.kind not in "biuf":
         raise ValueError(f"y should be a 1d array of labels or an indicator matrix of 0 and 1; got "
                          f"shape {shape} and dtype {y.dtype}. {owner} learns one label per row, or "
-                         "several of 0/1")
+                         f"several of 0/1. {_SEVERAL}")
     kind = {"format": form, "dtype": y.dtype.newbyteorder("=").str}
     if form != "dense":
         _check_convertible(y, "y")
@@ -924,7 +961,7 @@ def sample_weights(sample_weight: Any, n: int, all_zero: bool = False) -> np.nda
         return None
     if is_sparse(sample_weight):
         raise TypeError("sample_weight is a sparse matrix; it must be a 1-D array")
-    weights: Any = _numbers(np.asarray(sample_weight), "sample_weight")
+    weights: Any = _numbers(given_array(sample_weight, "sample_weight"), "sample_weight")
     weights = weights.astype(np.float64, copy=False)
     if weights.ndim == 0:
         weights = np.full(n, weights)
@@ -937,8 +974,8 @@ def sample_weights(sample_weight: Any, n: int, all_zero: bool = False) -> np.nda
         raise ValueError("sample_weight must be finite and not negative; got "
                          f"{_show(weights[row])} at row {row}")
     if not all_zero and not weights.any():
-        raise ValueError("sample_weight is zero in every row; at least one row of each class "
-                         "needs a positive weight")
+        raise ValueError("sample_weight is zero in every row; at least one row (of each class, "
+                         "where y has classes) needs a positive weight")
     return None if (weights == 1).all() else weights
 
 
@@ -1073,7 +1110,7 @@ def many_C(name: str, Cs: Any) -> np.ndarray:
     if isinstance(Cs, str | bytes | bool | np.bool_ | Mapping) or is_sparse(Cs):
         raise TypeError(f"{name} must be an array of positive numbers, or how many of them from "
                         f"1e-3 to 1e3; got {_show(Cs)}")
-    values = np.asarray(list(Cs) if not hasattr(Cs, "__array__") else Cs)
+    values = given_array(list(Cs) if not hasattr(Cs, "__array__") else Cs, name)
     if values.ndim != 1 or len(values) == 0:
         raise ValueError(f"{name} must be a 1-D array of at least one C; got shape {values.shape}")
     values = _numbers(values, name).astype(np.float64)

@@ -317,7 +317,8 @@ def save_blocks(blocks: Any, folder: str | os.PathLike[str]) -> NpzBlocks:
     source = as_blocks(blocks)
     for i, block in enumerate(source if source is not None else blocks):
         X, y, weight = _parts(block, f"block {i}")
-        arrays: dict[str, Any] = {"y": _storable_labels(y)}
+        with naming(blocks, i):
+            arrays: dict[str, Any] = {"y": _storable_labels(y, X)}
         if check.is_sparse(X):
             X = X.tocsr()
             arrays |= {"data": X.data, "indices": X.indices, "indptr": X.indptr,
@@ -332,9 +333,19 @@ def save_blocks(blocks: Any, folder: str | os.PathLike[str]) -> NpzBlocks:
     return NpzBlocks(files)
 
 
-def _storable_labels(y: Any) -> np.ndarray:
-    y = np.asarray(y)
+def _storable_labels(y: Any, X: Any) -> np.ndarray:
+    n = X.shape[0] if hasattr(X, "shape") else len(X)
+    y = _block_labels(y, n, "fit_stream")
     return np.array(y.tolist()) if y.dtype == object else y
+
+
+def _block_labels(y: Any, n: int, owner: str) -> np.ndarray:
+    """Labels of a block's n rows, as `label_array` gives them."""
+    if check.is_indicator(y):
+        raise ValueError(f"y has shape {np.shape(y)}, but blocks have one label per row, as "
+                         "fit_stream learns no indicator matrices. LinearSVC.fit does, or fit a "
+                         "model on the blocks for each of its columns")
+    return check.label_array(y, n, owner)
 
 
 def as_blocks(source: Any) -> Any:
@@ -377,13 +388,20 @@ def opened(source: Any, folder: str | None = None) -> Iterator[Any]:
             save_blocks(source, kept)
             with replacing(mark):
                 pass
-        yield NpzBlocks(kept)
+        yield _unnamed(kept)
         return
     with TemporaryDirectory(prefix="hingex-") as temporary:
         save_blocks(source, temporary)
         if not os.listdir(temporary):
             raise ValueError("blocks is empty")
-        yield NpzBlocks(temporary)
+        yield _unnamed(temporary)
+
+
+def _unnamed(folder: str) -> NpzBlocks:
+    """Blocks of a folder that the user has not named, nor will messages."""
+    blocks = NpzBlocks(folder)
+    vars(blocks)["name"] = None
+    return blocks
 
 
 # ------------------------------------------------------------------------------- what is in it
@@ -443,6 +461,10 @@ def survey(blocks: Any, owner: str) -> Survey:
         raise ValueError("blocks has no rows")
     labels = sorted(totals)
     classes = np.array(labels, dtype=np.result_type(*kinds) if kinds[0].dtype.kind != "O" else None)
+    if classes.tolist() != labels:
+        raise ValueError(f"the labels of all blocks together have no exact place in an array of "
+                         f"{classes.dtype}: some are integers beyond it. Use strings as labels, or "
+                         "smaller integers")
     if len(classes) < 2:
         raise ValueError(f"all blocks together have 1 distinct label ({labels[0]!r}); {owner} "
                          "needs at least 2 classes")
@@ -457,7 +479,7 @@ def _load(blocks: Any, i: int, owner: str) -> tuple[int, Any, Any, Any]:
         if getattr(X, "shape", (1,))[0] == 0:
             return i, None, None, None
         rows = check.as_rows(X, owner=owner)
-        labels = check.label_array(y, rows.n, owner)
+        labels = _block_labels(y, rows.n, owner)
         if labels.dtype == object:
             labels = np.array(list(labels))
         return i, rows, labels, check.sample_weights(weight, rows.n, all_zero=True)
@@ -551,7 +573,9 @@ class Feed:
             raise ValueError(f"{name_of(self.blocks, i)} has changed: it has {found}, and had "
                              f"{seen.n_rows[i]} rows and {seen.d} features before")
         with naming(self.blocks, i):
-            codes = check.encode_known(labels, rows.n, seen.classes, self.owner)
+            codes = check.encode_known(
+                labels, rows.n, seen.classes, self.owner,
+                "the block had other labels when blocks were gone through the first time")
             cost = check.given_weights(self.class_weight, weight, seen.classes, codes, rows.n)
             check.squared_norms(rows, self.C)
         return Loaded(number, rows, codes, None if cost is None else self.C * cost)

@@ -77,7 +77,8 @@ def hinge_loss(y_true: Any, pred_decision: Any, *, labels: Any = None, sample_we
     if hasattr(y_true, "__len__") and len(y_true) != len(s):
         raise ValueError(f"y_true has {len(y_true)} labels, but pred_decision has {len(s)} rows; "
                          "expected one label per row")
-    y = check.label_array(y_true, len(s), "hinge_loss") if len(s) else np.asarray(y_true)
+    with gate.called(y="y_true", X="pred_decision"):
+        y = check.label_array(y_true, len(s), "hinge_loss") if len(s) else np.asarray(y_true)
     if labels is None:
         classes, codes = np.unique(y, return_inverse=True)
     else:
@@ -94,7 +95,14 @@ def hinge_loss(y_true: Any, pred_decision: Any, *, labels: Any = None, sample_we
         fix = ": pass all labels if y_true does not have them" if s.ndim == 2 else ""
         raise ValueError(f"pred_decision.shape == {s.shape}, expected {expected} for {K} "
                          f"labels{fix}")
+    if not len(s) and average == "mean":
+        raise ValueError("the mean of no values: pred_decision is empty; use average=None")
     reduction = "none" if average is None else "mean"
+    if sample_weight is not None and average == "mean":
+        w = gate.weights(sample_weight, (len(s),))
+        if not w.any():
+            raise ValueError("the weighted mean is undefined: sample_weight is zero everywhere; "
+                             "use average=None")
     if K == 2:
         return Hinge().value(2 * codes.astype(np.int8) - 1, s, sample_weight=sample_weight,
                              reduction=reduction)
@@ -231,7 +239,7 @@ def ndcg_score(relevance: Any, f: Any, *, qid: Any = None, k: int | None = None,
         raise ValueError(f"relevance must not be negative; got {y[at]:g} at item {at}")
     if gains == "exponential" and y.max() > 1000:
         raise ValueError(f"a relevance of {y.max():g} has no finite exponential gain: use "
-                         'gains="linear"')
+                         'hingex.metrics.ndcg_score with gains="linear"')
     gain = np.exp2(y) - 1 if gains == "exponential" else y
     sizes = np.diff(queries.start)
     query = np.repeat(np.arange(len(sizes)), sizes)
@@ -248,7 +256,7 @@ def ndcg_score(relevance: Any, f: Any, *, qid: Any = None, k: int | None = None,
     group = np.cumsum(new) - 1
     each = np.bincount(group, gain[by_score]) / np.bincount(group)
     got = np.bincount(query, each[group] * discount, len(sizes))
-    return _mean_of(got / np.where(ideal > 0, ideal, 1.0), ideal > 0, empty)
+    return _mean_of(got / np.where(ideal > 0, ideal, 1.0), ideal > 0, empty, "ndcg_score")
 
 
 def mean_average_precision(relevance: Any, f: Any, *, qid: Any = None, k: int | None = None,
@@ -300,7 +308,7 @@ def mean_average_precision(relevance: Any, f: Any, *, qid: Any = None, k: int | 
         part[place >= check.integer("k", k)] = 0.0
         count = np.minimum(count, k)
     got = np.bincount(query, part, len(sizes)) / np.where(count > 0, count, 1)
-    return _mean_of(got, count > 0, empty)
+    return _mean_of(got, count > 0, empty, "mean_average_precision")
 
 
 def _ranking(relevance: Any, f: Any, qid: Any, owner: str) -> tuple[np.ndarray, Queries]:
@@ -319,12 +327,12 @@ def _ranking(relevance: Any, f: Any, qid: Any, owner: str) -> tuple[np.ndarray, 
     return f, queries
 
 
-def _mean_of(each: np.ndarray, counts: np.ndarray, empty: float | None) -> float:
+def _mean_of(each: np.ndarray, counts: np.ndarray, empty: float | None, owner: str) -> float:
     """Mean over queries; those that do not count are `empty`, or left out."""
     if empty is not None:
         empty = check.real("empty", empty, positive=False)
         return float(np.where(counts, each, empty).mean())
     if not counts.any():
         raise ValueError("no query has a relevant item: there is nothing to take the mean of; "
-                         "empty=0.0 or 1.0 counts such queries")
+                         f"hingex.metrics.{owner} with empty=0.0 or 1.0 counts such queries")
     return float(each[counts].mean())

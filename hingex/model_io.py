@@ -73,8 +73,9 @@ def save(model: Any, path: str | os.PathLike[str]) -> None:
 
     Stored are the parameters that are None, bool, int, float, str, margin losses, or lists, tuples
     and dicts of these, and every fitted attribute (name ending in "_") that is such a value or an
-    array of numbers, booleans or strings. Anything else, such as a callback or a RandomState, is
-    left out, and its name is listed in the file; after `load` such a parameter has its default.
+    array of numbers, booleans or strings. Of a history the seconds are written as 0, so that equal
+    fits make equal files. Anything else, such as a callback or a RandomState, is left out, and its
+    name is listed in the file; after `load` such a parameter has its default.
 
     Parameters
     ----------
@@ -115,7 +116,7 @@ def save(model: Any, path: str | os.PathLike[str]) -> None:
             continue
         try:
             if isinstance(value, np.ndarray):
-                arrays[key] = _Stored(value)
+                arrays[key] = _Stored(_timeless(value))
             else:
                 fitted[key] = _encode(value)
         except (TypeError, RecursionError):
@@ -138,6 +139,15 @@ def save(model: Any, path: str | os.PathLike[str]) -> None:
         for entry, stored in zip(table, arrays.values(), strict=True):
             file.write(bytes(entry["offset"] - file.tell()))
             file.write(stored.data)
+
+
+def _timeless(array: np.ndarray) -> np.ndarray:
+    """An array without the times it tells: equal fits take different ones."""
+    if array.dtype.names is None or "seconds" not in array.dtype.names:
+        return array
+    array = array.copy()
+    array["seconds"] = 0
+    return array
 
 
 def storable_params(model: Any) -> tuple[dict[str, Any], list[str]]:

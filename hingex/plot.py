@@ -27,7 +27,7 @@ def _axes(ax: Any, columns: int = 1) -> Any:
 
 
 def history(model: Any, ax: Any = None, tol: float | None = None) -> Any:
-    """Draw the relative duality gap over the seconds of a fit.
+    """Draw the relative duality gap over the seconds of a fit; of a loaded model, the epochs.
 
     Parameters
     ----------
@@ -43,20 +43,23 @@ def history(model: Any, ax: Any = None, tol: float | None = None) -> Any:
 
     Notes
     -----
-    The line joins all epochs; dots mark gaps that were certified by a pass over all rows.
+    The line joins all epochs; dots mark gaps that were certified by a pass over all rows. Model
+    files hold no times.
     """
     entries = getattr(model, "history_", model)
     tol = getattr(model, "tol", None) if tol is None else tol
     ax = _axes(ax)
     shown = entries[entries["gap"] > 0]
     certified = shown[shown["certified"]]
-    ax.plot(shown["seconds"], shown["gap"], color=BLUE, lw=1.5, label="estimated in the epochs")
-    ax.plot(certified["seconds"], certified["gap"], "o", color=ORANGE, label="certified")
+    when = "seconds" if entries["seconds"].any() else "epoch"
+    ax.plot(shown[when], shown["gap"], color=BLUE, lw=1.5, label="estimated in the epochs")
+    ax.plot(certified[when], certified["gap"], "o", color=ORANGE, label="certified")
     if tol is not None:
         ax.axhline(tol, color=GREY, lw=1, ls="--", label=f"tol = {tol:g}")
     if len(shown):
         ax.set_yscale("log")
-    ax.set(xlabel="seconds", ylabel="relative duality gap", title="How far from the optimum")
+    ax.set(xlabel=when if when == "seconds" else "epochs",
+           ylabel="relative duality gap", title="How far from the optimum")
     ax.set_xlim(left=0)
     ax.legend(frameon=False)
     ax.spines[["top", "right"]].set_visible(False)

@@ -53,6 +53,14 @@ def fitted(classes=4, n=120, d=7, labels=None, **params):
     return LinearSVC(tol=1e-2, **params).fit(X, y)
 
 
+def timeless(value):
+    """A history without its seconds, which model files do not hold; anything else as it is."""
+    if getattr(getattr(value, "dtype", None), "names", None) and "seconds" in value.dtype.names:
+        value = value.copy()
+        value["seconds"] = 0
+    return value
+
+
 def same(a, b):
     """Every public thing of two models is the same, to the last bit."""
     assert type(a) is type(b)
@@ -60,7 +68,7 @@ def same(a, b):
     names = {k for k in vars(a) if k.endswith("_")}
     assert names == {k for k in vars(b) if k.endswith("_")}
     for name in names:
-        x, y = getattr(a, name), getattr(b, name)
+        x, y = timeless(getattr(a, name)), timeless(getattr(b, name))
         assert type(x) is type(y), name
         if isinstance(x, np.ndarray):
             assert x.shape == y.shape, name
@@ -922,7 +930,7 @@ def test_joint_machines_round_trip(tmp_path, scheme, loss, classes):
         assert again.duality_gap_.shape == (1,)
         for name, value in vars(model).items():
             if isinstance(value, np.ndarray):
-                np.testing.assert_array_equal(getattr(again, name), value, err_msg=name)
+                np.testing.assert_array_equal(getattr(again, name), timeless(value), err_msg=name)
         np.testing.assert_array_equal(again.predict(X), model.predict(X))
 
         save_liblinear(model, tmp_path / "t")

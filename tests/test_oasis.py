@@ -322,7 +322,9 @@ def test_model_files(make, tmp_path, capsys):
     assert_array_equal(again.transform(X), model.transform(X))
     for name in set(vars(model)) - {"history_"}:
         assert_array_equal(getattr(again, name), getattr(model, name))
-    assert again.history_.tobytes() == model.history_.tobytes()
+    course = model.history_.copy()
+    course["seconds"] = 0  # which files do not hold
+    assert again.history_.tobytes() == course.tobytes()
     pytest.importorskip("click", reason="click is not installed")
     from hingex.cli import main
 

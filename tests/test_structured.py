@@ -1133,6 +1133,145 @@ def test_features_by_name():
     assert tagger.score(features, [["X" for _ in s] for s in SENTENCES]) == 0.0
 
 
+@pytest.fixture(scope="module")
+def taggers():
+    """One of names, one of numbers."""
+    X = [np.random.default_rng(i).normal(size=(len(s), 4)) for i, s in enumerate(SENTENCES)]
+    return ChainSVM(1.0).fit(NAMED, TAGS), ChainSVM(1.0).fit(X, TAGS), X
+
+
+NAMED = [word_features(s) for s in SENTENCES]
+
+
+def objects(items):
+    """A 1-D array of objects."""
+    out = np.empty(len(items), object)
+    out[:] = items
+    return out
+
+
+FORMS = {
+    "generator": lambda X: (x for x in X), "generators": lambda X: (iter(list(x)) for x in X),
+    "tuple": tuple, "objects": objects, "objects of objects": lambda X: objects(
+        [objects(list(x)) for x in X]),
+    "series": lambda X: pytest.importorskip("pandas", reason="no pandas").Series(
+        [list(x) for x in X], index=[7, 5, 3, 1]),
+    "series of series": lambda X: pytest.importorskip("pandas", reason="no pandas").Series(
+        [pytest.importorskip("pandas").Series(list(x)) for x in X]),
+    "map": lambda X: map(list, X),
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_sequences_in_any_container(taggers, form):
+    """fit, predict and score take what holds the sequences as a list of them."""
+    made = FORMS[form]
+    named, numeric, X = taggers
+    for model, data in ((named, NAMED), (numeric, X)):
+        again = ChainSVM(1.0).fit(made(data), TAGS)
+        assert_array_equal(again.coef_, model.coef_)
+        for a, b in zip(model.predict(made(data)), model.predict(data), strict=True):
+            assert_array_equal(a, b)
+        assert model.score(made(data), objects(TAGS)) == model.score(data, TAGS)
+        flat = [token for x in data for token in x]
+        tags, lengths = [tag for y in TAGS for tag in y], [len(y) for y in TAGS]
+        if form in ("generator", "objects", "tuple"):
+            again = ChainSVM(1.0).fit(made(flat), tags, lengths)
+            assert_array_equal(again.coef_, model.coef_)
+            assert_array_equal(again.predict(made(flat), lengths),
+                               np.concatenate(model.predict(data)))
+
+
+def test_tokens_in_any_container(taggers):
+    named, numeric, X = taggers
+    tables = [np.array(sentence, dtype=kind) for sentence in NAMED for kind in (str, object)]
+    for table, a in zip(tables, np.repeat(objects(named.predict(NAMED)), 2), strict=True):
+        assert_array_equal(named.predict([table])[0], a)
+        assert_array_equal(named.predict([list(table)])[0], a)
+    for x, a in zip(X, numeric.predict(X), strict=True):
+        assert_array_equal(numeric.predict([x.tolist()])[0], a)
+        assert_array_equal(numeric.predict([x.astype(object)])[0], a)
+
+
+def test_a_model_knows_what_it_was_fitted_on(taggers):
+    """No guess of what X is: the same errors whatever the first token looks like."""
+    named, numeric, X = taggers
+    empty = "X has no sequences"
+    for model in (named, numeric):
+        for nothing in ([], (), iter(()), objects([])):
+            with pytest.raises(ValueError, match=empty):
+                model.predict(nothing)
+    for first in ([], (), iter(()), objects([])):
+        with pytest.raises(ValueError, match="sequence 0 of X has no tokens"):
+            named.predict([first, NAMED[0]])
+    with pytest.raises(ValueError, match="sequence 0 of X"):
+        numeric.predict([np.empty((0, 4)), X[0]])
+    # A token without a feature, in the first place or alone
+    blank = named.predict([[[]]])[0]
+    assert_array_equal(named.predict([[{}]])[0], blank)
+    assert_array_equal(named.predict([[[]], NAMED[0]])[1], named.predict([NAMED[0]])[0])
+    assert ChainSVM(1.0).fit([[[], ["a"]], [["b"]]], [["x", "y"], ["x"]]).hashed_
+    assert ChainSVM(1.0).fit([[{}, {}], [{}]], [["x", "y"], ["x"]]).hashed_
+    assert ChainSVM(1.0).fit([[[], []], [[]]], [["x", "y"], ["x"]]).hashed_
+
+
+def test_the_wrong_kind_of_tokens(taggers):
+    named, numeric, X = taggers
+    for data in (X, [X[0].tolist()], iter(X), [sp.csr_matrix(X[0])]):
+        with pytest.raises(ValueError, match="X has rows of numbers, but this ChainSVM was fitted "
+                                             "on features by name"):
+            named.predict(data)
+    names = [["1", "2", "3", "4"]]  # which float() would take
+    for data in (NAMED, [names], [np.array(names)], iter([names]), [[{"a": 1.0}]]):
+        with pytest.raises(ValueError, match="X has features by name, but this ChainSVM was fitted "
+                                             "on rows of numbers"):
+            numeric.predict(data)
+    for model in (named, numeric):
+        with pytest.raises(TypeError, match=r"token 0 is the text 'the'.*word_features"):
+            model.predict(SENTENCES)
+    with pytest.raises(TypeError, match=r"sequence 0, token 0 is the text 'the'.*word_features"):
+        ChainSVM().fit(SENTENCES, TAGS)
+    # All of X is looked at, not its first token alone
+    for mixed in ([X[0], names * 3], [X[0].tolist(), names * 3], [names * 3, X[0]]):
+        with pytest.raises(ValueError, match=r"X mixes two kinds of tokens: sequence [01], token 0 "
+                                             "has features by name, sequence [01]"):
+            ChainSVM().fit(mixed, [["a", "b", "c"]] * 2)
+    with pytest.raises(TypeError, match="X must be a list of sequences"):
+        named.predict("text")
+
+
+def test_label_lists_in_any_container():
+    """MultilabelSVM: sets of labels in a column or an array of objects are no matrix."""
+    X = np.random.default_rng(0).normal(size=(6, 3))
+    Y = [["a"], ["b", "a"], [], ["c"], ["a", "c"], ["b"]]
+    model = MultilabelSVM(1.0).fit(X, Y)
+    pandas = pytest.importorskip("pandas", reason="pandas is not installed")
+    for made in (objects(Y), pandas.Series(Y), (y for y in Y), tuple(Y), [set(y) for y in Y],
+                  [np.array(y, object) for y in Y]):
+        again = MultilabelSVM(1.0).fit(X, made)
+        assert_array_equal(again.coef_, model.coef_)
+        assert again.predict(X) == model.predict(X)
+    for made in (objects(Y), pandas.Series(Y)):
+        assert model.score(X, made) == model.score(X, Y)
+        assert_array_equal(model.confusion(X, made), model.confusion(X, Y))
+
+
+def test_multilabel_counts_labels_it_has_not_seen():
+    """As ChainSVM.score: a row with such a label is wrong; confusion has no place for it."""
+    X = np.eye(3)
+    Y = [["sun"], ["rain"], ["rain", "sun"]]
+    model = MultilabelSVM(10.0).fit(X, Y)
+    assert model.score(X, Y) == 1.0
+    assert model.score(X, [["sun"], ["snow"], ["rain", "sun"]]) == 2 / 3
+    assert model.score(X, [["sun", "snow"], ["rain"], ["rain", "sun"]]) == 2 / 3
+    assert model.score(X, [["snow"]] * 3) == 0.0
+    assert model.score(X, [[], ["rain"], ["rain", "sun"]]) == 2 / 3
+    with pytest.raises(ValueError, match="row 1 of Y has a label that is not among the classes"):
+        model.confusion(X, [["sun"], ["snow"], ["rain", "sun"]])
+    with pytest.raises(ValueError, match="y holds numbers, but MultilabelSVM was fitted on"):
+        model.score(X, [[1], [2], [3]])
+
+
 def test_hashing_is_feature_hashers():
     hasher = pytest.importorskip("sklearn.feature_extraction",
                                  reason="scikit-learn is not installed").FeatureHasher
@@ -1304,8 +1443,9 @@ def test_bad_questions_of_a_multilabel_svm():
     svm = MultilabelSVM().fit(np.eye(3), [["a"], ["b"], ["a", "b"]])
     with pytest.raises(ValueError, match=r"Y is an indicator matrix, but .* collections of labels"):
         svm.score(np.eye(3), np.eye(3))
+    assert svm.score(np.eye(3), [["a"], ["z"], []]) == 1 / 3
     with pytest.raises(ValueError, match="not among the classes"):
-        svm.score(np.eye(3), [["a"], ["z"], []])
+        svm.confusion(np.eye(3), [["a"], ["z"], []])
     assert svm.score(np.eye(3), [["a"], ["b"], (v for v in "ab")]) == 1.0
     assert svm.score(np.eye(3)[:2], [[], []]) == 0.0
     numbers = MultilabelSVM(10.0).fit(np.eye(3), [(0, 1), (1, 2), np.array([2])])

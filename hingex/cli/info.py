@@ -213,7 +213,8 @@ def _range(values: Any) -> str:
 
 def _seconds(svm: Any) -> float | None:
     history = getattr(svm, "history_", None)
-    return float(history["seconds"][-1]) if history is not None and len(history) else None
+    seconds = float(history["seconds"][-1]) if history is not None and len(history) else 0.0
+    return seconds or None  # files tell no times, but for those of earlier versions
 
 
 def _plain_weights(weights: Any) -> dict[str, Any]:

@@ -92,7 +92,9 @@ class _Stepwise(LinearModel):
         if learned.status == "interrupted":
             raise KeyboardInterrupt
         if not self.converged_ and options["stopping"] is not None:
-            warn(f"{owner} was still making progress when {learned.status} was reached: raise it, "
+            warn(f"{owner} stopped as the callback asked, and was still making progress"
+                 if learned.status == "callback" else
+                 f"{owner} was still making progress when {learned.status} was reached: raise it, "
                  "or raise tol", "ConvergenceWarning")  # fmt: skip
         return self
 
@@ -151,7 +153,9 @@ class _Stepwise(LinearModel):
                 )
         else:
             known = self.classes_
-        codes = check.encode_known(y, rows.n, known, owner)
+        codes = check.encode_known(
+            y, rows.n, known, owner, "begin anew, and give the first call of partial_fit all "
+            "labels to come as classes")
         weight = check.given_weights(self.class_weight, sample_weight, known, codes, rows.n)
         check.check_feature_names(self, X, reset=first)
         if first:
@@ -300,6 +304,7 @@ class _Stepwise(LinearModel):
             needs_norms=pegasos.needs_norms(options["rule"]), max_iter=options["max_iter"],
             max_time=options["max_time"], tol=options["tol"],
             patience=options["patience"] if stopping else options["max_iter"] + 1, score=score,
+            average=options["average"],
             seed=options["seed"], first=self._epochs, monitor=monitor,
         )  # fmt: skip
         self._epochs += learned.n_iter
@@ -384,7 +389,8 @@ class PegasosClassifier(_Stepwise):
         Share of each class's rows that is held out, if it is "validation".
     n_iter_no_change : int, default 2
     tol : float, default 1e-3
-        Progress: a fall of the objective by this share, or a rise of the accuracy by so much.
+        Progress: a fall of the objective by this share, or a rise of the accuracy by so much. For
+        the classifiers without a penalty, whose objective may go to 0, a fall below tol^2 is none.
     max_iter : int, default 1000
         Epochs.
     fit_intercept, intercept, intercept_scaling

@@ -790,7 +790,7 @@ def _as_x(y: Any, x: np.ndarray, reduction: str, name: str = "x") -> Any:
     if reduction not in gate.REDUCTIONS:
         gate.reduced(reduction)
     if type(y) is not np.ndarray and not check.is_sparse(y):
-        y = np.asarray(y)
+        y = gate.given_array(y, "y")
     if y.shape != x.shape:
         raise ValueError(f"y.shape == {y.shape}, expected {x.shape} as {name} has")
     if reduction == "mean" and x.size == 0:

@@ -185,7 +185,7 @@ def _queries(relevance: np.ndarray, f: np.ndarray, qid: Any) -> tuple[np.ndarray
     n = len(f)
     codes = None
     if qid is not None:
-        ids = np.asarray(qid)
+        ids = gate.given_array(qid, "qid")
         if ids.shape != (n,):
             raise ValueError(f"qid.shape == {ids.shape}, expected ({n},) as f has")
         try:

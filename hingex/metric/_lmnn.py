@@ -191,7 +191,7 @@ class LMNN(Metric):
             raise ValueError(f"n_components must be at most the number of features, {d}; got {p}")
         init = self.init
         if not isinstance(init, str):
-            given = np.asarray(init)
+            given = check.given_array(init, "init")
             fits = given.dtype.kind in "fiu" and given.shape == (p, d)
             if not fits or not np.isfinite(given).all():
                 raise ValueError(f"init must be finite numbers of shape ({p}, {d}), (n_components, "

@@ -101,6 +101,8 @@ class OASIS(Metric):
     True
     """
 
+    _fit_call = "fit(X, y)"  # in messages; y has a default, as triplets may take its place
+
     def __init__(
         self,
         C: float = 0.1,
@@ -331,7 +333,7 @@ class OASIS(Metric):
 
 def _checked(triplets: Any, n: int) -> np.ndarray:
     """Triplets as int64 (m, 3), each of rows 0..n-1."""
-    given = np.asarray(triplets)
+    given = check.given_array(triplets, "triplets")
     if given.ndim != 2 or given.shape[1] != 3 or not len(given) or given.dtype.kind not in "iu":
         raise ValueError("triplets must be integers of shape (m, 3), each time a row, a similar "
                          f"and a dissimilar one, m > 0; got shape {given.shape}, dtype "

@@ -12,6 +12,7 @@ from .. import _validate as check
 from .._estimator import Classifier
 from .._linear_model import LinearScores
 from .._result import Fit
+from .._scores import called
 from .._targets import Queries
 from .._threads import n_threads
 from ..metrics import mean_average_precision, ndcg_score, pairwise_accuracy
@@ -280,11 +281,13 @@ class LinearRankSVC(_RankModel):
         if metric == "pairwise_accuracy":
             if k is not None:
                 raise ValueError(f'k is for metric "ndcg" and "map"; got k={k!r} with {metric!r}')
-            return pairwise_accuracy(y, f, qid=qid, sample_weight=sample_weight)
+            with called(relevance="y", f="predict(X)"):
+                return pairwise_accuracy(y, f, qid=qid, sample_weight=sample_weight)
         if sample_weight is not None:
             raise ValueError(f'sample_weight is for metric "pairwise_accuracy", not {metric!r}')
         ranked = ndcg_score if metric == "ndcg" else mean_average_precision
-        return ranked(y, f, qid=qid, k=k)
+        with called(relevance="y", f="predict(X)"):
+            return ranked(y, f, qid=qid, k=k)
 
 
 class AUCMaximizer(_RankModel, Classifier):
@@ -423,6 +426,14 @@ duality_gap_, history_
             at = int(unknown.argmax())
             raise ValueError(f"y[{at}] is {y[at]!r}, which is not one of the classes "
                              f"{self.classes_.tolist()} of fit")
+        weight = check.sample_weights(sample_weight, len(f))
+        counts = [np.any((y == label) & (True if weight is None else weight > 0))
+                  for label in self.classes_]
+        if not all(counts):
+            label = self.classes_[counts.index(False)]
+            raise ValueError(f"y has no row of class {check._show(label)}"
+                             f"{'' if weight is None else ' with a positive weight'}: the area "
+                             "under the curve needs rows of both classes")
         return pairwise_accuracy(y == self.classes_[1], f, sample_weight=sample_weight)
 
     def __sklearn_tags__(self) -> Any:

@@ -7,7 +7,8 @@ data as they are) and rows l of other classes:
     min_L  r sum_{i, j in N(i)} d_ij + (1 - r) sum_{i, j, l} max(0, 1 + d_ij - d_il)^p,  p = 1, 2
 
 It is convex in L^T L, not in L: L-BFGS finds a local minimum, for which there is no gap. It ends
-when an iteration lowers the objective by less than tol times its value.
+when an iteration lowers the objective by less than tol times its value, or where there is nothing
+to lower: at an objective of 0, the least there is, or a gradient of 0, up to rounding.
 
 The sums are exact although only few l are looked at. A search of all rows, by products of blocks,
 lists for each i those within a radius R_i that is larger than sqrt(1 + max_j d_ij) by a margin; as
@@ -147,7 +148,7 @@ class _Descent:
         self.Z0: np.ndarray | None = None  # where the last search was, and what it found
         self.radius = self.start = self.near = np.empty(0)
         self.searches, self.used, self.margin, self.square = 0, FEW, NARROWEST, 1.0
-        self.best, self.lowest = start, math.inf
+        self.best, self.lowest, self.slope = start, math.inf, math.inf
         self.history: list[State] = []
         self.lost = 0
 
@@ -164,9 +165,13 @@ class _Descent:
             if found.status == 0:
                 status = "converged"
             elif found.status == 2:
-                status = "stalled"
+                status = "converged" if self._flat(tol) else "stalled"
+                if not self.history:
+                    self._tell()
         except _Stop as stop:
             status = stop.args[0]
+            if status == "converged":
+                self._tell()
         except KeyboardInterrupt:
             status = "interrupted"
         finally:
@@ -175,6 +180,15 @@ class _Descent:
             self.best, self.lowest, np.array(self.history, HISTORY_DTYPE), len(self.history),
             status == "converged", status)
 
+    def _flat(self, tol: float) -> bool:
+        """Whether the best L is as good as rounding lets the line search see.
+
+        With curvatures of the order of objective / ||L||^2 the next step would lower the objective
+        by about this share.
+        """
+        left = self.slope * float(np.linalg.norm(self.best)) / self.lowest
+        return left * left <= max(tol, 1e-14)
+
     def _evaluate(self, flat: np.ndarray) -> tuple[float, np.ndarray]:
         L = flat.reshape(self.shape)
         if perf_counter() > self.deadline and self.lowest < math.inf:
@@ -182,10 +196,13 @@ class _Descent:
         own = L.astype(self.X.dtype, copy=False)
         Z = np.ascontiguousarray(self.X @ own.T, np.float64)
         value = self._margins(Z)
-        if value < self.lowest:
-            self.best, self.lowest = L.copy(), value
+        better = value < self.lowest
         slopes = self.V.astype(self.X.dtype, copy=False)
         gradient = 2 * (self.X.T @ slopes).T
+        if better:
+            self.best, self.lowest, self.slope = L.copy(), value, float(np.linalg.norm(gradient))
+            if value == 0 or self.slope == 0:
+                raise _Stop("converged")  # L-BFGS calls a step of length 0 a failure
         return value, np.ascontiguousarray(gradient, np.float64).ravel()
 
     def _margins(self, Z: np.ndarray) -> float:
@@ -252,9 +269,13 @@ class _Descent:
 
     def _after(self, flat: np.ndarray) -> None:
         """An iteration is over."""
+        if self._tell():
+            raise _Stop("callback")
+
+    def _tell(self) -> bool:
+        """Add to the history; whether the callback asks to stop."""
         state = State(
             epoch=len(self.history) + 1, seconds=perf_counter() - self.begin, primal=self.lowest,
             dual=math.nan, gap=math.nan, active=self.lost, certified=False)
         self.history.append(state)
-        if self.monitor.update(state):
-            raise _Stop("callback")
+        return self.monitor.update(state)

@@ -47,6 +47,7 @@ def solve(
     course = Course(blocks.size, tol, max_time, monitor)
     planes = Simplex(blocks.size, max(FEWEST, min(PLANES, NUMBERS // max(blocks.size, 1))))
     w = np.zeros(blocks.size) if start is None else start.copy()
+    course.bound(0.0)  # losses are not negative
     try:
         for _ in range(max_iter):
             psi, cost, loss = blocks.plane(w)

@@ -17,7 +17,8 @@ with L the smoothness of the loss, or 1 for losses without one, and falls as 1 /
 
 Stopping: the objective as seen in an epoch, lam / 2 ||w||^2 plus the mean loss of each row when it
 was visited, costs nothing. When it has not fallen by a share `tol` for some epochs, that is enough.
-It is no bound; for a certified gap take the batch solvers.
+It is no bound; for a certified gap take the batch solvers. An epoch of objective 0 has found no
+loss and made no step, nor will the next: only an average still changes.
 
 Complexity: O(nonzeros K) an epoch. Memory: two numbers for each weight with the average, or one.
 """
@@ -129,6 +130,7 @@ def run(
     tol: float,
     patience: int,
     score: Any,
+    average: bool,
     seed: int,
     first: int,
     monitor: Monitor,
@@ -148,11 +150,14 @@ def run(
         Epochs.
     max_time : float or None
     tol : float
-        Share of the objective, or of 1 where there is a `score`, that counts as progress.
+        Share of the objective, or of 1 where there is a `score`, that counts as progress. Without
+        a penalty the objective may go to 0 for ever: then tol^2 is the least that counts.
     patience : int
         Epochs without progress after which it is enough.
     score : callable or None
         The quality of the model as it is, which then takes the place of the objective.
+    average : bool
+        Whether the result is an average of the epochs' weights.
     seed, first : int
         The epochs' orders are those of (seed, first), (seed, first + 1)...
     monitor : Monitor
@@ -162,7 +167,8 @@ def run(
     norms = _norms(rows) if needs_norms else None
     state.poll = monitor.poll
     history: list[tuple] = []
-    best, since, epoch, status = math.inf, 0, 0, "max_iter"
+    best, since, epoch, status, optimal = math.inf, 0, 0, "max_iter", False
+    stopping = patience <= max_iter
     try:
         while epoch < max_iter:
             late = perf_counter() > deadline and epoch > 0
@@ -179,14 +185,18 @@ def run(
                 status = "callback"
                 break
             cost = objective if score is None else -score()
-            progress = cost < best - tol * (abs(best) if score is None else 1.0)
+            scale = 1.0 if score is not None else abs(best) if alpha else max(abs(best), tol)
+            progress = cost < best - tol * scale
             if progress or not math.isfinite(best):
                 best, since = cost, 0
             else:
                 since += 1
-            if since >= patience:
+            optimal = score is None and objective == 0
+            if since >= patience or (optimal and not average and stopping):
                 status = "converged"
                 break
+        if status == "max_iter" and optimal and stopping:
+            status = "converged"
     except KeyboardInterrupt:
         status = "interrupted"
     finally:

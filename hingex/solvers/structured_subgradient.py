@@ -6,8 +6,9 @@ Problem: that of `bcfw`, divided by C n: lam / 2 ||w||^2 + the mean loss, lam = 
     w <- (1 - 1 / t) w + psi_i(y*) / (lam t),      t = 1 + delay, 2 + delay...
 
 with `delay` an epoch, so that the first steps are not as long as 1 / lam; the result is the average
-of w weighted by t, taken SLICES times an epoch. There is no dual: what is told is the objective,
-and the work ends when it has not fallen by a share tol for PATIENCE epochs.
+of w weighted by t, taken SLICES times an epoch, or the start where no average is better. There is
+no dual: what is told is the objective, and the work ends when it has not fallen by a share tol for
+PATIENCE epochs, or is 0 at the start.
 
 Sources: N. Ratliff, J. A. Bagnell, M. Zinkevich, "(Online) subgradient methods for structured
 prediction", AISTATS 2007; S. Lacoste-Julien, M. Schmidt, F. Bach, "A simpler approach to obtaining
@@ -44,8 +45,14 @@ def solve(
     lam = 1 / (C * blocks.n)
     w = np.zeros(blocks.size) if start is None else start.copy()
     mean, weight, t = np.zeros(blocks.size), 0.0, float(blocks.n)
-    best, since = math.inf, 0
+    lowest, best, since = math.inf, math.inf, 0
     try:
+        course.calls += blocks.n
+        course.offer(w, 0.5 * float(w @ w) + C * blocks.losses(w))
+        if course.primal == 0:  # no objective is lower, and steps would only lead away
+            course.over(True)
+            course.status = "converged"
+            max_iter = 0
         for _ in range(max_iter):
             for part in np.array_split(rng.permutation(blocks.n), min(SLICES, blocks.n)):
                 blocks.descend(w, part, lam, t)
@@ -54,11 +61,13 @@ def solve(
                 mean += t / weight * (w - mean)
             loss = blocks.losses(mean)
             course.calls += 2 * blocks.n
-            course.offer(mean, 0.5 * float(mean @ mean) + C * loss)
+            primal = 0.5 * float(mean @ mean) + C * loss
+            course.offer(mean, primal)
             if course.over(True):
                 break
-            fell = course.primal < best * (1 - tol)
-            best, since = (course.primal, 0) if fell else (best, since + 1)
+            lowest = min(lowest, primal)  # of the epochs: the start may be better than the first
+            fell = lowest < best * (1 - tol)
+            best, since = (lowest, 0) if fell else (best, since + 1)
             if since >= PATIENCE:
                 course.status = "converged"
                 break

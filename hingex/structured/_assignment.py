@@ -67,7 +67,7 @@ class Assignment(Estimator):
         return linear_sum_assignment(scores, maximize=True)[1]
 
     def _features(self, x: Any) -> np.ndarray:
-        x = np.asarray(x)
+        x = check.given_array(x, "an example of Assignment")
         if x.ndim != 3 or not 0 < x.shape[0] <= x.shape[1] or x.dtype.kind not in "fiub":
             raise ValueError("an example of Assignment must be numbers of shape (items, places, "
                              f"features), with as many places as items or more; got shape "
@@ -77,7 +77,7 @@ class Assignment(Estimator):
         return x.astype(np.float64, copy=False)
 
     def _places(self, x: np.ndarray, y: Any) -> np.ndarray:
-        y = np.asarray(y)
+        y = check.given_array(y, "an output of Assignment")
         n, m = x.shape[:2]
         if y.shape != (n,) or y.dtype.kind not in "iu" or (y < 0).any() or (y >= m).any() or (
                 len(np.unique(y)) < n):

@@ -17,7 +17,7 @@ from .._threads import n_threads
 from ._chain import Chain
 from ._parts import Layout, gathered_sequences
 from ._svm import StructuredSVM, hand_over, predicted, svm_of
-from ._tokens import hash_tokens
+from ._tokens import NAMES, NUMBERS, hash_tokens, kind_of, listed
 
 WEIGHTS = ("coef_", "transitions_", "start_", "end_")
 
@@ -112,8 +112,9 @@ class ChainSVM(CheckedStorable, Estimator):
 
         Parameters
         ----------
-        X : list of sequences
-            Each an array-like or CSR matrix (length, d), or a list of tokens: a list of names of
+        X : iterable of sequences
+            A list, a generator, a column of a data frame, an array of objects. Each sequence is an
+            array-like or CSR matrix (length, d), or a list of tokens: a list of names of
             features, or a dict of names to numbers, strings (name=value is the feature then) or
             booleans. Or, with `lengths`, all sequences one after the other: (rows, d), used where
             it lies, or a list of tokens.
@@ -133,7 +134,8 @@ class ChainSVM(CheckedStorable, Estimator):
             After Ctrl-C; the fitted attributes hold the best weights so far.
         """
         owner = type(self).__name__
-        hashed = _by_name(X, lengths)
+        X = listed(X, lengths is not None)
+        hashed = kind_of(X if lengths is None else [X]) == NAMES
         layout = self._gathered(X, lengths, hashed)
         rows, start = layout.rows, layout.start
         classes, codes = check.encode_labels(
@@ -194,17 +196,27 @@ class ChainSVM(CheckedStorable, Estimator):
     def _predicted(self, X: Any, lengths: Any) -> tuple[np.ndarray, np.ndarray]:
         """Codes of all elements, and where each sequence begins."""
         self._check_fitted()
-        hashed, owner = _by_name(X, lengths), type(self).__name__
-        if hashed != self.hashed_:
-            kinds = {True: "features by name", False: "rows of numbers"}
-            raise ValueError(f"X has {kinds[hashed]}, but this {owner} was fitted on "
-                             f"{kinds[self.hashed_]}")
-        layout = self._gathered(X, lengths, hashed)
+        X, owner = listed(X, lengths is not None), type(self).__name__
+        try:
+            if not self.hashed_:  # numbers in strings would be read as numbers
+                self._check_kind(X, lengths)
+            layout = self._gathered(X, lengths, self.hashed_)
+        except (TypeError, ValueError):
+            self._check_kind(X, lengths)  # the better message, if X is of the other kind
+            raise
         if layout.rows.d != self.n_features_in_:
             raise ValueError(f"X has {layout.rows.d} features, but {owner} is expecting "
                              f"{self.n_features_in_} features as input")
         model, weights = Chain(len(self.classes_)), self._weights()
         return predicted(model, layout, lambda _: weights, n_threads(self.n_jobs)), layout.start
+
+    def _check_kind(self, X: Any, lengths: Any) -> None:
+        """Raise ValueError if tokens of X are not of the kind that `fit` has seen."""
+        found = kind_of(X if lengths is None else [X])
+        fitted = NAMES if self.hashed_ else NUMBERS
+        if found is not None and found != fitted:
+            raise ValueError(f"X has {found}, but this {type(self).__name__} was fitted on "
+                             f"{fitted}")
 
     def predict(self, X: Any, lengths: Any = None) -> Any:
         """Labels of the elements of sequences.
@@ -270,7 +282,8 @@ class ChainSVM(CheckedStorable, Estimator):
         codes, start = self._predicted(X, lengths)
         K = len(self.classes_)
         true = check.encode_known(_flat_labels(y, start, lengths is not None), len(codes),
-                                  self.classes_, type(self).__name__)
+                                  self.classes_, type(self).__name__,
+                                  "leave sequences with other labels out, or fit on them as well")
         return np.bincount(true.astype(np.intp) * K + codes, minlength=K * K).reshape(K, K)
 
     def _check_arrays(self) -> None:
@@ -288,22 +301,6 @@ class ChainSVM(CheckedStorable, Estimator):
         for name, shape in (("coef_", (K, d)), ("transitions_", (K, K)), ("start_", (K,)),
                             ("end_", (K,))):  # fmt: skip
             check.finite_table(name, found.get(name), shape, type(self).__name__)
-
-
-def _by_name(X: Any, lengths: Any) -> bool:
-    """Whether tokens have features by name."""
-    if isinstance(X, Mapping):
-        raise TypeError("X must be a list of sequences; got a dict")
-    if hasattr(X, "shape") or not hasattr(X, "__getitem__") or not len(X):
-        return False
-    token = X[0]
-    if lengths is None:
-        if hasattr(token, "shape") or not hasattr(token, "__len__") or not len(token):
-            return False
-        token = token[0] if hasattr(token, "__getitem__") else None
-    if isinstance(token, dict | set | frozenset):
-        return True
-    return isinstance(token, list | tuple) and (not token or isinstance(token[0], str))
 
 
 def _flat_labels(y: Any, start: np.ndarray, stacked: bool) -> Any:

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from .. import _validate as check
 from ..solvers._blocks import Compiled
 from ._parts import Layout, Parts, gathered_labels, gathered_sequences, pairs_of
 
@@ -113,7 +114,7 @@ def graph_layout(X: Any, owner: str) -> Layout:
     parts = []
     for i, (_, given) in enumerate(X):
         size = int(layout.start[i + 1] - layout.start[i])
-        edges = np.asarray(given)
+        edges = check.given_array(given, f"edges of example {i}")
         if edges.size == 0:
             edges = np.empty((0, 2), np.int32)
         if edges.ndim != 2 or edges.shape[1] != 2 or edges.dtype.kind not in "iu":

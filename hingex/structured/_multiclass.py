@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from .. import _validate as check
 from .._validate import as_rows
 from ._parts import Layout, Parts
 
@@ -61,7 +62,7 @@ class Multiclass(RowParts):
         return np.bincount(y, minlength=K).astype(np.float64)
 
     def _labels(self, Y: Any, start: np.ndarray, stacked: bool) -> np.ndarray:
-        y = np.asarray(Y)
+        y = check.given_array(Y, "Y")
         if y.shape != (len(start) - 1,):
             raise ValueError(f"y has shape {y.shape}, but X has {len(start) - 1} rows")
         return y

@@ -60,10 +60,11 @@ class Multilabel(RowParts):
         return np.outer(y, table[0])
 
     def _labels(self, Y: Any, start: np.ndarray, stacked: bool) -> np.ndarray:
-        Y = Y.toarray() if check.is_sparse(Y) else np.asarray(Y)
+        Y = Y.toarray() if check.is_sparse(Y) else check.given_array(Y, "Y")
         if Y.ndim != 2 or len(Y) != len(start) - 1 or not Y.shape[1]:
             raise ValueError("Y must be an indicator matrix with a column for each label and a row "
-                             f"for each of the {len(start) - 1} rows of X; got shape {Y.shape}")
+                             f"for each of the {len(start) - 1} rows of X; got shape {Y.shape}. "
+                             "Lists of labels are for MultilabelSVM")
         if Y.dtype.kind not in "biuf" or not ((Y == 0) | (Y == 1)).all():
             raise ValueError(f"Y must hold 0 and 1 only; got {check._show(Y)}")
         return Y.astype(np.int32).ravel()
@@ -75,7 +76,7 @@ class Multilabel(RowParts):
         return start * K
 
     def _sized(self, y: np.ndarray, Y: Any) -> int:
-        K = int(Y.shape[1]) if hasattr(Y, "shape") else len(Y[0])
+        K = int(np.shape(Y)[1])
         if self.n_states is not None and check.integer("n_states", self.n_states) != K:
             raise ValueError(f"Y has {K} columns, but n_states is {self.n_states}")
         return K

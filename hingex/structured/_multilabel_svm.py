@@ -123,16 +123,13 @@ class MultilabelSVM(Estimator):
         owner = type(self).__name__
         rows = check.as_rows(X, owner=owner)
         classes, table = None, Y
-        if not hasattr(Y, "shape"):
-            items = list(Y) if hasattr(Y, "__iter__") else Y
+        items = _items(Y)
+        if items is not None:
             given = _collections(items)
-            # A list of rows of equal length of zeros and ones is a matrix.
-            matrix = len({len(y) for y in given}) == 1 and all(
-                isinstance(v, int | float | np.number) and v in (0, 1) for y in given for v in y)
-            if not matrix or any(isinstance(y, set | frozenset) for y in items):
-                classes, table = _indicator(given, rows.n, None)
-            else:
+            if _is_matrix(items):
                 table = np.array(given)
+            else:
+                classes, table = _indicator(given, rows.n)
         pairwise = check.boolean("pairwise", self.pairwise)
         svm = svm_of(self, Multilabel(pairwise=pairwise, cost=self.cost))
         try:
@@ -192,6 +189,7 @@ class MultilabelSVM(Estimator):
         ----------
         X : array-like or sparse, shape (n, d)
         Y : as for `fit`
+            A row with a label that `fit` has not seen counts as an error.
 
         Returns
         -------
@@ -200,10 +198,11 @@ class MultilabelSVM(Estimator):
         Raises
         ------
         ValueError, TypeError
-            As `predict`, and for Y that does not fit X or the labels of `fit`.
+            As `predict`, and for Y that does not fit X, or is of another kind than in `fit`.
         """
         table = self._predicted(X)
-        return float(np.mean((table == self._known(Y, len(table))).all(axis=1)))
+        true, unseen = self._known(Y, len(table))
+        return float(np.mean((table == true).all(axis=1) & ~unseen))
 
     def confusion(self, X: Any, Y: Any) -> np.ndarray:
         """For each label the rows without and with it, by whether it is predicted.
@@ -221,25 +220,51 @@ class MultilabelSVM(Estimator):
         Raises
         ------
         ValueError, TypeError
-            As `score`.
+            As `score`, and for labels that `fit` has not seen.
         """
         table = self._predicted(X)
-        true = self._known(Y, len(table))
+        true, unseen = self._known(Y, len(table))
+        if unseen.any():
+            row = int(unseen.argmax())
+            raise ValueError(f"row {row} of Y has a label that is not among the classes of fit, "
+                             f"which confusion counts: {check._some(self.classes_.tolist())}. Leave "
+                             "other labels out of Y")
         K = len(self.classes_)
         code = np.arange(K) * 4 + 2 * true + table
         return np.bincount(code.ravel(), minlength=4 * K).reshape(K, 2, 2)
 
-    def _known(self, Y: Any, n: int) -> np.ndarray:
+    def _known(self, Y: Any, n: int) -> tuple[np.ndarray, np.ndarray]:
+        """The indicator matrix of the labels of `fit`, and which rows have other labels as well."""
+        items = _items(Y)
         if self.sets_:
-            if hasattr(Y, "shape"):
+            if items is None:
                 raise ValueError(f"Y is an indicator matrix, but this {type(self).__name__} was "
                                  "fitted on collections of labels")
-            return _indicator(_collections(Y), n, self.classes_)[1]
+            return _indicator_of_known(_collections(items), n, self.classes_, type(self).__name__)
+        if items is not None and not _is_matrix(items):
+            raise ValueError(f"Y must be an indicator matrix, as in the fit of this "
+                             f"{type(self).__name__}; got {check._show(items)}")
+        Y = Y if items is None else items
         model = Multilabel(len(self.classes_))
         y = model._labels(Y, np.arange(n + 1), False)
         if len(y) != n * len(self.classes_):
             raise ValueError(f"Y has {len(y) // n} columns, expected {len(self.classes_)}")
-        return y.reshape(n, -1)
+        return y.reshape(n, -1), np.zeros(n, bool)
+
+
+def _items(Y: Any) -> list[Any] | None:
+    """Y as a list of what rows have, unless it is a matrix."""
+    if check.is_sparse(Y) or hasattr(Y, "columns") or (hasattr(Y, "shape") and len(Y.shape) != 1):
+        return None
+    return list(Y) if hasattr(Y, "__iter__") and not isinstance(Y, str | bytes) else Y
+
+
+def _is_matrix(items: list[Any]) -> bool:
+    """Whether all rows are lists of the same length, of nothing but 0 and 1."""
+    rows = _collections(items)
+    return len({len(y) for y in rows}) == 1 and not any(
+        isinstance(y, set | frozenset) for y in items) and all(
+        isinstance(v, int | float | np.number | np.bool_) and v in (0, 1) for y in rows for v in y)
 
 
 def _collections(Y: Any) -> list[list[Any]]:
@@ -251,29 +276,44 @@ def _collections(Y: Any) -> list[list[Any]]:
     for y in Y:
         if not hasattr(y, "__iter__") or isinstance(y, str | bytes):
             raise ValueError("Y must be an indicator matrix, or a list of collections of labels; "
-                             f"it holds {check._show(y)}")
+                             f"it holds {check._show(y)}. A single label is a list as well: "
+                             "[label]")
         rows.append(y.tolist() if isinstance(y, np.ndarray) else list(y))
     return rows
 
 
-def _indicator(
-    Y: list[list[Any]], n: int, classes: np.ndarray | None
-) -> tuple[np.ndarray, np.ndarray]:
-    """Labels, ascending, and a matrix of zeros and ones."""
+def _flat(Y: list[list[Any]], n: int) -> tuple[list[Any], np.ndarray]:
+    """All labels of all rows, and how many each row has."""
     if len(Y) != n:
         raise ValueError(f"Y has {len(Y)} collections of labels, X has {n} rows")
-    rows = Y
-    flat = [label for row in rows for label in row]
-    if not flat and classes is None:
+    return [label for row in Y for label in row], np.array([len(row) for row in Y], np.intp)
+
+
+def _indicator(Y: list[list[Any]], n: int) -> tuple[np.ndarray, np.ndarray]:
+    """Labels, ascending, and a matrix of zeros and ones."""
+    flat, counts = _flat(Y, n)
+    if not flat:
         raise ValueError("no row of Y has a label")
-    where = np.repeat(np.arange(n), [len(row) for row in rows])
-    if classes is None:
-        labels = check.label_array(flat, len(flat), "MultilabelSVM")
-        classes, codes = np.unique(np.array(labels.tolist()), return_inverse=True)
-    elif not flat:
-        codes = np.empty(0, np.intp)
-    else:
-        codes = check.encode_known(flat, len(flat), classes, "MultilabelSVM")
+    labels = check.label_array(flat, len(flat), "MultilabelSVM")
+    classes, codes = np.unique(np.array(labels.tolist()), return_inverse=True)
     out = np.zeros((n, len(classes)), np.int32)
-    out[where, codes] = 1
+    out[np.repeat(np.arange(n), counts), codes] = 1
     return classes, out
+
+
+def _indicator_of_known(
+    Y: list[list[Any]], n: int, classes: np.ndarray, owner: str
+) -> tuple[np.ndarray, np.ndarray]:
+    """A matrix of zeros and ones, a column for each of `classes`, and which rows have others."""
+    flat, counts = _flat(Y, n)
+    out, unseen = np.zeros((n, len(classes)), np.int32), np.zeros(n, bool)
+    if not flat:
+        return out, unseen
+    labels = check.label_array(flat, len(flat), owner)
+    check.check_same_kind(labels, classes, owner)
+    place = {label: k for k, label in enumerate(classes.tolist())}
+    codes = np.array([place.get(label, -1) for label in labels.tolist()])
+    where, known = np.repeat(np.arange(n), counts), codes >= 0
+    out[where[known], codes[known]] = 1
+    unseen[where[~known]] = True
+    return out, unseen

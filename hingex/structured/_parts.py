@@ -196,7 +196,7 @@ class Parts(Estimator):
     def _costs(self, K: int) -> np.ndarray:
         if self.cost is None:
             return 1.0 - np.eye(K)
-        cost = np.asarray(self.cost, np.float64)
+        cost = check._numbers(check.given_array(self.cost, "cost"), "cost").astype(np.float64)
         if cost.shape != (K, K) or not np.isfinite(cost).all() or (cost < 0).any() or (
                 np.diagonal(cost) != 0).any():
             raise ValueError(f"cost must be a matrix of shape ({K}, {K}), finite and not negative, "
@@ -250,7 +250,7 @@ def gathered_sequences(X: Any, lengths: Any, owner: str) -> Layout:
                         f"{check._show(X)}")
     if lengths is not None:
         rows = as_rows(X, owner=owner)
-        sizes = np.asarray(lengths)
+        sizes = check.given_array(lengths, "lengths")
         if sizes.ndim != 1 or sizes.dtype.kind not in "iu" or (sizes < 1).any():
             raise ValueError("lengths must be positive integers, one for each sequence; got "
                              f"{check._show(lengths)}")
@@ -281,7 +281,7 @@ def gathered_sequences(X: Any, lengths: Any, owner: str) -> Layout:
 def gathered_labels(Y: Any, start: np.ndarray, stacked: bool) -> np.ndarray:
     """The labels of all sequences, as one array."""
     if stacked:
-        y = np.asarray(Y)
+        y = check.given_array(Y, "y")
         if y.shape != (start[-1],):
             raise ValueError(f"y has shape {y.shape}, but X has {start[-1]} rows")
         return y
@@ -292,7 +292,7 @@ def gathered_labels(Y: Any, start: np.ndarray, stacked: bool) -> np.ndarray:
         Y = list(Y)
     if len(Y) != n:
         raise ValueError(f"Y has {len(Y)} sequences of labels, X has {n} sequences")
-    parts = [np.asarray(y) for y in Y]
+    parts = [check.given_array(y, f"sequence {i} of Y") for i, y in enumerate(Y)]
     for i, y in enumerate(parts):
         if y.shape != (start[i + 1] - start[i],):
             raise ValueError(f"sequence {i} of Y has shape {y.shape}, but sequence {i} of X has "

@@ -3,12 +3,99 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
+from .. import _validate as check
 from .._core import kernels
+
+NAMES, NUMBERS = "features by name", "rows of numbers"
+
+
+def listed(X: Any, stacked: bool) -> Any:
+    """X as what can be gone through twice: a list of sequences, or (`stacked`) one sequence.
+
+    Iterators, columns of data frames and arrays of objects become lists; tables of numbers stay
+    what they are.
+
+    Raises
+    ------
+    TypeError
+        For X that is no collection of sequences, such as a dict or a string.
+    """
+    if isinstance(X, Mapping | str | bytes) or not hasattr(X, "__iter__"):
+        got = "a dict" if isinstance(X, Mapping) else check._show(X)
+        raise TypeError(f"X must be a list of sequences; got {got}")
+    X = _plain(X)
+    return [_plain(x) for x in X] if isinstance(X, list | tuple) and not stacked else X
+
+
+def _plain(x: Any) -> Any:
+    """A sequence or a token as a list, unless it is a table of numbers or no sequence at all."""
+    if isinstance(x, list | tuple | Mapping | set | frozenset | str | bytes):
+        return x
+    if check.is_sparse(x) or hasattr(x, "columns"):
+        return x
+    kind = getattr(getattr(x, "dtype", None), "kind", "O")  # polars' and torch's have none
+    if isinstance(x, np.ndarray) or (hasattr(x, "to_numpy") and len(np.shape(x)) == 1):
+        return x if kind not in "OSUT" else list(x) if np.ndim(x) != 2 else x.tolist()
+    return list(x) if hasattr(x, "__iter__") and not hasattr(x, "__array__") else x
+
+
+def kind_of(sequences: Iterable[Any]) -> str | None:
+    """What all tokens of all sequences have: NAMES or NUMBERS; None where no token tells.
+
+    Parameters
+    ----------
+    sequences : iterable of sequences
+        As `listed` returns them.
+
+    Raises
+    ------
+    TypeError
+        For a string in the place of a token.
+    ValueError
+        For a mixture; the message says where.
+    """
+    seen: dict[str, str] = {}
+    blank = False
+    for i, sequence in enumerate(sequences):
+        if not isinstance(sequence, list | tuple):
+            if check.is_sparse(sequence) or hasattr(sequence, "shape"):
+                seen.setdefault(NUMBERS, f"sequence {i}")
+            continue
+        for j, token in enumerate(sequence):
+            if isinstance(token, str | bytes):
+                raise TypeError(
+                    f"sequence {i}, token {j} is the text {check._show(token)}: a token must be a "
+                    "list of names of features, such as word_features(sentence) makes of a list of "
+                    "words, or a dict of names to values, or a row of numbers")
+            kind = _token_kind(token)
+            if kind is not None:
+                seen.setdefault(kind, f"sequence {i}, token {j}")
+            blank |= kind is None and isinstance(token, list | tuple)
+    if len(seen) == 2:
+        raise ValueError(f"X mixes two kinds of tokens: {seen[NAMES]} has {NAMES}, {seen[NUMBERS]} "
+                         f"has numbers; give all tokens the one or the other")
+    return next(iter(seen), NAMES if blank else None)
+
+
+def _token_kind(token: Any) -> str | None:
+    """Of one token; None if it has no features, or is a number by itself."""
+    if isinstance(token, Mapping | set | frozenset):
+        return NAMES
+    if not isinstance(token, list | tuple):
+        if not hasattr(token, "__iter__"):
+            return None
+        if isinstance(token := _plain(token), np.ndarray) or not isinstance(token, list):
+            return NUMBERS
+    if not token:
+        return None
+    if type(token[0]) is str or any(isinstance(name, str) for name in token):
+        return NAMES
+    return NUMBERS
 
 
 def hash_tokens(sequences: Iterable[Any], n_features: int) -> tuple[Any, np.ndarray]:
@@ -40,7 +127,7 @@ def hash_tokens(sequences: Iterable[Any], n_features: int) -> tuple[Any, np.ndar
         count = 0
         try:
             for token in sequence:
-                hasher.add(token)
+                hasher.add(token if type(token) in (list, dict) else _plain(token))
                 count += 1
         except (TypeError, ValueError) as error:
             kind = TypeError if isinstance(error, TypeError) else ValueError

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from .. import _validate as check
 from ._parts import Layout, Parts, gathered_labels, gathered_sequences, pairs_of
 
 
@@ -64,7 +65,7 @@ class Tree(Parts):
         parents, orders = [], []
         for i, (_, given) in enumerate(X):
             size = layout.start[i + 1] - layout.start[i]
-            parent = np.asarray(given)
+            parent = check.given_array(given, f"parents of example {i}")
             if parent.shape != (size,) or parent.dtype.kind not in "iu":
                 raise ValueError(f"parents of example {i} must be {size} integers, one for each "
                                  f"row of its x; got shape {parent.shape}, dtype {parent.dtype}")

@@ -316,7 +316,7 @@ class TextVectorizer(Storable, Estimator):
             if plan.given is not None:
                 learned["term_bytes_"], learned["term_ends_"] = _packed(plan.given)
         else:
-            df = self._choose(counter, n, least, most, limit, learned)
+            df = self._choose(counter, n, least, most, limit, learned, plan)
         if self.use_idf:
             smooth = int(bool(self.smooth_idf))
             seen = np.maximum(df, 1) if not smooth else df + 1
@@ -328,12 +328,11 @@ class TextVectorizer(Storable, Estimator):
         return plan, counter
 
     def _choose(self, counter: Any, n: int, least: float, most: float, limit: int | None,
-                learned: dict[str, Any]) -> np.ndarray:
+                learned: dict[str, Any], plan: _Plan) -> np.ndarray:
         """Keep the terms that the limits allow; returns their document frequencies."""
         size = counter.merge()
         if size == 0:
-            raise ValueError(f"the {n} documents hold no terms: they are empty, or all their words "
-                             "are stop words or too short for token_pattern")
+            raise ValueError(f"the {n} documents hold no terms: {self._why_no_terms(plan)}")
         df = np.zeros(size, np.int64)
         tf = None if limit is None or self.binary else np.zeros(size, np.int64)
         counter.statistics(df, tf)
@@ -357,6 +356,21 @@ class TextVectorizer(Storable, Estimator):
         counter.write_terms(text, ends)
         learned["term_bytes_"], learned["term_ends_"] = text, ends
         return df[kept]
+
+    def _why_no_terms(self, plan: _Plan) -> str:
+        """What may be the reason that no document has a term."""
+        words = plan.analyzer == "word"
+        why = ["they are empty"]
+        if plan.min_n > 1 and plan.analyzer != "char_wb":  # which has a term for each word
+            what = "words" if words else "characters"
+            why.append(f"they have fewer than {plan.min_n} {what}, as many as the smaller n of "
+                       f"ngram_range={self.ngram_range!r} asks for")
+        if words and plan.stop is not None:
+            why.append("all their words are stop_words")
+        if words:
+            why.append("none of their words is long enough for token_pattern"
+                       if self.token_pattern in _NATIVE else "token_pattern finds no word in them")
+        return ", or ".join(why)
 
     # ---------------------------------------------------------------------------- parameters
 

@@ -58,7 +58,7 @@ class _Loss:
         f = gate.scores(y_pred, "y_pred")
         f = f if self.dtype is None else f.astype(self.dtype, copy=False)
         shape, dtype = f.shape, f.dtype
-        y, f = _same_rank(np.asarray(y_true), f)
+        y, f = _same_rank(gate.given_array(y_true, "y_true"), f)
         y = gate.scores(y, "y_true").astype(dtype, copy=False)
         if f.ndim == 0:
             raise ValueError("y_pred is a number; losses are made of its last axis: [y_pred]")

@@ -26,17 +26,20 @@ class _Elementwise:
     def __call__(self, predictor_outputs: Any, targets: Any) -> Any:
         """The loss of each output."""
         f, y = self._arguments(predictor_outputs, targets)
-        return self._loss.value(y, f, reduction="none")
+        with gate.called(y="targets", f="predictor_outputs"):
+            return self._loss.value(y, f, reduction="none")
 
     def value_and_gradient(self, predictor_outputs: Any, targets: Any) -> tuple[Any, Any]:
         """The loss of each output, and its derivative with respect to that."""
         f, y = self._arguments(predictor_outputs, targets)
-        return self._loss.value_and_gradient(y, f, reduction="none")
+        with gate.called(y="targets", f="predictor_outputs"):
+            return self._loss.value_and_gradient(y, f, reduction="none")
 
     @staticmethod
     def _arguments(predictor_outputs: Any, targets: Any) -> tuple[np.ndarray, Any]:
         f = gate.scores(predictor_outputs, "predictor_outputs")
-        return f, np.broadcast_to(targets, f.shape) if np.ndim(targets) == 0 else targets
+        y = gate.signs(targets, "targets")
+        return f, np.broadcast_to(y, f.shape) if y.ndim == 0 else y
 
 
 class _Multiclass:
@@ -47,17 +50,20 @@ class _Multiclass:
     def __call__(self, scores: Any, labels: Any) -> Any:
         """The loss of each row of scores."""
         s, y, rows = self._arguments(scores, labels)
-        return self._loss.value(y, rows, reduction="none").reshape(s.shape[:-1])[()]
+        with gate.called(y="labels"):
+            value = self._loss.value(y, rows, reduction="none")
+        return value.reshape(s.shape[:-1])[()]
 
     def value_and_gradient(self, scores: Any, labels: Any) -> tuple[Any, Any]:
         """The loss of each row, and its derivatives with respect to the row's scores."""
         s, y, rows = self._arguments(scores, labels)
-        value, gradient = self._loss.value_and_gradient(y, rows, reduction="none")
+        with gate.called(y="labels"):
+            value, gradient = self._loss.value_and_gradient(y, rows, reduction="none")
         return value.reshape(s.shape[:-1])[()], gradient.reshape(s.shape)
 
     @staticmethod
     def _arguments(scores: Any, labels: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        s, y = gate.scores(scores, "scores"), np.asarray(labels)
+        s, y = gate.scores(scores, "scores"), gate.given_array(labels, "labels")
         if s.ndim == 0 or s.shape[-1] < 2 or y.shape != s.shape[:-1]:
             raise ValueError(f"scores.shape == {s.shape} and labels.shape == {y.shape}; expected "
                              "(..., K) and (...): K >= 2 class scores for each label")

@@ -73,7 +73,9 @@ class HingeEmbeddingLoss(_Loss):
     def value_and_gradient(self, input: Any, target: Any) -> tuple[Any, Any]:
         """The loss and its derivative with respect to `input`."""
         loss = self._embedding("HingeEmbedding", margin=self.margin)
-        return loss.value_and_gradient(target, input, reduction=self.reduction)
+        with gate.called(y="target", x="input"):
+            return loss.value_and_gradient(gate.signs(target, "target"), input,
+                                           reduction=self.reduction)
 
 
 @dataclass(frozen=True)
@@ -118,13 +120,15 @@ class MultiMarginLoss(_Loss):
         float, or for reduction "none" an array in the shape of `target`
         """
         rows, y, shape = _rows(input, target)
-        value = self._made.value(y, rows, reduction=self.reduction)
+        with gate.called(y="target", scores="input"):
+            value = self._made.value(y, rows, reduction=self.reduction)
         return value.reshape(shape)[()] if self.reduction == "none" else value
 
     def value_and_gradient(self, input: Any, target: Any) -> tuple[Any, Any]:
         """The loss and its derivatives with respect to `input`, in its shape."""
         rows, y, shape = _rows(input, target)
-        value, gradient = self._made.value_and_gradient(y, rows, reduction=self.reduction)
+        with gate.called(y="target", scores="input"):
+            value, gradient = self._made.value_and_gradient(y, rows, reduction=self.reduction)
         if self.reduction == "none":
             value = value.reshape(shape)[()]
         return value, gradient.reshape(np.shape(input))
@@ -159,7 +163,9 @@ class MarginRankingLoss(_Loss):
                            ) -> tuple[Any, tuple[Any, Any]]:
         """The loss, and its derivatives with respect to input1 and input2."""
         loss = self._embedding("MarginRanking", margin=self.margin)
-        return loss.value_and_gradient(target, input1, input2, reduction=self.reduction)
+        with gate.called(y="target", x1="input1", x2="input2"):
+            return loss.value_and_gradient(gate.signs(target, "target"), input1, input2,
+                                           reduction=self.reduction)
 
 
 @dataclass(frozen=True)
@@ -253,7 +259,7 @@ class MultiLabelMarginLoss(_Loss):
 
     def value_and_gradient(self, input: Any, target: Any) -> tuple[Any, Any]:
         """The loss and its derivatives with respect to `input`, in its shape."""
-        given, t = gate.scores(input, "input"), np.asarray(target)
+        given, t = gate.scores(input, "input"), gate.given_array(target, "target")
         if given.ndim not in (1, 2) or given.shape[-1] == 0 or t.shape != given.shape:
             raise ValueError(f"input.shape == {given.shape} and target.shape == {t.shape}; "
                              "expected (N, K) or (K,), the same for both")
@@ -304,16 +310,19 @@ class SoftMarginLoss(_Loss):
 
     def __call__(self, input: Any, target: Any) -> Any:
         """The loss: a float, or for reduction "none" an array in the shape of `input`."""
-        return Logistic().value(target, input, reduction=self.reduction)
+        with gate.called(y="target", f="input"):
+            return Logistic().value(gate.signs(target, "target"), input, reduction=self.reduction)
 
     def value_and_gradient(self, input: Any, target: Any) -> tuple[Any, Any]:
         """The loss and its derivative with respect to `input`."""
-        return Logistic().value_and_gradient(target, input, reduction=self.reduction)
+        with gate.called(y="target", f="input"):
+            return Logistic().value_and_gradient(gate.signs(target, "target"), input,
+                                                 reduction=self.reduction)
 
 
 def _rows(input: Any, target: Any) -> tuple[Any, np.ndarray, tuple[int, ...]]:
     """Scores (N, K), class indices (N,), and the shape of the losses."""
-    y = np.asarray(target)
+    y = gate.given_array(target, "target")
     if np.ndim(input) == 1 and y.size == 1 and y.ndim <= 1:
         return np.asarray(input)[None, :], y.reshape(1), y.shape
     return input, y, y.shape
