@@ -12,6 +12,7 @@ from typing import Any, Self
 import numpy as np
 
 from . import _validate
+from ._available import missing
 from ._core import kernels
 from ._result import not_fitted, warn
 
@@ -124,6 +125,9 @@ class Estimator:
                  for name, default in self._defaults().items()
                  if not _is_default(getattr(self, name, default), default))
         return f"{type(self).__name__}({', '.join(given)})"
+
+    def __dir__(self) -> list[str]:
+        return sorted(set(super().__dir__()) - missing(self))
 
     def __getstate__(self) -> dict[str, Any]:
         return self.__dict__ | {_VERSION_KEY: kernels("build").version()}

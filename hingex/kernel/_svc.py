@@ -11,7 +11,9 @@ import numpy as np
 
 from .. import _validate as check
 from .. import kernels as kernel_functions
+from .._available import available
 from .._estimator import Classifier, unfitted
+from .._result import warning_category
 from .._targets import deal_folds
 from ..solvers import smo
 from . import _probability
@@ -232,6 +234,19 @@ def _votes_and_sums(scores: np.ndarray, K: int) -> np.ndarray:
     square = _square(scores, K)
     sums = square.sum(axis=2) - square.sum(axis=1)
     return _votes(scores >= 0, K) + sums / (3 * (np.abs(sums) + 1))
+
+
+_WITHOUT = "this {} was fitted without probability=True: call fit again"
+
+
+def _refuse_probability(model: SVC) -> None:
+    """Raise AttributeError unless the model has probabilities, or would have them after `fit`."""
+    if not model.probability:
+        raise AttributeError("predict_proba and predict_log_proba are only available with "
+                             "probability=True, set before fit")
+    kept = vars(model).keys()
+    if "classes_" in kept and not kept & {"probability_slopes_", "probability_temperature_"}:
+        raise warning_category("NotFittedError")(_WITHOUT.format(type(model).__name__))
 
 
 class SVC(PairwiseClassifier):
@@ -611,53 +626,31 @@ class SVC(PairwiseClassifier):
             for pair in [(of == first) | (of == second)]
         ])
 
-    @property
-    def predict_proba(self) -> Callable[[Any], np.ndarray]:
-        """Probabilities of the classes, in the order of `classes_`: ``predict_proba(X)``, (n, K).
+    @available(_refuse_probability)
+    def predict_proba(self, X: Any) -> np.ndarray:
+        """Probabilities of the classes, with ``probability=True`` only.
 
-        Only with ``probability=True``. Of two classes 1 / (1 + exp(-a f)) of the score f, with a
+        Of two classes 1 / (1 + exp(-a f)) of the score f, with a
         slope a for either sign; of more, what fits these probabilities of all pairs best, as
         LIBSVM couples them; with multi_class="ovr", exp(t s_k) of the scores over the sum of all.
         Slopes and t are those of most likelihood for scores of rows that five models were not
         trained on. The class of the highest probability is the one that `predict` returns, always:
-        where it would be another one, the two classes' probabilities are exchanged. Raises as
-        `predict`.
+        where it would be another one, the two classes' probabilities are exchanged.
+
+        Parameters
+        ----------
+        X : array-like or sparse, shape (n, d)
+
+        Returns
+        -------
+        ndarray of float64, shape (n, K)
+            In the order of `classes_`.
+
+        Raises
+        ------
+        NotFittedError, ValueError, TypeError
+            As `predict`; AttributeError without ``probability=True``.
         """
-        if not self.probability:
-            raise AttributeError("predict_proba is only available with probability=True, set "
-                                 "before fit")
-        return self._predict_proba
-
-    @property
-    def predict_log_proba(self) -> Callable[[Any], np.ndarray]:
-        """Logarithms of the probabilities, as `predict_proba`."""
-        if not self.probability:
-            raise AttributeError("predict_log_proba is only available with probability=True, set "
-                                 "before fit")
-        return self._predict_log_proba
-
-    def _predict_log_proba(self, X: Any) -> np.ndarray:
-        with np.errstate(divide="ignore"):  # of 0
-            return np.log(self._predict_proba(X))
-
-    def _of_probability(self) -> tuple[bool, Any]:
-        """Whether probabilities are a softmax, and its factor, or the slopes; checked."""
-        K, owner = len(self.classes_), type(self).__name__
-        soft = K > 2 and self.multi_class == "ovr"
-        name = "probability_temperature_" if soft else "probability_slopes_"
-        if not hasattr(self, name):
-            raise ValueError(f"this {owner} was fitted without probability=True: call fit again")
-        if soft:
-            return soft, check.real(name, self.probability_temperature_)
-        return soft, check.finite_table(name, self.probability_slopes_,
-                                        (len(self._problems(K)), 2), owner)
-
-    def _check_arrays(self) -> None:
-        super()._check_arrays()
-        if any(name.startswith("probability_") for name in vars(self)):
-            self._of_probability()
-
-    def _predict_proba(self, X: Any) -> np.ndarray:
         self._check_fitted()
         K, (soft, fitted) = len(self.classes_), self._of_probability()
         parts = []
@@ -669,6 +662,29 @@ class SVC(PairwiseClassifier):
                 p = np.hstack([1 - p, p]) if K == 2 else _probability.coupled(p, K)
             parts.append(_probability.with_first(p, codes))
         return np.concatenate(parts)
+
+    @available(_refuse_probability)
+    def predict_log_proba(self, X: Any) -> np.ndarray:
+        """Logarithms of the probabilities, as `predict_proba`."""
+        with np.errstate(divide="ignore"):  # of 0
+            return np.log(self.predict_proba(X))
+
+    def _of_probability(self) -> tuple[bool, Any]:
+        """Whether probabilities are a softmax, and its factor, or the slopes; checked."""
+        K, owner = len(self.classes_), type(self).__name__
+        soft = K > 2 and self.multi_class == "ovr"
+        name = "probability_temperature_" if soft else "probability_slopes_"
+        if not hasattr(self, name):
+            raise warning_category("NotFittedError")(_WITHOUT.format(owner))
+        if soft:
+            return soft, check.real(name, self.probability_temperature_)
+        return soft, check.finite_table(name, self.probability_slopes_,
+                                        (len(self._problems(K)), 2), owner)
+
+    def _check_arrays(self) -> None:
+        super()._check_arrays()
+        if any(name.startswith("probability_") for name in vars(self)):
+            self._of_probability()
 
     def _warm_duals(self, n: int, classes: np.ndarray, problems: int) -> list[np.ndarray] | None:
         """Signed duals of the last fit, or None when there was none."""

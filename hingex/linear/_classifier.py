@@ -9,12 +9,27 @@ from typing import Any, Self
 import numpy as np
 
 from .. import _validate as check
+from .._available import available
 from ..losses.margin import MarginLoss, by_name
 from ..solvers import PENALIZED, check_penalized, solve_penalized
 from ..stop import Monitor
 from ._base import LinearModel
 
 PENALTIES = ("l2", "l1", "elasticnet")
+
+
+def _refuse_probability(model: LinearClassifier) -> None:
+    """Raise AttributeError unless the loss of the model has a link."""
+    try:
+        loss = model.loss_ if hasattr(model, "loss_") else _loss(model.loss)
+    except ValueError as error:  # `fit` will say it
+        raise AttributeError(f"no predict_proba: {error}") from None
+    if _link(loss) is None:
+        raise AttributeError(
+            f"predict_proba is there for loss logistic, exponential, modified_huber, squared "
+            f"and squared_hinge, not for {loss}: use hingex.CalibratedClassifier("
+            f"{type(model).__name__}(...)), which fits probabilities to held-out scores"
+        )
 
 
 class LinearClassifier(LinearModel):
@@ -236,9 +251,9 @@ default "auto"
             duals = last[0], self.intercept_
         return (self.coef_, self.intercept_), duals
 
-    @property
-    def predict_proba(self) -> Callable[[Any], np.ndarray]:
-        """Probabilities of the classes, shape (n, K), by the link of the loss.
+    @available(_refuse_probability)
+    def predict_proba(self, X: Any) -> np.ndarray:
+        """Probabilities of the classes, by the link of the loss.
 
         There for losses whose best score tells the probability: 1 / (1 + exp(-f)) for logistic,
         1 / (1 + exp(-2 f)) for exponential, (clip(f, -1, 1) + 1) / 2 for modified Huber, squared
@@ -246,21 +261,22 @@ default "auto"
         based on convex risk minimization", Annals of Statistics 32, 2004). Those of more than two
         classes are divided by their sum. Their order is that of the scores.
 
+        Parameters
+        ----------
+        X : array-like or sparse, shape (n, d)
+
+        Returns
+        -------
+        ndarray of float64, shape (n, K)
+            In the order of `classes_`.
+
         Raises
         ------
+        NotFittedError, ValueError, TypeError
+            As `predict`.
         AttributeError
             For other losses: `hingex.CalibratedClassifier` fits a link to held-out scores.
         """
-        loss = self.loss_ if hasattr(self, "loss_") else _loss(self.loss)
-        if _link(loss) is None:
-            raise AttributeError(
-                f"predict_proba is there for loss logistic, exponential, modified_huber, squared "
-                f"and squared_hinge, not for {loss}: use hingex.CalibratedClassifier("
-                f"{type(self).__name__}(...)), which fits probabilities to held-out scores"
-            )
-        return self._predict_proba
-
-    def _predict_proba(self, X: Any) -> np.ndarray:
         scores = self._scores(X)
         # The first of the highest, as the kernel has it.
         codes = scores.argmax(axis=1) if scores.shape[1] > 1 else (scores[:, 0] > 0).astype(int)

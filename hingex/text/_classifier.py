@@ -11,6 +11,7 @@ from typing import Any, NamedTuple, Self
 import numpy as np
 
 from .. import _validate as check
+from .._available import available
 from .._estimator import Classifier, unfitted
 from .._storable import Storable
 from ..linear import (
@@ -37,6 +38,13 @@ class Explanation(NamedTuple):
     margin: float  # difference of their scores
     intercept: float  # what of it is in no word
     terms: list[tuple[str, float]]  # the others' part, the largest first
+
+
+def _refuse_probability(model: TextClassifier) -> None:
+    """Raise AttributeError unless the linear model has probabilities."""
+    given = LinearSVC() if model.classifier is None else model.classifier
+    linear = model.classifier_ if model.__sklearn_is_fitted__() else given
+    _ = linear.predict_proba  # for its AttributeError
 
 
 class TextClassifier(Storable, Classifier):
@@ -233,12 +241,27 @@ class TextClassifier(Storable, Classifier):
         """
         return self._apply(X, "predict")
 
-    @property
-    def predict_proba(self) -> Any:
-        """predict_proba(X): probabilities (n, K), if the linear model has them (logistic, say)."""
-        if self.__sklearn_is_fitted__():
-            _ = self.classifier_.predict_proba  # for its AttributeError
-        return lambda X: self._apply(X, "predict_proba")
+    @available(_refuse_probability)
+    def predict_proba(self, X: Any) -> np.ndarray:
+        """Probabilities of the labels, if the linear model has them (logistic loss, say).
+
+        Parameters
+        ----------
+        X : documents
+            As `fit` takes them.
+
+        Returns
+        -------
+        ndarray of float64, shape (n, K)
+            In the order of `classes_`.
+
+        Raises
+        ------
+        NotFittedError, ValueError, TypeError, UnicodeDecodeError
+        AttributeError
+            If the linear model has no `predict_proba`.
+        """
+        return self._apply(X, "predict_proba")
 
     def explain(self, X: Any, top: int = 10) -> list[Explanation]:
         """The terms that decided: what each adds to the margin of the label over the next best.

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple, NoReturn, Self
 import numpy as np
 
 from .. import _validate as check
+from .._available import available
 from .._core import kernels
 from .._estimator import Estimator
 from .._result import not_fitted
@@ -44,6 +45,12 @@ class _Plan(NamedTuple):
     given: list[str] | None
     n_features: int
     dtype: np.dtype
+
+
+def _refuse_names(vectorizer: TextVectorizer) -> None:
+    """Raise AttributeError unless the columns have names."""
+    if vectorizer.method == "hashing":
+        raise AttributeError("method='hashing' keeps no terms; use method='vocabulary'")
 
 
 class TextVectorizer(Storable, Estimator):
@@ -502,6 +509,7 @@ class TextVectorizer(Storable, Estimator):
         """Columns by term; a new dict each time."""
         return {term: k for k, term in enumerate(self._names())}
 
+    @available(_refuse_names)
     def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
         """Terms by column.
 
@@ -523,8 +531,7 @@ class TextVectorizer(Storable, Estimator):
         return np.array(self._names(), dtype=object)
 
     def _names(self) -> list[str]:
-        if self.method == "hashing":
-            raise AttributeError("method='hashing' keeps no terms; use method='vocabulary'")
+        _refuse_names(self)
         if "term_ends_" not in vars(self):
             raise not_fitted(self)
         text, start, names = self.term_bytes_.tobytes(), 0, []
