@@ -955,8 +955,9 @@ def row_weights(
     C : float
         Positive.
     class_weight : None, "balanced" or dict
-        "balanced": total weight / (K * weight of the class), with the sample weights. A dict
-        maps labels to factors; labels it does not name have factor 1.
+        "balanced": total weight / (K * weight of the class), with the sample weights, K the
+        classes that have any. A dict maps labels to factors; labels it does not name have factor 1.
+        It may name labels that are not in y if it names all that are.
     sample_weight : None, number or array-like (n,)
     classes : ndarray (K,)
     codes : ndarray (n,) of int32, or Indicator
@@ -970,7 +971,7 @@ def row_weights(
     ------
     ValueError
         For weights that are negative, not finite, of a wrong shape or for unknown labels, and
-        for a class left without a positive weight.
+        when fewer than two classes have a row of positive weight.
     """
     if not 1 / MAX_COST <= C <= MAX_COST:
         raise ValueError(f"C must lie between {1 / MAX_COST:g} and {MAX_COST:g}; got {C!r}")
@@ -1016,17 +1017,19 @@ def _usable(out: np.ndarray) -> np.ndarray:
 
 
 def _check_class_totals(totals: np.ndarray, classes: np.ndarray, name: str) -> None:
-    if not totals.all():
+    if np.count_nonzero(totals) < 2:
         label = classes[int((totals == 0).argmax())]
         raise ValueError(f"class {_show(label)} has no row with a positive weight: {name} is zero "
-                         "there. Every class needs one; drop the rows of that class instead")
+                         "there. At least two classes need such a row")
 
 
 def _class_factors(class_weight: Any, classes: np.ndarray, totals: np.ndarray) -> np.ndarray:
     if class_weight is None:
         return np.ones(len(classes))
     if isinstance(class_weight, str) and class_weight == "balanced":
-        return totals.sum() / (len(classes) * totals)
+        some = totals > 0
+        return np.where(some, totals.sum() / (np.count_nonzero(some) * np.where(some, totals, 1)),
+                        1.0)
     if not isinstance(class_weight, Mapping):
         raise ValueError('class_weight must be None, "balanced" or a dict {label: weight}; got '
                          f"{_show(class_weight)}")
@@ -1035,9 +1038,10 @@ def _class_factors(class_weight: Any, classes: np.ndarray, totals: np.ndarray) -
     labels = classes.tolist()
     known = set(labels)
     unknown = [key for key in class_weight if key not in known]
-    if unknown:
+    # A subset of the rows may lack a label; a misspelt one leaves a label of y without a weight.
+    if unknown and not all(label in class_weight for label in labels):
         raise ValueError(f"class_weight names labels that are not in y: {_some(unknown)}; y has "
-                         f"{_some(labels)}")
+                         f"{_some(labels)}. It may if it names all labels of y, too")
     factors = np.ones(len(classes))
     for i, label in enumerate(labels):
         if label in class_weight:

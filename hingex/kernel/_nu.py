@@ -11,7 +11,7 @@ import numpy as np
 from .. import _validate as check
 from ..solvers import smo
 from ._base import KernelModel
-from ._svc import PairwiseClassifier
+from ._svc import PairwiseClassifier, winner
 from ._svr import filled
 
 
@@ -118,7 +118,8 @@ cache_hit_rate_, gamma_, n_features_in_, shape_fit_, feature_names_in_
         problems = []
         for (ids, sign), pair in zip(examples, self._problems(len(classes)), strict=True):
             mine = cost[ids]
-            total = nu * float(mine.sum()) / 2
+            both = (sign > 0).any() and (sign < 0).any()
+            total = nu * float(mine.sum()) / 2 if both else 0.0
             for s, k in zip((1, -1), pair, strict=True):
                 room = float(mine[sign == s].sum())
                 if room < total * (1 - 1e-12):
@@ -135,7 +136,8 @@ cache_hit_rate_, gamma_, n_features_in_, shape_fit_, feature_names_in_
                 np.where(sign > 0, mine, 0.0), start, (sign < 0).astype(np.uint8),
                 self._shared(ids, sign, pair),
             ))
-        solutions = training.solve(problems, options, monitor)
+        solutions = self._solved(
+            lambda real: training.solve(real, options, monitor), examples, problems)
         duals, kinds, intercepts = [], [], []
         for solution, (ids, _) in zip(solutions, examples, strict=True):
             # f is -w.phi(x): at margins -rho - b for y = 1, rho - b for y = -1.
@@ -150,6 +152,10 @@ cache_hit_rate_, gamma_, n_features_in_, shape_fit_, feature_names_in_
         self._keep_solutions(solutions)
         self._conclude(solutions, options)
         return self
+
+    def _certain(self, sign: np.ndarray) -> tuple[float, ...]:
+        side = winner(sign)  # with rho = 1
+        return (side - 1, side + 1)
 
 
 class OneClassSVM(KernelModel):

@@ -14,7 +14,7 @@ from .. import kernels as kernel_functions
 from .._available import available
 from .._estimator import Classifier, unfitted
 from .._result import warning_category
-from .._targets import deal_folds
+from .._targets import absent_of, deal_folds, keep_absent
 from ..solvers import smo
 from . import _probability
 from ._base import SCORES_AT_ONCE, KernelModel, Training
@@ -76,6 +76,24 @@ class PairwiseClassifier(KernelModel, Classifier):
     def _shared(self, ids: np.ndarray, sign: np.ndarray, pair: tuple[int, int]) -> Any:
         """What a problem shares with others, see `smo.Problem`."""
         return None if pair[1] < 0 else (int(np.count_nonzero(sign > 0)), *pair)
+
+    def _solved(
+        self, solve: Callable[[list[Any]], list[smo.Solution]],
+        examples: list[tuple[np.ndarray, np.ndarray]], problems: list[Any],
+    ) -> list[smo.Solution]:
+        """Solutions of all problems; `solve` gets those that have rows of both sides.
+
+        Where a class has no row of positive weight the other side wins, with a score of 1.
+        """
+        real = two_sided(examples)
+        found = iter(solve([problems[k] for k in np.flatnonzero(real)]))
+        return [next(found) if real[k] else smo.Solution(
+            np.zeros(len(ids)), self._certain(sign), gap=0.0, violation=0.0, status="converged")
+            for k, (ids, sign) in enumerate(examples)]
+
+    def _certain(self, sign: np.ndarray) -> tuple[float, ...]:
+        """Intercepts of a problem with rows of one side only, as solutions have them."""
+        return (float(winner(sign)),)
 
     def _keep_duals(
         self, training: Training, codes: np.ndarray, classes: np.ndarray,
@@ -211,6 +229,16 @@ class PairwiseClassifier(KernelModel, Classifier):
         return out
 
 
+def winner(sign: np.ndarray) -> float:
+    """The side that all rows of a problem are on; 0 where there are none."""
+    return float(sign[0]) if len(sign) else 0.0
+
+
+def two_sided(examples: list[tuple[np.ndarray, np.ndarray]]) -> np.ndarray:
+    """bool (problems,): whether a problem has rows of both sides."""
+    return np.array([bool((sign > 0).any() and (sign < 0).any()) for _, sign in examples])
+
+
 def _parts(n: int, per_row: int) -> list[tuple[int, int]]:
     step = max(64, SCORES_AT_ONCE // per_row // 64 * 64)
     return [(a, min(a + step, n)) for a in range(0, n, step)]
@@ -323,6 +351,8 @@ class SVC(PairwiseClassifier):
     Attributes
     ----------
     classes_ : ndarray (K,)
+    absent_ : ndarray of int
+        Where some classes have no row of positive weight: their places in `classes_`.
     support_ : ndarray (n_SV,) of int
         Rows that are support vectors of any problem, by class and then ascending.
     support_vectors_ : ndarray or CSR matrix, shape (n_SV, d)
@@ -465,7 +495,10 @@ class SVC(PairwiseClassifier):
             Labels: at least two distinct strings, integers, booleans or integral floats.
         sample_weight : float or array-like, shape (n,), optional
             Non-negative; a weight of 0 is as good as leaving the row out, save that the variance
-            in gamma="scale" is that of all rows.
+            in gamma="scale" is that of all rows, and that a class of such rows stays in `classes_`:
+            the other class wins each pair with a score of 1, it is never predicted, and its
+            probability is 0; see `absent_`. With multi_class="ovr" its score is the mean of the
+            others' less 1. At least two classes must have a row of positive weight.
 
         Returns
         -------
@@ -501,6 +534,7 @@ class SVC(PairwiseClassifier):
         if hard:
             cost = np.full(n, math.inf)
         examples = self._examples(codes, used, len(classes))
+        keep_absent(self, codes, weights, len(classes))
         if self.approximation is not None:
             self._fit_low_rank(training, examples, classes, cost, rank, seed, options, monitor)
             if probability:
@@ -518,11 +552,14 @@ class SVC(PairwiseClassifier):
                 start = _balanced(np.clip(last[k][ids], lo, hi), lo, hi)
             problems.append(smo.Problem(ids, sign, lo, hi, start, None,
                                         self._shared(ids, sign, pairs[k])))
-        solutions = training.solve(problems, options._replace(hard=hard, rows=n), monitor)
+        solutions = self._solved(
+            lambda real: training.solve(real, options._replace(hard=hard, rows=n), monitor),
+            examples, problems)
         kinds = [np.where(s.b == 0, 0, np.where(np.abs(s.b) < cost[ids], 1, 2))
                  for s, (ids, _) in zip(solutions, examples, strict=True)]
         self._keep_duals(training, codes, classes, examples, [s.b for s in solutions], kinds)
         self.intercept_ = np.array([s.intercept[0] for s in solutions])
+        self._keep_losers(two_sided(examples))
         self._keep_solutions(solutions)
         self._keep_bounds(training, examples, solutions, kinds)
         self._last_duals: list[np.ndarray] | None = None
@@ -537,6 +574,12 @@ class SVC(PairwiseClassifier):
             self._fit_probability(training, codes, np.ones(n) if given is None else given, seed)
         self._conclude(solutions, options)
         return self
+
+    def _keep_losers(self, real: np.ndarray) -> None:
+        """Scores of classes without weight that never win, where there is a problem for each."""
+        if self.multi_class == "ovr" and len(real) > 1 and not real.all():
+            self.dual_coef_[~real] = self.dual_coef_[real].mean(axis=0)
+            self.intercept_[~real] = self.intercept_[real].mean() - 1
 
     def _rank(self, C: float, warm: bool) -> int:
         """Parameters of the approximation, checked; landmarks to take at most."""
@@ -580,6 +623,7 @@ class SVC(PairwiseClassifier):
         self.landmarks_, self.approximation_error_ = factor.landmarks, factor.error
         self.dual_coef_ = np.ascontiguousarray(solved.weights @ factor.A.T)
         self.intercept_, self.dual_objective_ = solved.intercept, solved.dual
+        self._keep_losers(two_sided(examples))
         self.duality_gap_, self.n_iter_ = solved.gap, solved.n_iter
         self.converged_, self.fit_status_ = solved.converged, int(not solved.converged)
         self.history_ = smo.history_of([])
@@ -595,8 +639,9 @@ class SVC(PairwiseClassifier):
         K, folds = len(self.classes_), _probability.FOLDS
         used = weights > 0
         counts = np.bincount(codes[used], minlength=K)
-        if counts.min() < 2:
-            rare = check._show(self.classes_[counts.argmin()])
+        present = np.flatnonzero(counts)
+        if counts[present].min() < 2:
+            rare = check._show(self.classes_[present][counts[present].argmin()])
             raise ValueError("probability=True needs 2 rows (of positive weight) of each class, as "
                              f"models are fitted without a fifth of them; class {rare} has 1")
         fold = deal_folds(codes, used, K, folds, seed)
@@ -616,15 +661,26 @@ class SVC(PairwiseClassifier):
             scores += [found for found, _ in model._predicted(Z)]
             held.append(test)
         rows, found = np.concatenate(held), np.concatenate(scores)
-        of, w = codes[rows], weights[rows]
-        if K > 2 and self.multi_class == "ovr":
-            self.probability_temperature_ = _probability.fit_temperature(found, of, w)
+        self._keep_links(found, np.searchsorted(present, codes[rows]), weights[rows], present)
+
+    def _keep_links(
+        self, scores: np.ndarray, codes: np.ndarray, w: np.ndarray, present: np.ndarray
+    ) -> None:
+        """Set what makes probabilities of scores, from those of models of the classes `present`."""
+        K, P = len(self.classes_), len(present)
+        soft = K > 2 and self.multi_class == "ovr"
+        if P == 2 < K:  # one score, of the second class
+            scores = np.hstack([-scores, scores]) if soft else -scores
+        if soft:
+            self.probability_temperature_ = _probability.fit_temperature(scores, codes, w)
             return
-        self.probability_slopes_ = np.array([
-            _probability.fit_slopes(found[pair, o], of[pair] == first, w[pair])
-            for o, (first, second) in enumerate(self._problems(K))
-            for pair in [(of == first) | (of == second)]
-        ])
+        pairs = self._problems(K)
+        slopes = np.full((len(pairs), 2), _probability.CERTAIN)
+        for o, (first, second) in enumerate([(0, 1)] if P == 2 < K else self._problems(P)):
+            pair = (codes == first) | (codes == second)
+            slopes[pairs.index((present[first], present[second]))] = _probability.fit_slopes(
+                scores[pair, o], codes[pair] == first, w[pair])
+        self.probability_slopes_ = slopes
 
     @available(_refuse_probability)
     def predict_proba(self, X: Any) -> np.ndarray:
@@ -653,13 +709,16 @@ class SVC(PairwiseClassifier):
         """
         self._check_fitted()
         K, (soft, fitted) = len(self.classes_), self._of_probability()
-        parts = []
+        absent, parts = absent_of(self, K), []
         for scores, codes in self._predicted(X):
             if soft:
                 p = _probability.softmax(scores, fitted)
             else:
                 p = _probability.sigmoids(scores, fitted)
                 p = np.hstack([1 - p, p]) if K == 2 else _probability.coupled(p, K)
+            if len(absent):
+                p[:, absent] = 0
+                p /= p.sum(axis=1, keepdims=True)
             parts.append(_probability.with_first(p, codes))
         return np.concatenate(parts)
 
@@ -683,6 +742,7 @@ class SVC(PairwiseClassifier):
 
     def _check_arrays(self) -> None:
         super()._check_arrays()
+        absent_of(self, len(self.classes_))
         if any(name.startswith("probability_") for name in vars(self)):
             self._of_probability()
 
@@ -716,7 +776,7 @@ class SVC(PairwiseClassifier):
             if (kind == 1).any() and math.isfinite(radius):
                 doubtful = np.count_nonzero(2 * used * radius
                                             + np.maximum(0, sign * s.residual) >= 1)
-            bounds.append(min(support, doubtful) / len(ids))
+            bounds.append(min(support, doubtful) / max(1, len(ids)))
         self.loo_error_bound_ = np.array(bounds)
 
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from .. import _validate as check
 from .._available import available
+from .._targets import absent_of, keep_absent
 from ..losses.margin import MarginLoss, by_name
 from ..solvers import PENALIZED, check_penalized, solve_penalized
 from ..stop import Monitor
@@ -94,6 +95,9 @@ default "auto"
     coef_ : ndarray (1, d) or (K, d), float64
         For two classes, positive scores mean ``classes_[1]``.
     intercept_ : ndarray (1,) or (K,)
+    absent_ : ndarray of int
+        Where some classes have no row of positive weight: their places in `classes_`. Their scores
+        are the mean of the others less 1, their probabilities 0; they are never predicted.
     n_nonzero_ : ndarray (1,) or (K,) of int
         Features with a weight that is not zero.
     loss_ : MarginLoss
@@ -188,7 +192,9 @@ default "auto"
         y : array-like, shape (n,)
             Labels: at least two distinct strings, integers, booleans or integral floats.
         sample_weight : float or array-like, shape (n,), optional
-            Non-negative; a weight of 0 is as good as leaving the row out.
+            Non-negative; a weight of 0 is as good as leaving the row out, save that a class of such
+            rows stays in `classes_`, see `absent_`. At least two classes must have a row of
+            positive weight.
 
         Returns
         -------
@@ -233,6 +239,7 @@ default "auto"
 
         self._keep_fit(fit, chosen, reason, classes, rows.d)
         self.loss_ = loss
+        keep_absent(self, codes, cost, len(classes))
         self.n_nonzero_ = np.count_nonzero(fit.coef, axis=1)
         self._last_duals = (fit.dual, loss, penalty) if warm else None
         self._conclude(fit, options)
@@ -282,7 +289,9 @@ default "auto"
         codes = scores.argmax(axis=1) if scores.shape[1] > 1 else (scores[:, 0] > 0).astype(int)
         link = _link(self.loss_)
         assert link is not None
-        return normalized(link(scores), codes)
+        p = link(scores)
+        p[:, absent_of(self, len(self.classes_))] = 0
+        return normalized(p, codes)
 
 
 def _loss(loss: Any) -> MarginLoss:

@@ -80,7 +80,7 @@ def _own_folds(k: int | None, used: np.ndarray, targets: Any, classes: np.ndarra
     else:
         codes = targets[used]
         counts = np.bincount(codes, minlength=len(classes))
-        least = int(counts.argmin())
+        least = int(np.where(counts > 0, counts, len(codes) + 1).argmin())
         k = min(USUAL, max(2, int(counts[least]))) if k is None else k
         if counts[least] < k:
             raise ValueError(
@@ -130,9 +130,11 @@ def _check_folds(
         if isinstance(targets, Indicator):
             continue
         mine = train if weights is None else train[weights[train] > 0]
-        counts = np.bincount(targets[mine], minlength=len(classes))
-        if not counts.all():
-            label = classes[int(counts.argmin())].item()
+        lacking = np.bincount(targets[mine], minlength=len(classes)) == 0
+        lacking &= np.bincount(targets if weights is None else targets[weights > 0],
+                               minlength=len(classes)) > 0
+        if lacking.any():
+            label = classes[int(lacking.argmax())].item()
             raise ValueError(
                 f"the training rows of fold {k} hold no row of class {label!r}"
                 f"{' with a positive weight' if weights is not None else ''}: every class is "
