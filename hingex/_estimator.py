@@ -6,6 +6,7 @@ Parameters are the arguments of `__init__`, stored untouched under their names a
 scikit-learn itself calls.
 """
 
+import sys
 from functools import cache
 from typing import Any, Self
 
@@ -45,6 +46,8 @@ def _is_default(value: Any, default: Any) -> bool:
 
 class Estimator:
     """Base of all estimators: parameters, repr, pickling, scikit-learn's tags."""
+
+    _takes_rows = True  # whether X are rows of numbers
 
     @classmethod
     def _defaults(cls) -> dict[str, Any]:
@@ -241,6 +244,10 @@ class Regressor(Estimator):
 
 def unfitted(estimator: Any) -> Any:
     """A new estimator with the same parameters, copied where they are estimators."""
+    if not isinstance(estimator, Estimator) and "sklearn" in sys.modules:
+        from sklearn.base import clone  # pipelines have estimators in lists
+
+        return clone(estimator)
     params = {name: unfitted(value) if hasattr(value, "get_params") and not isinstance(value, type)
               else value for name, value in estimator.get_params(deep=False).items()}
     return type(estimator)(**params)

@@ -450,6 +450,28 @@ def table_of(rows: Any) -> Any:
     return csr_array((values[: rows.nnz], indices[: rows.nnz], indptr), shape=(rows.n, rows.d))
 
 
+def n_rows(data: Any) -> int:
+    """How many rows a table, a column or a list of documents has."""
+    shape = getattr(data, "shape", None)
+    return int(shape[0]) if isinstance(shape, tuple) and shape else len(data)
+
+
+def take_rows(data: Any, which: np.ndarray) -> Any:
+    """These rows of X or y, of the same kind: frames, columns, arrays, sparse matrices, lists.
+
+    Other objects become arrays.
+    """
+    if hasattr(data, "iloc"):
+        return data.iloc[which]
+    if is_sparse(data):
+        return data.tocsr()[which]
+    if type(data).__module__.partition(".")[0] == "pyarrow":
+        return data.take(which)
+    if isinstance(data, list | tuple):
+        return [data[i] for i in which]
+    return data[which] if hasattr(data, "__getitem__") else np.asarray(data)[which]
+
+
 def finite_table(name: str, value: Any, shape: tuple[int, ...], owner: str) -> np.ndarray:
     """A fitted attribute as finite float64 of this shape, C-ordered, or ValueError."""
     if is_sparse(value):

@@ -22,7 +22,7 @@ PENALTIES = ("l2", "l1", "elasticnet")
 def _refuse_probability(model: LinearClassifier) -> None:
     """Raise AttributeError unless the loss of the model has a link."""
     try:
-        loss = model.loss_ if hasattr(model, "loss_") else _loss(model.loss)
+        loss = _loss_of(model)
     except ValueError as error:  # `fit` will say it
         raise AttributeError(f"no predict_proba: {error}") from None
     if _link(loss) is None:
@@ -287,7 +287,7 @@ default "auto"
         scores = self._scores(X)
         # The first of the highest, as the kernel has it.
         codes = scores.argmax(axis=1) if scores.shape[1] > 1 else (scores[:, 0] > 0).astype(int)
-        link = _link(self.loss_)
+        link = _link(_loss_of(self))
         assert link is not None
         p = link(scores)
         p[:, absent_of(self, len(self.classes_))] = 0
@@ -303,6 +303,11 @@ def _loss(loss: Any) -> MarginLoss:
         convex = " or ".join(repr(name) for name, cls in known.items() if cls.is_convex)
         raise ValueError(f"loss must be a margin loss of hingex.losses or {convex}; got {loss!r}")
     return known[loss]()
+
+
+def _loss_of(model: LinearClassifier) -> MarginLoss:
+    """The loss that was minimised, or will be."""
+    return vars(model).get("loss_") or _loss(model.loss)
 
 
 def _link(loss: MarginLoss) -> Callable[[Any], Any] | None:

@@ -436,7 +436,11 @@ class _Run:
         which = test.astype(np.int32)
         true = rows_of(self.targets, test)
         w = np.ones(len(test)) if self.weights is None else self.weights[test]
-        data = (_take(self.X, test), _take(self.y, test)) if self.score is None else None
+        data = None
+        if self.score is None:  # lists become arrays
+            X, y = (np.asarray(part) if isinstance(part, list | tuple) else part
+                    for part in (self.X, self.y))
+            data = check.take_rows(X, test), check.take_rows(y, test)
 
         def costs(C: float) -> np.ndarray | None:
             return check.row_weights(C, self.svc.class_weight, mine, self.classes, self.targets, n)
@@ -479,12 +483,3 @@ class _Run:
         if names is not None:
             model.feature_names_in_ = names
         return model
-
-
-def _take(data: Any, which: np.ndarray) -> Any:
-    """These rows of X or y, of the same kind."""
-    if hasattr(data, "iloc"):
-        return data.iloc[which]
-    if check.is_sparse(data):
-        return data.tocsr()[which]
-    return np.asarray(data)[which]

@@ -260,8 +260,7 @@ class _Stepwise(LinearModel):
         used = np.ones(len(codes)) if weight is None else weight.copy()
         w_held = None if weight is None else weight[where]
         used[where] = 0.0
-        X = X[where] if hasattr(X, "shape") and not hasattr(X, "iloc") else (
-            X.iloc[where] if hasattr(X, "iloc") else np.asarray(X)[where])
+        X = check.take_rows(np.asarray(X) if isinstance(X, list | tuple) else X, where)
         return X, np.asarray(y)[where], w_held, used
 
     def _begin(

@@ -81,6 +81,8 @@ class TextClassifier(Storable, Classifier):
     'cat'
     """
 
+    _takes_rows = False
+
     def __init__(self, classifier: Any = None, vectorizer: TextVectorizer | None = None) -> None:
         self.classifier = classifier
         self.vectorizer = vectorizer
