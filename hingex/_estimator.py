@@ -15,6 +15,7 @@ import numpy as np
 from . import _validate
 from ._available import missing
 from ._core import kernels
+from ._interop import Routed, Shown
 from ._result import not_fitted, warn
 
 _VERSION_KEY = "_hingex_version"
@@ -44,7 +45,7 @@ def _is_default(value: Any, default: Any) -> bool:
         return False
 
 
-class Estimator:
+class Estimator(Routed, Shown):
     """Base of all estimators: parameters, repr, pickling, scikit-learn's tags."""
 
     _takes_rows = True  # whether X are rows of numbers
@@ -244,7 +245,7 @@ class Regressor(Estimator):
 
 def unfitted(estimator: Any) -> Any:
     """A new estimator with the same parameters, copied where they are estimators."""
-    if not isinstance(estimator, Estimator) and "sklearn" in sys.modules:
+    if not isinstance(estimator, Estimator) and sys.modules.get("sklearn") is not None:
         from sklearn.base import clone  # pipelines have estimators in lists
 
         return clone(estimator)

@@ -55,8 +55,8 @@ _CLASSES = {
     **dict.fromkeys(("SVC", "NuSVC", "SVR", "NuSVR", "OneClassSVM"), "kernel"),
     **dict.fromkeys(("LMNN", "OASIS"), "metric"),
     "ChainSVM": "structured",
-    **dict.fromkeys(("TextVectorizer", "TextClassifier"), "text"),
     "CalibratedClassifier": "calibration",
+    **dict.fromkeys(("TextVectorizer", "TextClassifier"), "text"),
 }  # fmt: skip
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*_", re.ASCII)
 _SCALARS = ("|b1", "|i1", "<i2", "<i4", "<i8", "|u1", "<u2", "<u4", "<u8", "<f2", "<f4", "<f8")

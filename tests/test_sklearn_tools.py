@@ -6,6 +6,8 @@
 
 import inspect
 import pickle
+import subprocess
+import sys
 from importlib import import_module
 
 import numpy as np
@@ -67,8 +69,9 @@ def test_the_registry():
 
 # ----------------------------------------------------------- methods that are there, or are not
 
-METHODS = ("fit", "predict", "predict_proba", "predict_log_proba", "decision_function", "transform",
-           "score", "score_samples", "partial_fit", "fit_transform", "get_feature_names_out")  # fmt: skip
+METHODS = ("fit", "predict", "predict_proba", "predict_log_proba", "decision_function", "score",
+           "transform", "score_samples", "partial_fit", "fit_transform", "get_feature_names_out",
+           "set_output", "set_fit_request", "set_score_request", "get_metadata_routing")
 
 
 @pytest.mark.parametrize("model", [cls() for cls in PUBLIC.values()] + CLASSIFIERS, ids=repr)
@@ -276,3 +279,263 @@ def test_calibration_and_votes(model):
     if hasattr(model, "predict_proba"):
         votes = VotingClassifier([("a", clone(model)), ("b", clone(model))], voting="soft")
         assert_allclose(votes.fit(X, y).predict_proba(X), fitted.predict_proba(X))
+
+
+# ------------------------------------------------------------------------------ metadata routing
+
+
+@pytest.fixture
+def routing():
+    with sklearn.config_context(enable_metadata_routing=True):
+        yield
+
+
+def weighted_data(n=120):
+    X, y = data(n)
+    return X, y, np.random.default_rng(1).integers(0, 4, n).astype(float)
+
+
+def test_requests_follow_the_signatures(routing):
+    from sklearn.utils.metadata_routing import get_routing_for_object
+
+    def requests(model, method):
+        return getattr(get_routing_for_object(model), method).requests
+
+    assert requests(hingex.LinearSVC(), "fit") == {"sample_weight": None}
+    assert requests(hingex.LinearSVC(), "score") == {"sample_weight": None}
+    assert requests(hingex.LinearSVC(), "predict") == {}
+    assert requests(hingex.LinearRankSVC(), "fit").keys() == {
+        "qid", "sample_weight", "query_weight"}
+    assert requests(hingex.LinearSVCCV(), "fit").keys() == {"sample_weight", "groups"}
+    assert requests(hingex.PegasosClassifier(), "partial_fit").keys() == {
+        "classes", "sample_weight"}
+    assert requests(hingex.ChainSVM(), "predict") == {"lengths": None}
+    assert requests(hingex.OASIS(), "fit") == {"triplets": None}
+    assert not hasattr(hingex.LinearSVC(), "set_predict_request")
+    assert not hasattr(hingex.LMNN(), "set_fit_request")
+    assert hasattr(hingex.ChainSVM(), "set_predict_request")
+    for cls in PUBLIC.values():  # as scikit-learn would derive them
+        model = cls()
+        for method in ("fit", "partial_fit", "predict", "score", "transform"):
+            if hasattr(cls, method):
+                found = list(inspect.signature(getattr(cls, method)).parameters.values())[1:]
+                named = {p.name for p in found if p.kind != p.VAR_KEYWORD} - {"X", "y", "Y"}
+                assert requests(model, method).keys() == named
+
+
+def test_requests_live_on(routing):
+    import copy
+
+    from sklearn.base import clone
+    from sklearn.utils.metadata_routing import get_routing_for_object
+
+    model = hingex.LinearRankSVC().set_fit_request(qid="group", sample_weight=True)
+    assert model.set_score_request(qid="group") is model
+    for other in (model, clone(model), copy.deepcopy(model), pickle.loads(pickle.dumps(model))):
+        found = get_routing_for_object(other)
+        assert found.fit.requests == {"qid": "group", "sample_weight": True, "query_weight": None}
+        assert found.score.requests["qid"] == "group"
+    fresh = clone(model).set_fit_request(qid=False)
+    assert get_routing_for_object(model).fit.requests["qid"] == "group"
+    assert get_routing_for_object(fresh).fit.requests["qid"] is False
+    with pytest.raises(TypeError, match=r"got weights; LinearSVC\.fit takes sample_weight"):
+        hingex.LinearSVC().set_fit_request(weights=True)
+
+
+def test_requests_need_routing():
+    with pytest.raises(RuntimeError, match="enable_metadata_routing=True"):
+        hingex.LinearSVC().set_fit_request(sample_weight=True)
+
+
+WEIGHTED = pytest.mark.parametrize("model", [
+    m for m in CLASSIFIERS if "sample_weight" in inspect.signature(m.fit).parameters], ids=repr)
+
+
+def asking(model):
+    from sklearn.base import clone
+
+    return clone(model).set_fit_request(sample_weight=True).set_score_request(sample_weight=True)
+
+
+@WEIGHTED
+def test_pipelines_route(model, routing):
+    from sklearn.base import clone
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    X, y, w = weighted_data()
+    scaler = StandardScaler().set_fit_request(sample_weight=True)
+    pipe = make_pipeline(scaler, asking(model)).fit(X, y, sample_weight=w)
+    Z = StandardScaler().fit(X, sample_weight=w).transform(X)
+    own = clone(model).fit(Z, y, sample_weight=w)
+    assert_array_equal(pipe.predict(X), own.predict(Z))
+    assert pipe.score(X, y, sample_weight=w) == own.score(Z, y, sample_weight=w)
+    plain = make_pipeline(StandardScaler(), asking(model)).fit(X, y)
+    assert_array_equal(plain.predict(X), clone(model).fit(
+        StandardScaler().fit_transform(X), y).predict(StandardScaler().fit_transform(X)))
+
+
+@WEIGHTED
+def test_searches_and_cross_validation_route(model, routing):
+    from sklearn.base import clone
+    from sklearn.model_selection import GridSearchCV, KFold, cross_validate
+
+    X, y, w = weighted_data()
+    folds = list(KFold(3).split(X))
+    for weights in (w, None):
+        params = {} if weights is None else {"sample_weight": weights}
+        own = []
+        for train, test in folds:
+            part = [{} if weights is None else {"sample_weight": w[rows]} for rows in (train, test)]
+            own.append(clone(model).fit(X[train], y[train], **part[0]).score(
+                X[test], y[test], **part[1]))
+        found = cross_validate(asking(model), X, y, cv=folds, params=params)["test_score"]
+        assert_array_equal(found, own)
+        search = GridSearchCV(asking(model), {}, cv=folds).fit(X, y, **params)
+        assert search.best_score_ == np.mean(own)
+        assert_array_equal(search.predict(X), clone(model).fit(X, y, **params).predict(X))
+
+
+@WEIGHTED
+def test_calibration_routes(model, routing):
+    from sklearn.base import clone
+    from sklearn.calibration import CalibratedClassifierCV
+
+    X, y, w = weighted_data()
+    for weights in (w, None):
+        params = {} if weights is None else {"sample_weight": weights}
+        found = CalibratedClassifierCV(asking(model), cv=3, ensemble=False).fit(X, y, **params)
+        inner, = found.calibrated_classifiers_
+        own = clone(model).fit(X, y, **params)
+        assert_array_equal(inner.estimator.predict(X), own.predict(X))
+
+
+def test_groups_reach_the_splitter(routing):
+    from sklearn.model_selection import GroupKFold
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    X, y = data()
+    groups = np.random.default_rng(0).integers(0, 6, len(y))
+    folds = list(GroupKFold(3).split(X, y, groups))
+    model = hingex.LinearSVCCV(Cs=[0.1, 1.0], cv=GroupKFold(3))
+    assert_array_equal(model.fit(X, y, groups=groups).scores_,
+                       hingex.LinearSVCCV(Cs=[0.1, 1.0], cv=folds).fit(X, y).scores_)
+    pipe = make_pipeline(StandardScaler(), hingex.LinearSVCCV(
+        Cs=[0.1, 1.0], cv=GroupKFold(3)).set_fit_request(groups=True))
+    assert pipe.fit(X, y, groups=groups)[-1].scores_.shape == (3, 2)
+    with pytest.raises(ValueError, match="groups are for a splitter as cv"):
+        hingex.LinearSVCCV(cv=3).fit(X, y, groups=groups)
+
+
+def test_a_ranker_gets_its_queries(routing):
+    from sklearn.model_selection import GroupKFold, cross_validate
+
+    X, y = data(90, 3)
+    qid = np.repeat(np.arange(9), 10)
+    model = hingex.LinearRankSVC().set_fit_request(qid=True).set_score_request(qid=True)
+    found = cross_validate(model, X, y, cv=GroupKFold(3), params={"qid": qid, "groups": qid})
+    own = [hingex.LinearRankSVC().fit(X[a], y[a], qid=qid[a]).score(X[b], y[b], qid=qid[b])
+           for a, b in GroupKFold(3).split(X, y, qid)]
+    assert_array_equal(found["test_score"], own)
+
+
+# --------------------------------------------------------------------------- containers and shows
+
+TRANSFORMERS = [cls() for cls in PUBLIC.values() if hasattr(cls, "transform")]
+
+
+@pytest.mark.parametrize("model", TRANSFORMERS, ids=repr)
+def test_output_containers(model):
+    pd, pl = pytest.importorskip("pandas"), pytest.importorskip("polars")
+    from sklearn.base import clone
+
+    X, y = data(30, 3)
+    index = np.arange(100, 130)
+    if is_text(model):
+        X = pd.Series([f"a text of number {k}" for k in range(30)], index=index)
+        given = X
+    else:
+        given = pd.DataFrame(X, columns=["a", "b", "c"], index=index)
+    plain = clone(model).fit_transform(given, y)
+    dense = plain.toarray() if hasattr(plain, "toarray") else plain
+    for configured in (True, False):
+        fresh = clone(model)
+        if configured:
+            assert fresh.set_output(transform="pandas") is fresh
+            fresh = clone(fresh)  # as scikit-learn keeps it
+        with sklearn.config_context(transform_output="default" if configured else "pandas"):
+            for found in (fresh.fit_transform(given, y), fresh.transform(given)):
+                assert isinstance(found, pd.DataFrame)
+                assert_array_equal(found.to_numpy(), dense)
+                assert_array_equal(found.index, index)
+                assert_array_equal(found.columns, fresh.get_feature_names_out())
+    fresh = clone(model).set_output(transform="polars").fit(given, y)
+    if hasattr(plain, "toarray"):
+        with pytest.raises(ValueError, match="polars has no columns"):
+            fresh.transform(given)
+    else:
+        found = fresh.transform(given)
+        assert isinstance(found, pl.DataFrame)
+        assert_array_equal(found.to_numpy(), dense)
+        assert found.columns == fresh.get_feature_names_out().tolist()
+    assert type(fresh.set_output(transform="default").transform(given)) is type(plain)
+    with pytest.raises(ValueError, match="transform must be"):
+        fresh.set_output(transform="arrow")
+
+
+@pytest.mark.filterwarnings("ignore:X .*feature names")
+@pytest.mark.parametrize("name", [
+    "check_transformer_get_feature_names_out", "check_transformer_get_feature_names_out_pandas",
+    "check_set_output_transform", "check_set_output_transform_pandas",
+    "check_global_output_transform_pandas", "check_set_output_transform_polars",
+    "check_global_set_output_transform_polars", "check_n_features_in_after_fitting",
+])
+def test_scikit_learns_checks_of_containers(name):
+    from sklearn.utils import estimator_checks
+
+    for model in TRANSFORMERS:
+        if not is_text(model):
+            getattr(estimator_checks, name)(type(model).__name__, model)
+
+
+def test_containers_inside_pipelines_and_texts():
+    pytest.importorskip("pandas")
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    X, y = data(30, 3)
+    pipe = make_pipeline(StandardScaler(), hingex.LMNN()).set_output(transform="pandas")
+    assert pipe.fit_transform(X, y).columns.tolist() == ["lmnn0", "lmnn1", "lmnn2"]
+    texts = [f"a text of number {k}" for k in range(30)]
+    own = hingex.text.TextClassifier().fit(texts, y % 2).decision_function(texts)
+    with sklearn.config_context(transform_output="pandas"):
+        model = hingex.text.TextClassifier().fit(texts, y % 2)
+        assert_array_equal(model.decision_function(texts), own)
+        assert model.explain(texts[:1])
+
+
+@pytest.mark.parametrize("cls", PUBLIC.values(), ids=lambda c: c.__name__)
+def test_notebooks(cls):
+    model = cls()
+    shown = model._repr_mimebundle_()
+    assert shown["text/plain"] == repr(model)
+    assert "sk-container" in shown["text/html"]
+    assert cls.__name__ in model._repr_html_()
+    with sklearn.config_context(display="text"):
+        assert model._repr_html_() == f"<pre>{cls.__name__}()</pre>"
+
+
+def test_without_scikit_learn():
+    code = """if 1:
+        import sys
+        sys.modules["sklearn"] = None
+        import hingex
+        model = hingex.LinearSVC(class_weight={0: 1.0, "<b>": 2.0})
+        assert "&lt;b&gt;" in model._repr_html_()
+        assert hasattr(model, "set_fit_request")
+        import numpy as np
+        X = np.arange(12.0).reshape(6, 2)
+        assert type(hingex.LMNN(1).fit(X, [0, 0, 0, 1, 1, 1]).transform(X)) is np.ndarray
+    """
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)

@@ -65,8 +65,8 @@ class LinearSVCCV(LinearSVC):
         An integer makes that many stratified folds, without shuffling, as scikit-learn's
         StratifiedKFold does; with an indicator matrix y, blocks of neighbouring rows. None means 5,
         or as many as the smallest class has rows if these are fewer, which an integer must not
-        exceed. A splitter has a method `split(X, y)`. Pairs hold row numbers or masks; rows may be
-        repeated.
+        exceed. A splitter has a method `split(X, y)`, or `split(X, y, groups)` if groups are given
+        to `fit`. Pairs hold row numbers or masks; rows may be repeated.
     scoring : str or callable, default "accuracy"
         "accuracy" (with an indicator matrix of whole label sets), "balanced_accuracy", "f1" and
         "roc_auc" (two classes), "f1_macro", "f1_micro"; all weighted by `sample_weight`. Or a
@@ -184,7 +184,9 @@ class LinearSVCCV(LinearSVC):
     def _options(self) -> dict[str, Any]:
         return self._with_C(1.0)._options()
 
-    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
+    def fit(
+        self, X: Any, y: Any, sample_weight: Any = None, *, groups: Any = None
+    ) -> Self:
         """Choose C and train on (X, y).
 
         Parameters
@@ -194,6 +196,8 @@ class LinearSVCCV(LinearSVC):
             As for `LinearSVC.fit`.
         sample_weight : float or array-like, shape (n,), optional
             Non-negative; weighs losses and scores.
+        groups : array-like, shape (n,), optional
+            For a splitter as `cv`, such as scikit-learn's GroupKFold: ``cv.split(X, y, groups)``.
 
         Returns
         -------
@@ -221,7 +225,7 @@ class LinearSVCCV(LinearSVC):
         for C in (Cs.min(), Cs.max()):
             check.row_weights(float(C), self.class_weight, sample_weight, classes, targets, rows.n)
         weights = check.sample_weights(sample_weight, rows.n)
-        folds = make_folds(self.cv, X, y, targets, classes, weights, rows.n)
+        folds = make_folds(self.cv, (X, y, groups), targets, classes, weights, rows.n)
         check.check_feature_names(self, X, reset=True)
 
         workers = min(n_threads(self.n_jobs), len(folds))

@@ -16,9 +16,10 @@ Fold = tuple[np.ndarray, np.ndarray]  # int64 numbers of the rows to train on, a
 
 
 def make_folds(
-    cv: Any, X: Any, y: Any, targets: Any, classes: np.ndarray, weights: np.ndarray | None, n: int
+    cv: Any, data: tuple[Any, Any, Any], targets: Any, classes: np.ndarray,
+    weights: np.ndarray | None, n: int,
 ) -> list[Fold]:
-    """The folds that the parameter `cv` stands for.
+    """The folds that the parameter `cv` stands for; `data` are X, y and groups, or None.
 
     An integer makes stratified folds without shuffling of the rows with a positive weight, the
     same as scikit-learn's StratifiedKFold; of indicators, blocks of neighbouring rows (KFold).
@@ -28,11 +29,15 @@ def make_folds(
     ValueError, TypeError
         For folds that are empty, hold no rows of X, or leave out a class in training.
     """
+    X, y, groups = data
+    if groups is not None and not hasattr(cv, "split"):
+        raise ValueError("groups are for a splitter as cv, such as sklearn.model_selection."
+                         f"GroupKFold; got cv={cv!r}, which does not look at them")
     used = np.arange(n) if weights is None else np.flatnonzero(weights)
     if cv is None:
         return _own_folds(None, used, targets, classes)
     if hasattr(cv, "split") and not isinstance(cv, str | bytes):
-        pairs: Iterable[Any] = cv.split(X, y)
+        pairs: Iterable[Any] = cv.split(X, y) if groups is None else cv.split(X, y, groups)
     elif not isinstance(cv, bool) and hasattr(cv, "__index__"):
         k = check.integer("cv", cv, 2)
         return _own_folds(k, used, targets, classes)

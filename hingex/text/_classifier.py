@@ -13,6 +13,7 @@ import numpy as np
 from .. import _validate as check
 from .._available import available
 from .._estimator import Classifier, unfitted
+from .._interop import bare
 from .._storable import Storable
 from ..linear import (
     AROWClassifier,
@@ -110,7 +111,7 @@ class TextClassifier(Storable, Classifier):
             After Ctrl-C; when the classifier was at work, its weights are what it had reached.
         """
         vectorizer, classifier = self._copies()
-        rows = vectorizer.fit_transform(X)
+        rows = bare(vectorizer.fit_transform)(X)
         self.vectorizer_, self.classifier_ = vectorizer, classifier
         classifier.fit(rows, y, sample_weight)
         return self
@@ -180,7 +181,7 @@ class TextClassifier(Storable, Classifier):
                 os.makedirs(os.path.dirname(kept), exist_ok=True)
                 vectorizer.save(kept)
         self.vectorizer_, self.classifier_ = vectorizer, classifier
-        rows = ((vectorizer.transform(documents), labels) for documents, labels in blocks)
+        rows = ((bare(vectorizer.transform)(documents), labels) for documents, labels in blocks)
         more = {} if epochs is None else {"epochs": epochs}
         classifier.fit_stream(rows, checkpoint=checkpoint, **more)
         return self
@@ -295,7 +296,7 @@ class TextClassifier(Storable, Classifier):
         top = check.integer("top", top)
         self._check_fitted()
         names = self.vectorizer_.get_feature_names_out()
-        rows = self.vectorizer_.transform(X)
+        rows = bare(self.vectorizer_.transform)(X)
         model = self.classifier_
         scores = model.decision_function(rows)
         scores = scores[:, None] if scores.ndim == 1 else scores
@@ -325,7 +326,7 @@ class TextClassifier(Storable, Classifier):
 
     def _apply(self, X: Any, method: str) -> np.ndarray:
         self._check_fitted()
-        return getattr(self.classifier_, method)(self.vectorizer_.transform(X))
+        return getattr(self.classifier_, method)(bare(self.vectorizer_.transform)(X))
 
     def _part(self, name: str) -> Any:
         if not self.__sklearn_is_fitted__():

@@ -15,6 +15,7 @@ from .. import _validate as check
 from .._available import available
 from .._core import kernels
 from .._estimator import Estimator
+from .._interop import Transformer, framed
 from .._result import not_fitted
 from .._storable import Storable
 from .._threads import n_threads
@@ -53,7 +54,7 @@ def _refuse_names(vectorizer: TextVectorizer) -> None:
         raise AttributeError("method='hashing' keeps no terms; use method='vocabulary'")
 
 
-class TextVectorizer(Storable, Estimator):
+class TextVectorizer(Storable, Transformer, Estimator):
     r"""Sparse features from raw text: weighted counts of words or of n-grams.
 
     A term t in a document d has the value
@@ -245,6 +246,7 @@ class TextVectorizer(Storable, Estimator):
         self._learn(blocks, keep_rows=False)
         return self
 
+    @framed
     def fit_transform(self, X: Any, y: Any = None) -> Any:
         """Learn from documents and return their features; reads `X` once.
 
@@ -266,6 +268,7 @@ class TextVectorizer(Storable, Estimator):
         plan, counter = self._learn((X,), keep_rows=True)
         return self._rows(plan, counter)
 
+    @framed
     def transform(self, X: Any) -> Any:
         """Features of documents.
 
