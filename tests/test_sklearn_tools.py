@@ -4,6 +4,7 @@
 `PUBLIC` is read from hingex's own public names: a new estimator is tested without being named here.
 """
 
+import datetime
 import inspect
 import pickle
 import subprocess
@@ -539,3 +540,114 @@ def test_without_scikit_learn():
         assert type(hingex.LMNN(1).fit(X, [0, 0, 0, 1, 1, 1]).transform(X)) is np.ndarray
     """
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+
+
+# ---------------------------------------------------------------------------------------- frames
+
+
+def frame_of(kind, columns):
+    if kind == "pandas":
+        return pytest.importorskip("pandas").DataFrame(columns)
+    if kind == "polars":
+        return pytest.importorskip("polars").DataFrame(columns)
+    pa = pytest.importorskip("pyarrow")
+    made = pa.table(columns)
+    return made if kind == "table" else made.to_batches()[0]
+
+
+@pytest.mark.parametrize("kind", ["pandas", "polars", "table", "batch"])
+@pytest.mark.parametrize("model", [hingex.LinearSVC(), hingex.SVC(), hingex.SVR(), hingex.LMNN(),
+                                   hingex.PegasosClassifier(), hingex.CalibratedClassifier(),
+                                   hingex.OneClassSVM(), hingex.LinearRankSVC()], ids=repr)
+def test_frames_keep_their_columns(kind, model):
+    from sklearn.base import clone
+
+    X, y = data()
+    frame = frame_of(kind, dict(zip("abc", X.T.copy(), strict=True)))
+    fitted = clone(model).fit(frame, y)
+    assert fitted.feature_names_in_.tolist() == ["a", "b", "c"]
+    assert fitted.feature_names_in_.dtype == object
+    method = "predict" if hasattr(model, "predict") else "transform"
+    assert_allclose(getattr(fitted, method)(frame),
+                    getattr(clone(model).fit(X, y), method)(X), rtol=1e-6)
+    for names in ("bca", "abx"):
+        other = frame_of(kind, dict(zip(names, X.T.copy(), strict=True)))
+        with pytest.raises(ValueError, match="feature names should match"):
+            getattr(fitted, method)(other)
+    with pytest.warns(UserWarning, match="does not have valid feature names"):
+        getattr(fitted, method)(X)
+
+
+def times(n=6):
+    days = [datetime.date(2024, 1, 1) + datetime.timedelta(days=k) for k in range(n)]
+    noons = [datetime.datetime(2024, 1, 1, 12) + datetime.timedelta(hours=k) for k in range(n)]
+    return {
+        "day": days, "noon": noons, "span": [b - noons[0] for b in noons],
+        "zoned": [t.replace(tzinfo=datetime.timezone.utc) for t in noons],
+        "clock": [t.time() for t in noons],
+    }
+
+
+@pytest.mark.parametrize("kind", ["pandas", "polars", "table", "batch"])
+@pytest.mark.parametrize("name", ["day", "noon", "span", "zoned", "clock"])
+def test_dates_and_spans_are_refused(kind, name):
+    y, column = [0, 1] * 3, times()[name]
+    frame = frame_of(kind, {"x": np.arange(6.0), name: column})
+    with pytest.raises(TypeError, match=f"column '{name}' of X .* no numbers"):
+        hingex.LinearSVC().fit(frame, y)
+    model = hingex.LinearSVC().fit(frame_of(kind, {"x": np.arange(6.0), name: np.arange(6)}), y)
+    with pytest.raises(TypeError, match=f"column '{name}' of X .* no numbers"):
+        model.predict(frame)
+
+
+def test_dates_hidden_in_columns_are_refused():
+    pd, pa = pytest.importorskip("pandas"), pytest.importorskip("pyarrow")
+    stamps = pd.date_range("2024-01-01", periods=6)
+    columns = [pd.Categorical(stamps), pd.Series(list(stamps.to_numpy()), dtype=object),
+               pd.arrays.SparseArray(stamps.to_numpy()), pd.period_range("2024", periods=6),
+               pd.Series(stamps, dtype=pd.ArrowDtype(pa.timestamp("us", "UTC"))),
+               stamps.tz_localize("Europe/Paris")]
+    for column in columns:
+        with pytest.raises(TypeError, match="column 'when' of X .* no numbers"):
+            hingex.LinearSVC().fit(pd.DataFrame({"x": np.arange(6.0), "when": column}), [0, 1] * 3)
+    coded = pa.table({"x": np.arange(6.0), "when": pa.array(times()["day"]).dictionary_encode()})
+    with pytest.raises(TypeError, match="column 'when' of X .* no numbers"):
+        hingex.LinearSVC().fit(coded, [0, 1] * 3)
+    for value in (np.datetime64("2024-01-01"), np.timedelta64(5, "s")):
+        with pytest.raises(TypeError, match="at row 0, column 1"):
+            hingex.LinearSVC().fit(np.array([[1.0, value], [2.0, value]], dtype=object), [0, 1])
+    numbers = pd.DataFrame({"x": np.arange(6.0), "code": pd.Categorical([1, 2] * 3)})
+    assert hingex.LinearSVC().fit(numbers, [0, 1] * 3).score(numbers, [0, 1] * 3) == 1
+
+
+class OnlyDLPack:
+    def __init__(self, array):
+        self.array = array
+
+    def __dlpack__(self, **options):
+        return self.array.__dlpack__(**options)
+
+    def __dlpack_device__(self):
+        return self.array.__dlpack_device__()
+
+
+@pytest.mark.filterwarnings("error")
+def test_what_is_no_table_yet_says_how_to_become_one():
+    pl = pytest.importorskip("polars")
+    X, y = data(20)
+    lazy = pl.DataFrame(X, schema=["a", "b", "c"]).lazy()
+    model = hingex.LinearSVC().fit(X, y)
+    for call in (lambda Z: hingex.LinearSVC().fit(Z, y), model.predict, model.decision_function,
+                 lambda Z: hingex.SVR().fit(Z, y)):
+        with pytest.raises(TypeError, match=r"LazyFrame.*: pass X\.collect\(\)"):
+            call(lazy)
+        with pytest.raises(TypeError, match=r"pass numpy\.from_dlpack\(X\)"):
+            call(OnlyDLPack(X))
+        with pytest.raises(TypeError, match=r"PyCapsule.*pass numpy\.from_dlpack"):
+            call(X.__dlpack__())
+    with pytest.raises(TypeError, match=r"pass y\.collect\(\)"):
+        hingex.LinearSVC().fit(X, lazy)
+    with pytest.raises(TypeError, match=r"pass numpy\.from_dlpack\(y\)"):
+        hingex.SVR().fit(X, OnlyDLPack(y.astype(float)))
+    again = hingex.LinearSVC().fit(np.from_dlpack(OnlyDLPack(X)), y)
+    assert_array_equal(again.coef_, model.coef_)
