@@ -143,7 +143,7 @@ def _is_frame(X: Any) -> bool:
     return hasattr(X, "columns") and hasattr(X, "dtypes")
 
 
-# Times and spans in the names of types of pandas, polars and Arrow, of columns or inside them, as in
+# Times and spans in the names of types of pandas, polars and Arrow, whole or inside others:
 # datetime64[ns, UTC], Sparse[datetime64[ns]], Duration(...), dictionary<values=date32[day]>.
 _TIMES = re.compile(r"(?:^|[\[<=(])(?:date|time|duration|period|interval|month_day_nano)",
                     re.IGNORECASE)

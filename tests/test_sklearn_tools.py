@@ -583,7 +583,7 @@ def times(n=6):
     noons = [datetime.datetime(2024, 1, 1, 12) + datetime.timedelta(hours=k) for k in range(n)]
     return {
         "day": days, "noon": noons, "span": [b - noons[0] for b in noons],
-        "zoned": [t.replace(tzinfo=datetime.timezone.utc) for t in noons],
+        "zoned": [t.replace(tzinfo=datetime.UTC) for t in noons],
         "clock": [t.time() for t in noons],
     }
 
@@ -593,10 +593,10 @@ def times(n=6):
 def test_dates_and_spans_are_refused(kind, name):
     y, column = [0, 1] * 3, times()[name]
     frame = frame_of(kind, {"x": np.arange(6.0), name: column})
-    with pytest.raises(TypeError, match=f"column '{name}' of X .* no numbers"):
+    with pytest.raises(TypeError, match=rf"column '{name}' of X .* no numbers"):
         hingex.LinearSVC().fit(frame, y)
     model = hingex.LinearSVC().fit(frame_of(kind, {"x": np.arange(6.0), name: np.arange(6)}), y)
-    with pytest.raises(TypeError, match=f"column '{name}' of X .* no numbers"):
+    with pytest.raises(TypeError, match=rf"column '{name}' of X .* no numbers"):
         model.predict(frame)
 
 
@@ -608,10 +608,10 @@ def test_dates_hidden_in_columns_are_refused():
                pd.Series(stamps, dtype=pd.ArrowDtype(pa.timestamp("us", "UTC"))),
                stamps.tz_localize("Europe/Paris")]
     for column in columns:
-        with pytest.raises(TypeError, match="column 'when' of X .* no numbers"):
+        with pytest.raises(TypeError, match=r"column 'when' of X .* no numbers"):
             hingex.LinearSVC().fit(pd.DataFrame({"x": np.arange(6.0), "when": column}), [0, 1] * 3)
     coded = pa.table({"x": np.arange(6.0), "when": pa.array(times()["day"]).dictionary_encode()})
-    with pytest.raises(TypeError, match="column 'when' of X .* no numbers"):
+    with pytest.raises(TypeError, match=r"column 'when' of X .* no numbers"):
         hingex.LinearSVC().fit(coded, [0, 1] * 3)
     for value in (np.datetime64("2024-01-01"), np.timedelta64(5, "s")):
         with pytest.raises(TypeError, match="at row 0, column 1"):
@@ -651,3 +651,283 @@ def test_what_is_no_table_yet_says_how_to_become_one():
         hingex.SVR().fit(X, OnlyDLPack(y.astype(float)))
     again = hingex.LinearSVC().fit(np.from_dlpack(OnlyDLPack(X)), y)
     assert_array_equal(again.coef_, model.coef_)
+
+
+# ----------------------------------------------------------------------- subsets without a class
+
+
+def lopsided(classes=3):
+    """Two classes of 70 rows, others of 3."""
+    y = np.repeat(np.arange(classes), [70, 70] + [3] * (classes - 2))
+    return np.random.default_rng(0).normal(size=(len(y), 4)) + 2 * np.eye(4)[y % 4], y
+
+
+WEIGHABLE = [m for m in CLASSIFIERS if "sample_weight" in inspect.signature(m.fit).parameters
+             and sklearn.utils.get_tags(m).classifier_tags.multi_class] + [
+    *(hingex.LinearSVC(loss, multi_class=scheme) for loss in ("hinge", "squared_hinge")
+      for scheme in ("crammer_singer", "weston_watkins", "lee_lin_wahba")),
+    hingex.LinearSVC(solver="dual_cd"), hingex.LinearSVC(intercept="regularized"),
+    hingex.LinearSVC(class_weight="balanced"), hingex.LinearClassifier("exponential", penalty="l1"),
+    hingex.SVC(approximation="nystroem", n_components=40),
+    hingex.SVC(approximation="nystroem", n_components=40, multi_class="ovr", probability=True),
+    hingex.CalibratedClassifier(method="isotonic"), hingex.CalibratedClassifier(hingex.SVC()),
+]  # fmt: skip
+
+
+def tight(model):
+    """With a tolerance that leaves no doubt of predictions, and an order that weights keep."""
+    from sklearn.base import clone
+
+    model = clone(model)
+    if "gamma" in model.get_params():
+        model.set_params(gamma=0.1)
+    return model
+
+
+@pytest.mark.parametrize("model", WEIGHABLE, ids=repr)
+@pytest.mark.parametrize("left", [2, 3])
+def test_a_class_of_weight_0_is_as_good_as_left_out(model, left):
+    X, y = lopsided(5)
+    y[:30] = 2 if left == 3 else y[:30]
+    w = np.where(y < left, 1.0, 0.0)
+    rng = np.random.default_rng(1)
+    Z = np.vstack([X, 3 * rng.normal(size=(400, 4)), 100 * rng.normal(size=(200, 4))])
+    whole = tight(model).fit(X, y, sample_weight=w)
+    part = tight(model).fit(X[w > 0], y[w > 0])
+    assert_array_equal(whole.classes_, np.arange(5))
+    predicted = whole.predict(Z)
+    assert predicted.max() < left
+    if type(model).__name__ not in STOCHASTIC:
+        assert np.mean(predicted == part.predict(Z)) > 0.99
+    if hasattr(model, "decision_function"):
+        scores = whole.decision_function(Z)
+        assert np.isfinite(scores).all()
+        assert scores.shape == (len(Z), 5)
+        assert (scores[:, left:].max(axis=1) < scores[:, :left].max(axis=1)).all()
+    if hasattr(model, "predict_proba"):
+        p = whole.predict_proba(Z)
+        assert_array_equal(p[:, left:], 0)
+        assert_allclose(p.sum(axis=1), 1)
+        assert_array_equal(p.argmax(axis=1), predicted)
+        if type(model).__name__ == "LinearClassifier":  # of P classes as if there were no others
+            own = part.predict_proba(Z)
+            if left == 3:
+                assert_allclose(p[:, :left], own, atol=1e-2)
+    if hasattr(whole, "duality_gap_"):
+        assert (np.asarray(whole.duality_gap_) <= whole.get_params().get("tol", 1e-3)).all()
+
+
+@pytest.mark.parametrize("model", WEIGHABLE, ids=repr)
+def test_such_models_go_through_files(model, tmp_path):
+    X, y = lopsided(4)
+    fitted = tight(model).fit(X, y, sample_weight=np.where(y < 2, 1.0, 0.0))
+    fitted.save(tmp_path / "model")
+    again = hingex.load(tmp_path / "model")
+    assert_array_equal(again.predict(X), fitted.predict(X))
+    if hasattr(model, "predict_proba"):
+        assert_array_equal(again.predict_proba(X), fitted.predict_proba(X))
+
+
+NO_NU = [m for m in WEIGHABLE if type(m) is not hingex.NuSVC]  # no nu is for a class of one row
+
+
+@pytest.mark.parametrize("model", NO_NU, ids=repr)
+def test_bagging_with_a_rare_class(model):
+    from sklearn.base import clone
+    from sklearn.ensemble import BaggingClassifier
+
+    X, y = lopsided()
+    if isinstance(model, hingex.CalibratedClassifier | hingex.SVC) and (
+            getattr(model, "probability", True)):
+        y = np.where(y == 2, 0, y)  # folds need two rows of a class
+    bag = BaggingClassifier(clone(model), n_estimators=20, max_samples=0.2, random_state=0)
+    assert bag.fit(X, y).score(X, y) > 0.8
+    assert_array_equal(bag.classes_, np.unique(y))
+
+
+@pytest.mark.parametrize("model", [
+    m for m in NO_NU if "class_weight" in m.get_params()], ids=repr)
+def test_class_weights_of_a_class_that_a_fold_lacks(model):
+    from sklearn.model_selection import GridSearchCV, KFold
+
+    X, y = lopsided()
+    weights = {0: 1, 1: 1, 2: 20}
+    kept = y < 2
+    found = tight(model).set_params(class_weight=weights).fit(X[kept], y[kept])
+    own = tight(model).set_params(class_weight=None).fit(X[kept], y[kept])
+    assert_array_equal(found.predict(X), own.predict(X))
+    search = GridSearchCV(tight(model), {"class_weight": [weights]}, cv=KFold(3, shuffle=False),
+                          error_score="raise")
+    if not getattr(model, "probability", False):
+        search.fit(X, y)
+    zero = tight(model).set_params(class_weight={2: 0.0}).fit(X, y)  # a weight of 0 for a class
+    assert zero.predict(X).max() == 1
+    with pytest.raises(ValueError, match="class_weight names labels that are not in y: 7"):
+        tight(model).set_params(class_weight={0: 1, 7: 2}).fit(X, y)
+
+
+@pytest.mark.parametrize("model", WEIGHABLE, ids=repr)
+def test_one_class_is_too_few(model):
+    X, y = lopsided()
+    for labels in (y, np.minimum(y, 1)):
+        with pytest.raises(ValueError, match="class 1 has no row with a positive weight"):
+            tight(model).fit(X, labels, sample_weight=(y == 0).astype(float))
+
+
+def test_the_scores_of_a_class_left_out():
+    X, y = lopsided()
+    w = (y < 2).astype(float)
+    ours = hingex.LinearSVC(tol=1e-9).fit(X, y, sample_weight=w)
+    plane = hingex.LinearSVC(tol=1e-9).fit(X[y < 2], y[y < 2])
+    assert_allclose(ours.coef_, [-plane.coef_[0], plane.coef_[0], 0 * plane.coef_[0]], atol=1e-12)
+    assert_allclose(ours.intercept_, [-plane.intercept_[0], plane.intercept_[0], -1], atol=1e-12)
+    # The optimum of the third problem, in which no row is positive: b = -1 costs nothing.
+    assert ours.primal_objective_[2] == 0
+    pairs = hingex.SVC(gamma=0.1, decision_function_shape="ovo").fit(X, y, sample_weight=w)
+    assert_array_equal(pairs.decision_function(X)[:, 1:], 1)
+    assert pairs.n_support_[2] == 0
+
+
+def test_streams_of_blocks_without_a_class():
+    X, y = lopsided()
+    w = (y < 2).astype(float)
+    blocks = [(X[k::2], y[k::2], w[k::2]) for k in range(2)]
+    for model in (hingex.LinearSVC("hinge"), hingex.LinearSVC(), hingex.PegasosClassifier(),
+                  hingex.AROWClassifier()):
+        found = model.fit_stream(blocks)
+        assert_array_equal(found.classes_, [0, 1, 2])
+        scores = found.decision_function(10 * np.random.default_rng(0).normal(size=(500, 4)))
+        assert (scores[:, 2] < scores[:, :2].max(axis=1)).all()
+    svc, whole = hingex.LinearSVC().fit_stream(blocks), hingex.LinearSVC().fit(X[y < 2], y[y < 2])
+    assert_array_equal(svc.predict(X), whole.predict(X))
+
+
+def test_a_class_may_come_later_in_a_stream():
+    X, y = lopsided()
+    for model in (hingex.PegasosClassifier(), hingex.AROWClassifier()):
+        model.fit(X, y, sample_weight=(y < 2).astype(float))
+        assert model.predict(X).max() == 1
+        assert_allclose(model.coef_[2], model.coef_[:2].mean(axis=0))
+        for _ in range(20):
+            model.partial_fit(X, y, sample_weight=1 + 20.0 * (y == 2))
+        assert (model.predict(X) == 2).any()
+
+
+def test_paths_and_searches_of_C_without_a_class():
+    X, y = lopsided()
+    w = (y < 2).astype(float)
+    path = hingex.LinearSVC().path(X, y, [0.1, 1.0, 10.0], sample_weight=w)
+    for k in range(3):
+        own = path.model(k)
+        plain = hingex.LinearSVC(C=own.C).fit(X[y < 2], y[y < 2])
+        assert_array_equal(own.predict(X), plain.predict(X))
+    found = hingex.LinearSVCCV(Cs=[0.1, 1.0]).fit(X, y, sample_weight=w)
+    plain = hingex.LinearSVCCV(Cs=[0.1, 1.0]).fit(X[y < 2], y[y < 2])
+    assert_allclose(found.scores_, plain.scores_)
+    assert_array_equal(found.predict(X), plain.predict(X))
+
+
+# ------------------------------------------------------------- tags, calibration, LIBLINEAR's files
+
+
+def test_tags_of_multilabel_svm():
+    from sklearn.base import is_classifier
+    from sklearn.model_selection import cross_val_score
+    from sklearn.utils import get_tags
+
+    tags = get_tags(hingex.MultilabelSVM())
+    assert tags.estimator_type == "classifier"
+    assert is_classifier(hingex.MultilabelSVM())
+    assert (tags.classifier_tags.multi_label, tags.classifier_tags.multi_class) == (True, False)
+    assert (tags.target_tags.required, tags.target_tags.multi_output) == (True, True)
+    assert (tags.target_tags.single_output, tags.target_tags.two_d_labels) == (False, True)
+    X, y = data(60, 3)
+    Y = np.eye(3, dtype=int)[y]
+    assert cross_val_score(hingex.MultilabelSVM(), X, Y, cv=3).mean() > 0.3
+
+
+DOCUMENTS = [f"{'good' if k % 2 else 'bad'} thing number {k % 7}" for k in range(60)]
+MOODS = np.array(["up" if k % 2 else "down" for k in range(60)])
+
+
+@pytest.mark.parametrize("method", ["sigmoid", "isotonic"])
+def test_calibration_of_texts(method, tmp_path):
+    pd = pytest.importorskip("pandas")
+    model = hingex.CalibratedClassifier(hingex.text.TextClassifier(), method=method)
+    tags = sklearn.utils.get_tags(model)
+    assert (tags.input_tags.string, tags.input_tags.two_d_array) == (True, False)
+    p = model.fit(DOCUMENTS, MOODS).predict_proba(DOCUMENTS)
+    assert model.score(DOCUMENTS, MOODS) == 1
+    own = np.column_stack([c(model.estimator_.decision_function(DOCUMENTS))
+                           for c in model.calibrators_])[:, 0]
+    assert_allclose(p[:, 1], own)
+    for given in (tuple(DOCUMENTS), iter(DOCUMENTS), np.array(DOCUMENTS, object),
+                  pd.Series(DOCUMENTS, index=np.arange(60) + 5)):
+        again = hingex.CalibratedClassifier(hingex.text.TextClassifier(), method=method)
+        assert_array_equal(again.fit(given, MOODS).predict_proba(DOCUMENTS), p)
+    model.save(tmp_path / "model")
+    loaded = hingex.load(tmp_path / "model")
+    assert_array_equal(loaded.predict_proba(DOCUMENTS), p)
+    assert repr(loaded.estimator_.classifier_) == repr(model.estimator_.classifier_)
+    assert loaded.get_params()["method"] == method
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_calibration_of_pipelines_of_texts(weighted):
+    from sklearn.feature_extraction.text import TfidfVectorizer
+    from sklearn.pipeline import make_pipeline
+    from sklearn.utils.validation import check_is_fitted
+
+    w = np.where(np.arange(60) < 50, 1.0, 0.0) if weighted else None
+    for first in (TfidfVectorizer(), hingex.text.TextVectorizer()):
+        pipe = make_pipeline(first, hingex.LinearSVC())
+        model = hingex.CalibratedClassifier(pipe).fit(DOCUMENTS, MOODS, sample_weight=w)
+        with pytest.raises(sklearn.exceptions.NotFittedError):
+            check_is_fitted(pipe[-1])  # copies are trained
+        assert model.score(DOCUMENTS, MOODS) == 1
+        with pytest.raises(TypeError, match="got Pipeline, which pickle can keep"):
+            model.save("nowhere")
+        if weighted:
+            plain = hingex.CalibratedClassifier(pipe).fit(DOCUMENTS[:50], MOODS[:50])
+            # The vocabulary is that of all documents, with weights or without.
+            assert_allclose(model.predict_proba(DOCUMENTS), plain.predict_proba(DOCUMENTS),
+                            atol=0.1)
+
+
+@pytest.mark.parametrize("base", [
+    hingex.LinearSVC(), hingex.SVC(gamma=0.1), hingex.NuSVC(nu=0.2), hingex.PegasosClassifier(),
+    hingex.LinearClassifier("hinge"), hingex.AROWClassifier(), hingex.LinearSVCCV(Cs=2),
+], ids=repr)
+@pytest.mark.parametrize("classes", [2, 3])
+@pytest.mark.parametrize("method", ["sigmoid", "isotonic"])
+def test_calibrated_models_go_through_files(base, classes, method, tmp_path):
+    pd = pytest.importorskip("pandas")
+    X, y = data(120, classes)
+    frame = pd.DataFrame(X, columns=["a", "b", "c"])
+    model = hingex.CalibratedClassifier(base, method=method, cv=3).fit(frame, y)
+    model.save(tmp_path / "model")
+    loaded = hingex.load(tmp_path / "model")
+    assert_array_equal(loaded.predict_proba(frame), model.predict_proba(frame))
+    assert loaded.feature_names_in_.tolist() == ["a", "b", "c"]
+    assert repr(loaded.estimator) == repr(base)
+    assert loaded.cv == 3
+    model.save(tmp_path / "again")
+    assert (tmp_path / "again").read_bytes() == (tmp_path / "model").read_bytes()
+    model.calibrators_[0] = None
+    with pytest.raises((TypeError, ValueError, AttributeError)):
+        model.save(tmp_path / "model")
+    assert_array_equal(hingex.load(tmp_path / "model").predict(frame), loaded.predict(frame))
+
+
+@pytest.mark.parametrize("solver", ["L2R_LR", "L2R_LR_DUAL", "L1R_LR", "L1R_L2LOSS_SVC"])
+def test_liblinears_models_have_their_probabilities(solver, tmp_path):
+    (tmp_path / "model").write_text(
+        f"solver_type {solver}\nnr_class 2\nlabel 1 -1\nnr_feature 2\nbias -1\nw\n0.5 \n-2 \n")
+    model = hingex.load(tmp_path / "model")
+    X = np.array([[1.0, 0.1], [0.0, 2.0]])
+    f = X @ [0.5, -2.0]
+    p = 1 / (1 + np.exp(-f)) if solver.endswith("LR") or "DUAL" in solver else (
+        np.clip(f, -1, 1) + 1) / 2
+    assert_allclose(model.predict_proba(X), np.column_stack([1 - p, p]))
+    model.save(tmp_path / "again")
+    assert_array_equal(hingex.load(tmp_path / "again").predict_proba(X), model.predict_proba(X))

@@ -9,6 +9,7 @@ from typing import Any, Self
 import numpy as np
 
 from .. import _validate as check
+from .._result import warn
 from ..solvers import smo
 from ._base import KernelModel
 from ._svc import PairwiseClassifier, winner
@@ -115,19 +116,12 @@ cache_hit_rate_, gamma_, n_features_in_, shape_fit_, feature_names_in_
         weights = check.row_weights(1.0, self.class_weight, sample_weight, classes, codes, n)
         cost = np.ones(n) if weights is None else weights
         examples = self._examples(codes, cost > 0, len(classes))
+        given = check.sample_weights(sample_weight, n)
+        counted = np.ones(n) if given is None else given  # weights without those of classes
         problems = []
         for (ids, sign), pair in zip(examples, self._problems(len(classes)), strict=True):
             mine = cost[ids]
-            both = (sign > 0).any() and (sign < 0).any()
-            total = nu * float(mine.sum()) / 2 if both else 0.0
-            for s, k in zip((1, -1), pair, strict=True):
-                room = float(mine[sign == s].sum())
-                if room < total * (1 - 1e-12):
-                    raise ValueError(
-                        f"specified nu is infeasible: {nu:g} is more than twice the share of class "
-                        f"{check._show(classes[k])} against class "
-                        f"{check._show(classes[pair[0] if k == pair[1] else pair[1]])}, which is "
-                        f"{room / float(mine.sum()):.3g}")
+            total = self._total(nu, mine, counted[ids], sign, classes[list(pair)])
             start = np.zeros(len(ids))
             for s in (1, -1):
                 start[sign == s] = s * filled(mine[sign == s], total)
@@ -139,9 +133,11 @@ cache_hit_rate_, gamma_, n_features_in_, shape_fit_, feature_names_in_
         solutions = self._solved(
             lambda real: training.solve(real, options, monitor), examples, problems)
         duals, kinds, intercepts = [], [], []
-        for solution, (ids, _) in zip(solutions, examples, strict=True):
+        for solution, (ids, sign) in zip(solutions, examples, strict=True):
             # f is -w.phi(x): at margins -rho - b for y = 1, rho - b for y = -1.
             b, (up, down) = solution.b, solution.intercept
+            if len(solution.residual):
+                up, down = _decided(solution, cost[ids], sign)
             rho = (down - up) / 2
             scale = 1 / rho if rho > 0 else 1.0
             duals.append(b * scale)
@@ -153,9 +149,60 @@ cache_hit_rate_, gamma_, n_features_in_, shape_fit_, feature_names_in_
         self._conclude(solutions, options)
         return self
 
+    def _total(
+        self, nu: float, cost: np.ndarray, counted: np.ndarray, sign: np.ndarray,
+        labels: np.ndarray,
+    ) -> float:
+        """Sum of the duals of each side of a problem; 0 if it has rows of one side only.
+
+        ValueError if nu is too large for the rows; if it is for the class weights alone, as much as
+        these leave.
+        """
+        sides = [sign == 1, sign == -1]
+        room, share = ([float(w[side].sum()) for side in sides] for w in (cost, counted))
+        if not min(room):
+            return 0.0
+        total = nu * sum(room) / 2
+        least = int(np.argmin(room))
+        if room[least] >= total * (1 - 1e-12):
+            return total
+        if min(share) < nu * sum(share) / 2 * (1 - 1e-12):
+            k = int(np.argmin(share))
+            raise ValueError(
+                f"specified nu is infeasible: {nu:g} is more than twice the share of class "
+                f"{check._show(labels[k])} against class {check._show(labels[1 - k])}, which is "
+                f"{share[k] / sum(share):.3g}")
+        light, heavy = (check._show(labels[k]) for k in (least, 1 - least))
+        warn(f"class_weight leaves class {light} {room[least] / sum(room):.3g} of the weight of it "
+             f"and class {heavy}, so that for these two nu={nu:g} is taken as twice that: all rows "
+             f"of class {light} are support vectors")
+        return room[least]
+
     def _certain(self, sign: np.ndarray) -> tuple[float, ...]:
         side = winner(sign)  # with rho = 1
         return (side - 1, side + 1)
+
+
+def _decided(
+    solution: smo.Solution, cost: np.ndarray, sign: np.ndarray
+) -> tuple[float, float]:
+    """f at the margins of both sides, where all rows of one may be at their bounds.
+
+    Its margin is then open on one side, at no cost: it is put where none of these rows, which have
+    little weight, has a score above -1/2 for its side.
+    """
+    up, down = solution.intercept
+    for side in (1, -1):
+        mine = sign == side
+        if (np.abs(solution.b[mine]) < (1 - 1e-9) * cost[mine]).any():
+            continue
+        f = solution.residual[mine] + (up if side > 0 else down)
+        if side > 0:
+            up = 2 * min(2 * float(f.min()) - down, (up + down) / 2) - down
+        else:
+            down = 2 * max(2 * float(f.max()) - up, (up + down) / 2) - up
+        break
+    return up, down
 
 
 class OneClassSVM(KernelModel):

@@ -538,7 +538,7 @@ class SVC(PairwiseClassifier):
         if self.approximation is not None:
             self._fit_low_rank(training, examples, classes, cost, rank, seed, options, monitor)
             if probability:
-                self._fit_probability(training, codes, cost / C, seed)
+                self._fit_probability(training, codes, sample_weight, seed)
             return self
         for name in ("landmarks_", "approximation_error_"):
             vars(self).pop(name, None)
@@ -570,8 +570,7 @@ class SVC(PairwiseClassifier):
                 duals[ids] = s.b
                 self._last_duals.append(duals)
         if probability:
-            given = check.sample_weights(sample_weight, n)
-            self._fit_probability(training, codes, np.ones(n) if given is None else given, seed)
+            self._fit_probability(training, codes, sample_weight, seed)
         self._conclude(solutions, options)
         return self
 
@@ -633,10 +632,12 @@ class SVC(PairwiseClassifier):
         self._conclude_statuses(solved.statuses, float(solved.gap.max()), math.nan, options)
 
     def _fit_probability(
-        self, training: Training, codes: np.ndarray, weights: np.ndarray, seed: int
+        self, training: Training, codes: np.ndarray, sample_weight: Any, seed: int
     ) -> None:
         """Set what makes probabilities of scores, from scores of rows that were held out."""
         K, folds = len(self.classes_), _probability.FOLDS
+        given = check.sample_weights(sample_weight, len(codes))
+        weights = np.ones(len(codes)) if given is None else given
         used = weights > 0
         counts = np.bincount(codes[used], minlength=K)
         present = np.flatnonzero(counts)

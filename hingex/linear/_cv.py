@@ -63,10 +63,11 @@ class LinearSVCCV(LinearSVC):
         Values of C to try, in any order; or how many from 1e-3 to 1e3, logarithmically spaced.
     cv : int, splitter, iterable of (train, test) or None, default None
         An integer makes that many stratified folds, without shuffling, as scikit-learn's
-        StratifiedKFold does; with an indicator matrix y, blocks of neighbouring rows. None means 5,
-        or as many as the smallest class has rows if these are fewer, which an integer must not
-        exceed. A splitter has a method `split(X, y)`, or `split(X, y, groups)` if groups are given
-        to `fit`. Pairs hold row numbers or masks; rows may be repeated.
+        StratifiedKFold does; with an indicator matrix y, blocks of neighbouring rows. It must not
+        exceed the rows of any class. None means 5, or as many as the smallest class of two rows and
+        more has, if these are fewer. A splitter has a method `split(X, y)`, or
+        `split(X, y, groups)` if groups are given to `fit`. Pairs hold row numbers or masks; rows
+        may be repeated.
     scoring : str or callable, default "accuracy"
         "accuracy" (with an indicator matrix of whole label sets), "balanced_accuracy", "f1" and
         "roc_auc" (two classes), "f1_macro", "f1_micro"; all weighted by `sample_weight`. Or a

@@ -86,8 +86,12 @@ def _own_folds(k: int | None, used: np.ndarray, targets: Any, classes: np.ndarra
         codes = targets[used]
         counts = np.bincount(codes, minlength=len(classes))
         least = int(np.where(counts > 0, counts, len(codes) + 1).argmin())
-        k = min(USUAL, max(2, int(counts[least]))) if k is None else k
-        if counts[least] < k:
+        several = counts[counts >= 2]
+        # A class of one row is in one test, and then in no training, if two others go on without.
+        alone = k is None and len(several) >= 2
+        if k is None:
+            k = min(USUAL, int(several.min()) if alone else max(2, int(counts[least])))
+        if counts[least] < k and not alone:
             raise ValueError(
                 f"class {classes[least].item()!r} has {counts[least]} rows"
                 f"{' of positive weight' if len(used) < len(targets) else ''}, fewer than "
