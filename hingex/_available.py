@@ -8,7 +8,7 @@ that hands out another method answers the first question and spoils the second.
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import update_wrapper, wraps
+from functools import wraps
 from types import MethodType
 from typing import Any
 
@@ -20,8 +20,8 @@ class Available:
     """
 
     def __init__(self, function: Callable[..., Any], refuse: Callable[[Any], None]) -> None:
-        update_wrapper(self, function)
         self._function, self._refuse = function, refuse
+        self.__doc__ = function.__doc__
 
         @wraps(function)
         def checked(self: Any, *args: Any, **kwargs: Any) -> Any:

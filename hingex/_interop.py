@@ -22,9 +22,15 @@ _METHODS = ("fit", "partial_fit", "predict", "predict_proba", "predict_log_proba
             "decision_function", "score", "transform")  # fmt: skip
 
 
-@cache
-def _metadata(cls: type, method: str) -> tuple[str, ...]:
+def _metadata(cls: Any, method: str) -> tuple[str, ...]:
     """Arguments of a method beside the data."""
+    cached: Any = _read_metadata
+    found: tuple[str, ...] = cached(cls, method)
+    return found
+
+
+@cache
+def _read_metadata(cls: Any, method: str) -> tuple[str, ...]:
     import inspect
 
     function = getattr(cls, method, None)

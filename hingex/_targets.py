@@ -93,7 +93,12 @@ def keep_absent(model: Any, targets: Any, cost: np.ndarray | None, n_classes: in
 
 def absent_of(model: Any, n_classes: int) -> np.ndarray:
     """absent_ of a fitted model, none if it has none; ValueError for what it cannot be."""
-    absent = np.asarray(vars(model).get("absent_", np.empty(0, np.int64)))
+    return check_absent(vars(model).get("absent_", np.empty(0, np.int64)), n_classes)
+
+
+def check_absent(given: Any, n_classes: int) -> np.ndarray:
+    """An absent_ of n_classes classes; ValueError for what it cannot be."""
+    absent = np.asarray(given)
     if absent.ndim != 1 or absent.dtype.kind != "i" or len(absent) > max(n_classes - 2, 0) or (
             len(absent) and not 0 <= absent.min() <= absent.max() < n_classes) or (
             (np.diff(absent) <= 0).any()):

@@ -162,7 +162,7 @@ def _columns(X: Any) -> list[tuple[Any, str]] | None:
     refuse_unread(X, "X")
     if _is_frame(X):
         return list(zip(X.columns, map(str, X.dtypes), strict=True))
-    schema = getattr(X, "schema", None)
+    schema: Any = getattr(X, "schema", None)
     if hasattr(schema, "names") and hasattr(schema, "types"):
         return list(zip(schema.names, map(str, schema.types), strict=True))
     return None

@@ -26,6 +26,7 @@ import numpy as np
 from . import _validate as check
 from . import kernels as kernel_functions
 from ._core import kernels
+from ._targets import check_absent
 from .losses.margin import MarginLoss, by_name
 from .stop import HISTORY_DTYPE
 
@@ -695,6 +696,9 @@ def _check_linear(fitted: dict[str, Any], arrays: dict[str, np.ndarray]) -> None
         raise ValueError(f"classes_ has shape {classes.shape}; it must list at least 2 classes")
     if not (classes[1:] > classes[:-1]).all():
         raise ValueError("classes_ are not distinct and in ascending order")
+    absent = (fitted | arrays).get("absent_")
+    if absent is not None:
+        check_absent(absent, len(classes))
     _check_scores(fitted, arrays, 1 if len(classes) == 2 and not many else len(classes))
 
 

@@ -57,7 +57,7 @@ CLASSIFIERS = [cls() for cls in PUBLIC.values() if tabular(cls())] + [
 BINARY = pytest.mark.parametrize("model", CLASSIFIERS, ids=repr)
 
 
-def data(n=120, classes=2, seed=0):
+def data(n=90, classes=2, seed=0):
     rng = np.random.default_rng(seed)
     y = np.arange(n) % classes
     return 1.2 * rng.standard_normal((classes, 3))[y] + rng.standard_normal((n, 3)), y
@@ -66,6 +66,57 @@ def data(n=120, classes=2, seed=0):
 def test_the_registry():
     assert len(PUBLIC) >= 21
     assert set(STOCHASTIC + STRUCTURED + TEXT) <= PUBLIC.keys()
+
+
+# --------------------------------------------------------------------------- scikit-learn's checks
+
+EQUIVALENCE = {"check_sample_weight_equivalence_on_dense_data",
+               "check_sample_weight_equivalence_on_sparse_data"}
+ORDER = ("it steps through the rows in random order: a row of weight 2 is one step of twice the "
+         "weight, two rows are two steps at different places")
+EXPECTED = {name: dict.fromkeys(EQUIVALENCE, ORDER) for name in STOCHASTIC}
+# The check of equivalence compares to 1e-7, which a dual of tol=1e-3 is not, and has classes of
+# three rows, for which nu=0.5 is infeasible.
+TIGHT = {
+    "SVC": hingex.SVC(gamma=0.1, tol=1e-9), "SVR": hingex.SVR(gamma=0.1, tol=1e-9),
+    "NuSVC": hingex.NuSVC(nu=0.2, gamma=0.1, tol=1e-9),
+    "NuSVR": hingex.NuSVR(gamma=0.1, tol=1e-9),
+    "OneClassSVM": hingex.OneClassSVM(gamma=0.1, tol=1e-9),
+}
+
+
+def failures(model):
+    """Checks that fail, with what they say, and how many there were."""
+    from sklearn.utils.estimator_checks import check_estimator
+
+    results = check_estimator(model, on_fail=None, on_skip=None)
+    return {r["check_name"]: r["exception"] for r in results
+            if r["status"] not in ("passed", "skipped")}, len(results)
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("name", PUBLIC)
+def test_check_estimator(name):
+    model = PUBLIC[name]()
+    failed, count = failures(model)
+    expected = EXPECTED.get(name, {}).keys() | (EQUIVALENCE if name in TIGHT else set())
+    assert not failed.keys() - expected, failed
+    # X of texts and sequences, and y of sets of labels, are not what the checks have.
+    assert count > 40 or name in (*TEXT, *STRUCTURED)
+    for check in EXPECTED.get(name, {}):
+        assert check in failed  # or it is expected no more
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("name", [
+    pytest.param(name, marks=pytest.mark.xfail(
+        reason="rows on the boundary have a score of 0, whose sign is rounding's"))
+    if name == "OneClassSVM" else name for name in TIGHT])
+def test_weights_are_repeated_rows(name):
+    from sklearn.utils import estimator_checks
+
+    for check in sorted(EQUIVALENCE):
+        getattr(estimator_checks, check)(name, TIGHT[name])
 
 
 # ----------------------------------------------------------- methods that are there, or are not
@@ -291,7 +342,7 @@ def routing():
         yield
 
 
-def weighted_data(n=120):
+def weighted_data(n=90):
     X, y = data(n)
     return X, y, np.random.default_rng(1).integers(0, 4, n).astype(float)
 
@@ -669,7 +720,7 @@ WEIGHABLE = [m for m in CLASSIFIERS if "sample_weight" in inspect.signature(m.fi
     hingex.LinearSVC(solver="dual_cd"), hingex.LinearSVC(intercept="regularized"),
     hingex.LinearSVC(class_weight="balanced"), hingex.LinearClassifier("exponential", penalty="l1"),
     hingex.SVC(approximation="nystroem", n_components=40),
-    hingex.SVC(approximation="nystroem", n_components=40, multi_class="ovr", probability=True),
+    hingex.SVC(approximation="nystroem", n_components=15, multi_class="ovr", probability=True),
     hingex.CalibratedClassifier(method="isotonic"), hingex.CalibratedClassifier(hingex.SVC()),
 ]  # fmt: skip
 
@@ -740,7 +791,8 @@ def test_bagging_with_a_rare_class(model):
     if isinstance(model, hingex.CalibratedClassifier | hingex.SVC) and (
             getattr(model, "probability", True)):
         y = np.where(y == 2, 0, y)  # folds need two rows of a class
-    bag = BaggingClassifier(clone(model), n_estimators=20, max_samples=0.2, random_state=0)
+    count = 20 if type(model) is hingex.LinearSVC else 5
+    bag = BaggingClassifier(clone(model), n_estimators=count, max_samples=0.2, random_state=0)
     assert bag.fit(X, y).score(X, y) > 0.8
     assert_array_equal(bag.classes_, np.unique(y))
 

@@ -102,7 +102,10 @@ cache_hit_rate_, gamma_, n_features_in_, shape_fit_, feature_names_in_
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
         """Train on (X, y); parameters, results and errors are those of `SVC.fit`.
 
-        A nu that is too large for a pair of classes is a ValueError that names them.
+        A nu that is too large for a pair of classes is a ValueError that names them. Where it is so
+        for the class weights only, as these leave a class too small a part of a pair, a warning
+        says that as much as possible is taken for nu: all rows of the class are at their bounds,
+        and none of them wins.
         """
         owner = type(self).__name__
         nu = check.share("nu", self.nu)
