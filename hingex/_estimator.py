@@ -6,13 +6,16 @@ Parameters are the arguments of `__init__`, stored untouched under their names a
 scikit-learn itself calls.
 """
 
+import sys
 from functools import cache
 from typing import Any, Self
 
 import numpy as np
 
 from . import _validate
+from ._available import missing
 from ._core import kernels
+from ._interop import Routed, Shown
 from ._result import not_fitted, warn
 
 _VERSION_KEY = "_hingex_version"
@@ -42,8 +45,10 @@ def _is_default(value: Any, default: Any) -> bool:
         return False
 
 
-class Estimator:
+class Estimator(Routed, Shown):
     """Base of all estimators: parameters, repr, pickling, scikit-learn's tags."""
+
+    _takes_rows = True  # whether X are rows of numbers
 
     @classmethod
     def _defaults(cls) -> dict[str, Any]:
@@ -124,6 +129,9 @@ class Estimator:
                  for name, default in self._defaults().items()
                  if not _is_default(getattr(self, name, default), default))
         return f"{type(self).__name__}({', '.join(given)})"
+
+    def __dir__(self) -> list[str]:
+        return sorted(set(super().__dir__()) - missing(self))
 
     def __getstate__(self) -> dict[str, Any]:
         return self.__dict__ | {_VERSION_KEY: kernels("build").version()}
@@ -238,6 +246,10 @@ class Regressor(Estimator):
 
 def unfitted(estimator: Any) -> Any:
     """A new estimator with the same parameters, copied where they are estimators."""
+    if not isinstance(estimator, Estimator) and sys.modules.get("sklearn") is not None:
+        from sklearn.base import clone  # pipelines have estimators in lists
+
+        return clone(estimator)
     params = {name: unfitted(value) if hasattr(value, "get_params") and not isinstance(value, type)
               else value for name, value in estimator.get_params(deep=False).items()}
     return type(estimator)(**params)

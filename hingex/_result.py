@@ -3,7 +3,7 @@
 
 import sys
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -171,3 +171,44 @@ class Fit:
     seconds: float
     summed: bool = False
     state: tuple[np.ndarray, np.ndarray, np.ndarray] | None = None
+
+
+def losing(coef: np.ndarray, intercept: np.ndarray, absent: Any) -> tuple[np.ndarray, float]:
+    """Weights (d,) and intercept of scores that never win: the mean of the other classes', less 1.
+
+    coef (K, d) and intercept (K,) hold those of all classes, `absent` ones in any state.
+    """
+    others = np.setdiff1d(np.arange(len(intercept)), absent)
+    return coef[others].mean(axis=0), float(intercept[others].mean()) - 1
+
+
+def with_weightless(fit: Fit, present: np.ndarray, n_classes: int, joint: bool) -> Fit:
+    """The fit of the classes `present` as one of all, which has a lane for each.
+
+    Scores of the others are the mean of those of the classes that are present, less 1: below the
+    highest everywhere, and -1 where one of two classes is positive as the other is negative.
+    Their objectives and gaps are 0.
+    """
+    two, d = len(present) == 2, fit.coef.shape[1]
+    side = np.array([-0.5, 0.5] if joint else [-1.0, 1.0])  # of the one score of two classes
+    absent = np.setdiff1d(np.arange(n_classes), present)
+    coef, intercept = np.empty((d, n_classes)).T, np.empty(n_classes)  # features first
+    coef[present] = side[:, None] * fit.coef if two else fit.coef
+    intercept[present] = side * fit.intercept if two else fit.intercept
+    coef[absent], intercept[absent] = losing(coef, intercept, absent)
+
+    def lanes(values: np.ndarray) -> np.ndarray:
+        if joint:
+            return values
+        out = np.zeros(n_classes)
+        out[present] = values
+        return out
+
+    dual = None
+    if fit.dual is not None:
+        dual = np.zeros((len(fit.dual), n_classes))
+        dual[:, present] = fit.dual
+    return replace(
+        fit, coef=coef, intercept=intercept, dual=dual, primal=lanes(fit.primal),
+        dual_objective=lanes(fit.dual_objective), gap=lanes(fit.gap), summed=False, state=None,
+    )  # fmt: skip

@@ -76,6 +76,37 @@ def queries_of(relevance: np.ndarray, codes: np.ndarray | None) -> Queries:
     return Queries(row, start, np.ascontiguousarray(level[row]), levels.astype(np.int64))
 
 
+def weightless(targets: Any, cost: np.ndarray | None, n_classes: int) -> np.ndarray:
+    """Classes whose rows all have weight 0, ascending; none without `cost`, nor of indicators."""
+    if cost is None or n_classes < 3 or isinstance(targets, Indicator):  # two must have a weight
+        return np.empty(0, np.int64)
+    return np.flatnonzero(np.bincount(targets, cost > 0, minlength=n_classes) == 0)
+
+
+def keep_absent(model: Any, targets: Any, cost: np.ndarray | None, n_classes: int) -> None:
+    """Set or delete the model's absent_, the classes that `weightless` finds."""
+    absent = weightless(targets, cost, n_classes)
+    vars(model).pop("absent_", None)
+    if len(absent):
+        model.absent_ = absent
+
+
+def absent_of(model: Any, n_classes: int) -> np.ndarray:
+    """absent_ of a fitted model, none if it has none; ValueError for what it cannot be."""
+    return check_absent(vars(model).get("absent_", np.empty(0, np.int64)), n_classes)
+
+
+def check_absent(given: Any, n_classes: int) -> np.ndarray:
+    """An absent_ of n_classes classes; ValueError for what it cannot be."""
+    absent = np.asarray(given)
+    if absent.ndim != 1 or absent.dtype.kind != "i" or len(absent) > max(n_classes - 2, 0) or (
+            len(absent) and not 0 <= absent.min() <= absent.max() < n_classes) or (
+            (np.diff(absent) <= 0).any()):
+        raise ValueError(f"absent_ must be places of classes, ascending, less than {n_classes} and "
+                         "without two of them at least")
+    return absent
+
+
 def n_lanes(targets: Any, n_classes: int) -> int:
     """Number of binary problems."""
     if isinstance(targets, Indicator):

@@ -8,6 +8,7 @@ read-only and memory-mapped ones included. Everything else is converted once.
 
 import numbers
 import operator
+import re
 from collections.abc import Mapping, Sequence
 from math import isfinite
 from typing import Any
@@ -70,7 +71,10 @@ def as_rows(
     ValueError, TypeError
         For data that are not an (n, d) table of finite numbers, or a malformed sparse matrix.
     """
-    X = _sparse_from_frame(X)
+    columns = _columns(X)
+    if columns is not None:
+        _refuse_times(X, columns)
+        X = _sparse_from_frame(X)
     if is_sparse(X):
         if not accept_sparse:
             raise TypeError(f"Sparse data was passed for X, but {owner} needs dense data: "
@@ -138,6 +142,63 @@ def _is_csr(X: Any) -> bool:
 
 def _is_frame(X: Any) -> bool:
     return hasattr(X, "columns") and hasattr(X, "dtypes")
+
+
+# Times and spans in the names of types of pandas, polars and Arrow, whole or inside others:
+# datetime64[ns, UTC], Sparse[datetime64[ns]], Duration(...), dictionary<values=date32[day]>.
+_TIMES = re.compile(r"(?:^|[\[<=(])(?:date|time|duration|period|interval|month_day_nano)",
+                    re.IGNORECASE)
+
+
+def _is_time(kind: type) -> bool:
+    """Whether a type of Python or NumPy is one of dates, times or spans."""
+    return (issubclass(kind, np.datetime64 | np.timedelta64) or kind.__module__ == "datetime"
+            or hasattr(kind, "isoformat") or hasattr(kind, "total_seconds"))
+
+
+def _columns(X: Any) -> list[tuple[Any, str]] | None:
+    """Names and types of the columns of a frame or an Arrow table; None for anything else."""
+    if type(X) is np.ndarray:
+        return None
+    refuse_unread(X, "X")
+    if _is_frame(X):
+        return list(zip(X.columns, map(str, X.dtypes), strict=True))
+    schema: Any = getattr(X, "schema", None)
+    if hasattr(schema, "names") and hasattr(schema, "types"):
+        return list(zip(schema.names, map(str, schema.types), strict=True))
+    return None
+
+
+def _refuse_times(X: Any, columns: list[tuple[Any, str]]) -> None:
+    """Raise TypeError for a column of dates, times or spans.
+
+    Beside numbers, these would become counts of some unit.
+    """
+    for k, (name, kind) in enumerate(columns):
+        held = kind
+        if kind in ("object", "category") and hasattr(X, "iloc"):
+            column: Any = X.iloc[:, k]
+            if kind == "category":
+                column = column.cat.categories
+                held = str(column.dtype)
+            held = next((f"date or time, {t.__name__}" for t in set(map(type, column))
+                         if _is_time(t)), held)
+        if _TIMES.search(held):
+            raise TypeError(f"column {_show(name)} of X holds values of type {held}, which are no "
+                            "numbers: leave it out, or make numbers of it first, such as days "
+                            "since a date")
+
+
+def refuse_unread(data: Any, name: str) -> None:
+    """Raise TypeError for what has to be turned into rows by its owner, and say how."""
+    if hasattr(type(data), "collect_schema") and not hasattr(type(data), "__array__"):
+        raise TypeError(f"{name} is a {type(data).__name__}, a query that has not run yet: pass "
+                        f"{name}.collect()")
+    if type(data).__name__ == "PyCapsule" or (
+            hasattr(type(data), "__dlpack__") and not hasattr(type(data), "__array__")):
+        raise TypeError(f"{name} is of type {type(data).__name__}, which hands out its numbers by "
+                        f"DLPack only: pass numpy.from_dlpack({name}), or for a capsule of the "
+                        "object that it came from")
 
 
 def _sparse_from_frame(X: Any) -> Any:
@@ -274,15 +335,17 @@ def _numbers(array: np.ndarray, name: str) -> np.ndarray:
 
 def _parsed(array: np.ndarray, name: str) -> np.ndarray:
     """Objects or strings as float64."""
+    if array.dtype.kind == "O" and any(map(_is_time, set(map(type, array.flat)))):
+        # NumPy would make counts of some unit of them.
+        flat = next(k for k, value in enumerate(array.flat) if _is_time(type(value)))
+        raise TypeError(_not_a_number(array, name, flat))
     try:
         return array.astype(np.float64)
     except (TypeError, ValueError, OverflowError) as error:
         for position, value in enumerate(array.flat):
             if value is None:
                 continue
-            at = ", ".join(f"{axis} {i}" for axis, i in zip(
-                ("row", "column") if array.ndim == 2 else ("position",),
-                np.unravel_index(position, array.shape), strict=False))
+            at = _place(array, position)
             if isinstance(value, complex | np.complexfloating):
                 raise ValueError(f"Complex data not supported: {name} holds {_show(value)} at {at}"
                                  ) from error
@@ -291,9 +354,21 @@ def _parsed(array: np.ndarray, name: str) -> np.ndarray:
             except (ValueError, OverflowError):
                 raise ValueError(f"{name} must hold numbers; got {_show(value)} at {at}") from error
             except TypeError:
-                raise TypeError(f"{name} holds a value of type {type(value).__name__} at {at}; "
-                                "argument must be a string or a real number") from error
+                raise TypeError(_not_a_number(array, name, position)) from error
         raise ValueError(f"{name} cannot be converted to numbers ({error})") from error
+
+
+def _place(array: np.ndarray, position: int) -> str:
+    """Row and column, or the position, of an element of `array.flat`."""
+    return ", ".join(f"{axis} {i}" for axis, i in zip(
+        ("row", "column") if array.ndim == 2 else ("position",),
+        np.unravel_index(position, array.shape), strict=False))
+
+
+def _not_a_number(array: np.ndarray, name: str, position: int) -> str:
+    kind = type(array.flat[position]).__name__
+    return (f"{name} holds a value of type {kind} at {_place(array, position)}; argument must be a "
+            "string or a real number")
 
 
 # -- sparse
@@ -398,16 +473,18 @@ def _summed(n: int, d: int, values: np.ndarray, indices: np.ndarray, indptr: np.
 
 
 def feature_names(X: Any) -> np.ndarray | None:
-    """Column names of a data frame as an object array; None when there are none or not strings.
+    """Column names of a frame or Arrow table as objects; None when there are none or not strings.
 
     Raises
     ------
     TypeError
         If some names are strings and others are not.
     """
-    if not _is_frame(X):
+    columns = _columns(X)
+    if columns is None:
         return None
-    names = np.asarray(list(X.columns), dtype=object)
+    names = np.empty(len(columns), dtype=object)
+    names[:] = [name for name, _ in columns]
     types = sorted({type(name).__name__ for name in names})
     if types == ["str"]:
         return names
@@ -471,6 +548,28 @@ def table_of(rows: Any) -> Any:
     from scipy.sparse import csr_array
 
     return csr_array((values[: rows.nnz], indices[: rows.nnz], indptr), shape=(rows.n, rows.d))
+
+
+def n_rows(data: Any) -> int:
+    """How many rows a table, a column or a list of documents has."""
+    shape = getattr(data, "shape", None)
+    return int(shape[0]) if isinstance(shape, tuple) and shape else len(data)
+
+
+def take_rows(data: Any, which: np.ndarray) -> Any:
+    """These rows of X or y, of the same kind: frames, columns, arrays, sparse matrices, lists.
+
+    Other objects become arrays.
+    """
+    if hasattr(data, "iloc"):
+        return data.iloc[which]
+    if is_sparse(data):
+        return data.tocsr()[which]
+    if type(data).__module__.partition(".")[0] == "pyarrow":
+        return data.take(which)
+    if isinstance(data, list | tuple):
+        return [data[i] for i in which]
+    return data[which] if hasattr(data, "__getitem__") else np.asarray(data)[which]
 
 
 def finite_table(name: str, value: Any, shape: tuple[int, ...], owner: str) -> np.ndarray:
@@ -628,6 +727,7 @@ def label_array(y: Any, n_rows: int, owner: str = "LinearSVC") -> np.ndarray:
     """
     if y is None:
         raise ValueError(f"{owner} requires y to be passed, but the target y is None")
+    refuse_unread(y, "y")
     if is_sparse(y):
         raise ValueError("y is a sparse matrix; labels must be a dense 1-D array, one label per "
                          "row: y.toarray().ravel() for a single column")
@@ -761,6 +861,7 @@ def numeric_targets(y: Any, n_rows: int, owner: str) -> np.ndarray:
     """Targets of a regression: finite float64 (n_rows,)."""
     if y is None:
         raise ValueError(f"{owner} requires y to be passed, but the target y is None")
+    refuse_unread(y, "y")
     if is_sparse(y):
         raise ValueError("y is a sparse matrix; targets must be a dense 1-D array, one number per "
                          "row")
@@ -857,6 +958,7 @@ def check_same_kind(y: np.ndarray, predicted: np.ndarray, owner: str) -> None:
 
 def is_indicator(y: Any) -> bool:
     """Whether y has rows of its own: a sparse matrix, or a table of two columns and more."""
+    refuse_unread(y, "y")
     if is_sparse(y):
         return True
     shape = getattr(y, "shape", None)
@@ -959,6 +1061,7 @@ def sample_weights(sample_weight: Any, n: int, all_zero: bool = False) -> np.nda
     """
     if sample_weight is None:
         return None
+    refuse_unread(sample_weight, "sample_weight")
     if is_sparse(sample_weight):
         raise TypeError("sample_weight is a sparse matrix; it must be a 1-D array")
     weights: Any = _numbers(given_array(sample_weight, "sample_weight"), "sample_weight")
@@ -994,8 +1097,9 @@ def row_weights(
     C : float
         Positive.
     class_weight : None, "balanced" or dict
-        "balanced": total weight / (K * weight of the class), with the sample weights. A dict
-        maps labels to factors; labels it does not name have factor 1.
+        "balanced": total weight / (K * weight of the class), with the sample weights, K the
+        classes that have any. A dict maps labels to factors; labels it does not name have factor 1.
+        It may name labels that are not in y if it names all that are.
     sample_weight : None, number or array-like (n,)
     classes : ndarray (K,)
     codes : ndarray (n,) of int32, or Indicator
@@ -1009,7 +1113,7 @@ def row_weights(
     ------
     ValueError
         For weights that are negative, not finite, of a wrong shape or for unknown labels, and
-        for a class left without a positive weight.
+        when fewer than two classes have a row of positive weight.
     """
     cost("C", C)
     weights = sample_weights(sample_weight, n)
@@ -1054,17 +1158,19 @@ def _usable(out: np.ndarray) -> np.ndarray:
 
 
 def _check_class_totals(totals: np.ndarray, classes: np.ndarray, name: str) -> None:
-    if not totals.all():
+    if np.count_nonzero(totals) < 2:
         label = classes[int((totals == 0).argmax())]
         raise ValueError(f"class {_show(label)} has no row with a positive weight: {name} is zero "
-                         "there. Every class needs one; drop the rows of that class instead")
+                         "there. At least two classes need such a row")
 
 
 def _class_factors(class_weight: Any, classes: np.ndarray, totals: np.ndarray) -> np.ndarray:
     if class_weight is None:
         return np.ones(len(classes))
     if isinstance(class_weight, str) and class_weight == "balanced":
-        return totals.sum() / (len(classes) * totals)
+        some = totals > 0
+        return np.where(some, totals.sum() / (np.count_nonzero(some) * np.where(some, totals, 1)),
+                        1.0)
     if not isinstance(class_weight, Mapping):
         raise ValueError('class_weight must be None, "balanced" or a dict {label: weight}; got '
                          f"{_show(class_weight)}")
@@ -1073,9 +1179,10 @@ def _class_factors(class_weight: Any, classes: np.ndarray, totals: np.ndarray) -
     labels = classes.tolist()
     known = set(labels)
     unknown = [key for key in class_weight if key not in known]
-    if unknown:
+    # A subset of the rows may lack a label; a misspelt one leaves a label of y without a weight.
+    if unknown and not all(label in class_weight for label in labels):
         raise ValueError(f"class_weight names labels that are not in y: {_some(unknown)}; y has "
-                         f"{_some(labels)}")
+                         f"{_some(labels)}. It may if it names all labels of y, too")
     factors = np.ones(len(classes))
     for i, label in enumerate(labels):
         if label in class_weight:

@@ -9,13 +9,14 @@ outputs for support vector machines", Machine Learning 68, 2007; B. Zadrozny and
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple, Self
 
 import numpy as np
 
 from . import _validate as check
-from ._estimator import Classifier, unfitted
+from ._estimator import Classifier, Estimator, unfitted
+from ._storable import Storable
 from ._targets import deal_folds
 from .linear import LinearSVC
 from .linear._classifier import normalized
@@ -157,7 +158,7 @@ def _held_out(scores: Any, positive: Any, sample_weight: Any) -> tuple[Any, Any,
 METHODS: dict[str, Callable[..., Any]] = {"sigmoid": fit_sigmoid, "isotonic": fit_isotonic}
 
 
-class CalibratedClassifier(Classifier):
+class CalibratedClassifier(Storable, Classifier):
     """A classifier with `predict_proba`, from one with `decision_function`.
 
     Scores of every row come from a model that was trained on the other folds; a sigmoid or a
@@ -167,8 +168,10 @@ class CalibratedClassifier(Classifier):
     Parameters
     ----------
     estimator : estimator or None, default None
-        With `decision_function`, as all classifiers of hingex; None means ``LinearSVC()``. It is
-        not changed: copies with its parameters are trained.
+        With `decision_function`, as all classifiers of hingex, `hingex.text.TextClassifier`, and
+        pipelines of scikit-learn that end in such; None means ``LinearSVC()``. It is not changed:
+        copies with its parameters are trained. X is as it takes it, texts say; `sample_weight` goes
+        to the last step of a pipeline.
     method : {"sigmoid", "isotonic"}, default "sigmoid"
         See `fit_sigmoid` and `fit_isotonic`.
     cv : int, splitter or iterable of (train, test), default 5
@@ -187,10 +190,13 @@ class CalibratedClassifier(Classifier):
         One for two classes, else K.
     n_features_in_ : int
     feature_names_in_ : ndarray of str
-        When X was a data frame with string column names.
+        When X was a data frame with string column names. Of a pipeline both are its own, if it has
+        them.
 
     Notes
     -----
+    `save` is for estimators that model files hold by themselves, not for pipelines.
+
     cv + 1 fits. Rows of folds are copied. Where several probabilities are the highest, as isotonic
     regression has it, the class of the highest score is the one predicted; otherwise `predict` is
     the class of the highest probability, which after calibration need not be that of the highest
@@ -220,10 +226,11 @@ class CalibratedClassifier(Classifier):
 
         Parameters
         ----------
-        X : array-like or sparse, shape (n, d)
+        X : array-like or sparse, shape (n, d), or what the estimator takes
         y : array-like, shape (n,)
         sample_weight : float or array-like, shape (n,), optional
-            For the estimator and for the calibration alike.
+            For the estimator and for the calibration alike. Classes without a row of positive
+            weight have probability 0; at least two must have one.
 
         Returns
         -------
@@ -237,11 +244,38 @@ class CalibratedClassifier(Classifier):
         owner = type(self).__name__
         method = METHODS[check.choice("method", self.method, tuple(METHODS))]
         cv: Any = self.cv
-        if hasattr(cv, "split") and not isinstance(cv, str | bytes):
-            cv = cv.split(X, y)
-        elif not np.iterable(cv) or isinstance(cv, str | bytes):
+        if isinstance(cv, str | bytes) or not (np.iterable(cv) or hasattr(cv, "split")):
             cv = check.integer("cv", cv, minimum=2)
         seed = check.random_seed(self.random_state)
+        base = self._base()
+        X = list(X) if isinstance(X, Iterator) else X  # of documents
+        rows = check.as_rows(X, owner=owner) if _takes_rows(base) else None
+        table = X if rows is None else check.table_of(rows)
+        n = check.n_rows(table) if rows is None else rows.n
+        classes, codes = check.encode_labels(y, n, owner)
+        weights = check.sample_weights(sample_weight, n)
+        check.row_weights(1.0, None, sample_weight, classes, codes, n)  # for its errors
+        used = np.ones(n, bool) if weights is None else weights > 0
+        splits = _splits(cv, X, y, codes, used, len(classes), seed)
+
+        # Classes whose rows all have weight 0 are left out, and have probability 0.
+        present = np.unique(codes[used])
+        labels = classes[codes]
+        scores, held = _held_out_scores(base, table, labels, weights, used, splits, present,
+                                        classes)  # fmt: skip
+        place = np.searchsorted(present, codes[held])
+        share, lanes = None if weights is None else weights[held], scores.shape[1]
+        calibrators = [method(scores[held, k], place == (k if lanes > 1 else 1), share)
+                       for k in range(lanes)]
+        every = np.flatnonzero(used) if len(present) < len(classes) else slice(None)
+        Z = X if isinstance(every, slice) else check.take_rows(X, every)
+        self.estimator_ = unfitted(base).fit(Z, labels[every], **_weighted(base, weights, every))
+        self.calibrators_, self.classes_ = calibrators, classes
+        self._keep_features(X, rows)
+        return self
+
+    def _base(self) -> Any:
+        """The parameter `estimator`, checked."""
         base = LinearSVC() if self.estimator is None else self.estimator
         if isinstance(base, type):
             raise TypeError(f"estimator must be an estimator, not a class; got {base.__name__}: "
@@ -250,46 +284,17 @@ class CalibratedClassifier(Classifier):
             if not hasattr(base, name):
                 raise TypeError(f"estimator must have fit, decision_function and get_params; "
                                 f"{base!r} has no {name}")
-        rows = check.as_rows(X, owner=owner)
-        classes, codes = check.encode_labels(y, rows.n, owner)
-        weights = check.sample_weights(sample_weight, rows.n)
-        check.row_weights(1.0, None, sample_weight, classes, codes, rows.n)  # for its errors
-        check.check_feature_names(self, X, reset=True)
-        used = np.ones(rows.n, bool) if weights is None else weights > 0
-        if isinstance(cv, int):
-            folds = deal_folds(codes, used, len(classes), cv, seed)
-            splits = [(np.flatnonzero((folds != k) & used), np.flatnonzero(folds == k))
-                      for k in range(cv)]
-        else:
-            splits = read_folds(cv, rows.n)
+        return base
 
-        table, labels = check.table_of(rows), classes[codes]
-        lanes = 1 if len(classes) == 2 else len(classes)
-        scores = np.zeros((rows.n, lanes))
-        times = np.zeros(rows.n, np.int64)
-        for train, test in splits:
-            absent = np.setdiff1d(np.arange(len(classes)), codes[train[used[train]]])
-            if len(absent):
-                raise ValueError(f"class {check._show(classes[absent[0]])} is not among the rows "
-                                 "that a fold trains on: it needs 2 rows with a weight at least")
-            if not len(test):
-                continue
-            np.add.at(times, test, 1)
-            model = unfitted(base).fit(table[train], labels[train], **_weighted(weights, train))
-            scores[test] = model.decision_function(table[test]).reshape(len(test), lanes)
-        if times.max(initial=0) != 1:
-            raise ValueError("cv must have every row in one test at most, and some row in one; row "
-                             f"{int(times.argmax())} is in {int(times.max(initial=0))}")
-        held = np.flatnonzero(used & (times == 1))
-        share = None if weights is None else weights[held]
-        self.calibrators_ = [
-            method(scores[held, k], codes[held] == (k if lanes > 1 else 1), share)
-            for k in range(lanes)
-        ]
-        every = slice(None)
-        self.estimator_ = unfitted(base).fit(X, labels, **_weighted(weights, every))
-        self.classes_, self.n_features_in_ = classes, rows.d
-        return self
+    def _keep_features(self, X: Any, rows: Any) -> None:
+        """Set n_features_in_ and feature_names_in_, or what the estimator has of them."""
+        for name in ("n_features_in_", "feature_names_in_"):
+            vars(self).pop(name, None)
+            if rows is None and hasattr(self.estimator_, name):
+                setattr(self, name, getattr(self.estimator_, name))
+        if rows is not None:
+            check.check_feature_names(self, X, reset=True)
+            self.n_features_in_ = rows.d
 
     def predict_proba(self, X: Any) -> np.ndarray:
         """Probabilities of the classes; of more than two, divided by their sum.
@@ -309,8 +314,9 @@ class CalibratedClassifier(Classifier):
             For X that is not like that of `fit`, or not finite.
         """
         self._check_fitted()
-        check.fitted_rows(self, X)  # for its errors
-        scores = self.estimator_.decision_function(X)
+        if _takes_rows(self.estimator_):
+            check.fitted_rows(self, X)  # for its errors
+        scores = np.asarray(self.estimator_.decision_function(X))
         scores = scores.reshape(len(scores), -1)
         p = np.column_stack([c(scores[:, k]) for k, c in enumerate(self.calibrators_)])
         if p.shape[1] == 1:
@@ -318,7 +324,12 @@ class CalibratedClassifier(Classifier):
         else:
             top = p == p.max(axis=1, keepdims=True)
             codes = np.where(top, scores, -np.inf).argmax(axis=1)
-        return normalized(p, codes)
+        p = normalized(p, codes)
+        if p.shape[1] == len(self.classes_):
+            return p
+        out = np.zeros((len(p), len(self.classes_)))
+        out[:, np.isin(self.classes_, self.estimator_.classes_)] = p
+        return out
 
     def predict(self, X: Any) -> np.ndarray:
         """Predicted labels: the class of the highest probability.
@@ -339,6 +350,143 @@ class CalibratedClassifier(Classifier):
         p = self.predict_proba(X)
         return self.classes_[p.argmax(axis=1)]
 
+    def __sklearn_tags__(self) -> Any:
+        from sklearn.utils import get_tags
 
-def _weighted(weights: np.ndarray | None, which: Any) -> dict[str, Any]:
-    return {} if weights is None else {"sample_weight": weights[which]}
+        tags = super().__sklearn_tags__()
+        given = get_tags(LinearSVC() if self.estimator is None else self.estimator).input_tags
+        for name in ("sparse", "string", "two_d_array", "one_d_array"):
+            setattr(tags.input_tags, name, getattr(given, name))
+        return tags
+
+    # ---- files ------------------------------------------------------------------------------
+
+    def _params_to_store(self) -> dict[str, Any]:
+        """The estimator as its class and its parameters, as they were fitted."""
+        from .model_io import storable_params, storable_part
+
+        name = storable_part(self.estimator_)
+        return self.get_params(deep=False) | {
+            "estimator": {"class": name, "params": storable_params(self.estimator_)[0]}}
+
+    def _fitted_to_store(self) -> dict[str, Any]:
+        from .model_io import fitted_to_store
+
+        own = {k: v for k, v in vars(self).items() if k not in ("estimator_", "calibrators_")}
+        inner = {f"estimator__{k}": v for k, v in fitted_to_store(self.estimator_).items()}
+        return own | inner | _calibrators_to_store(self.calibrators_)
+
+    @classmethod
+    def _restored(cls, params: dict[str, Any], fitted: dict[str, Any]) -> Self:
+        """From what was stored; ValueError if that is not whole."""
+        from .model_io import restored
+
+        stored, start = params.get("estimator"), "estimator__"
+        if not isinstance(stored, dict) or set(stored) != {"class", "params"}:
+            raise ValueError("the parameter estimator is no estimator")
+        inner = {k[len(start):]: fitted.pop(k) for k in list(fitted) if k.startswith(start)}
+        estimator = restored(stored["class"], stored["params"], inner)
+        model = cls(**params | {"estimator": type(estimator)(**estimator.get_params(deep=False))})
+        model.estimator_ = estimator
+        classes, found = fitted.get("classes_"), np.asarray(estimator.classes_)
+        if not isinstance(classes, np.ndarray) or classes.ndim != 1 or not (
+                (classes[1:] > classes[:-1]).all() and np.isin(found, classes).all()):
+            raise ValueError("classes_ are not distinct, ascending and those of the estimator")
+        model.calibrators_ = _calibrators_restored(fitted, 1 if len(found) == 2 else len(found))
+        vars(model).update(fitted)
+        return model
+
+
+def _takes_rows(estimator: Any) -> bool:
+    """Whether it is an estimator of hingex that takes rows of numbers.
+
+    What others take, pipelines say, is theirs to tell.
+    """
+    return isinstance(estimator, Estimator) and estimator._takes_rows
+
+
+def _splits(
+    cv: Any, X: Any, y: Any, codes: np.ndarray, used: np.ndarray, n_classes: int, seed: int
+) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Row numbers to train on and to score."""
+    if isinstance(cv, int):
+        folds = deal_folds(codes, used, n_classes, cv, seed)
+        return [(np.flatnonzero((folds != k) & used), np.flatnonzero(folds == k))
+                for k in range(cv)]
+    pairs = cv.split(X, y) if hasattr(cv, "split") else cv
+    return [(train[used[train]], test) for train, test in read_folds(pairs, len(codes))]
+
+
+def _held_out_scores(
+    base: Any, table: Any, labels: np.ndarray, weights: np.ndarray | None, used: np.ndarray,
+    splits: list[tuple[np.ndarray, np.ndarray]], present: np.ndarray, classes: np.ndarray,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Scores of the rows for the classes that are present, and the rows that count."""
+    n, lanes = len(labels), 1 if len(present) == 2 else len(present)
+    scores, times = np.zeros((n, lanes)), np.zeros(n, np.int64)
+    for train, test in splits:
+        absent = np.setdiff1d(classes[present], labels[train])
+        if len(absent):
+            raise ValueError(f"class {check._show(absent[0])} is not among the rows that a fold "
+                             "trains on: it needs 2 rows with a weight at least")
+        if not len(test):
+            continue
+        np.add.at(times, test, 1)
+        model = unfitted(base).fit(check.take_rows(table, train), labels[train],
+                                   **_weighted(base, weights, train))
+        found = np.asarray(model.decision_function(check.take_rows(table, test)))
+        scores[test] = found.reshape(len(test), lanes)
+    if times.max(initial=0) != 1:
+        raise ValueError("cv must have every row in one test at most, and some row in one; row "
+                         f"{int(times.argmax())} is in {int(times.max(initial=0))}")
+    return scores, np.flatnonzero(used & (times == 1))
+
+
+def _weighted(base: Any, weights: np.ndarray | None, which: Any) -> dict[str, Any]:
+    """Arguments of `fit` that give it the weights; of a pipeline to its last step."""
+    if weights is None:
+        return {}
+    steps, name = getattr(base, "steps", None), "sample_weight"
+    if steps:
+        from sklearn import get_config
+
+        if not get_config().get("enable_metadata_routing"):
+            name = f"{steps[-1][0]}__{name}"
+    return {name: weights[which]}
+
+
+def _calibrators_to_store(calibrators: list[Any]) -> dict[str, np.ndarray]:
+    """The functions as arrays."""
+    if isinstance(calibrators[0], Sigmoid):
+        return {"sigmoids_": np.array(calibrators, np.float64)}
+    return {
+        "isotonic_scores_": np.concatenate([c.scores for c in calibrators]),
+        "isotonic_values_": np.concatenate([c.values for c in calibrators]),
+        "isotonic_ends_": np.cumsum([len(c.scores) for c in calibrators], dtype=np.int64),
+    }
+
+
+def _calibrators_restored(fitted: dict[str, Any], lanes: int) -> list[Any]:
+    """The functions of arrays that `fitted` loses; ValueError for what they cannot be."""
+    owner = "CalibratedClassifier"
+    sigmoids = fitted.pop("sigmoids_", None)
+    if sigmoids is not None:
+        table = check.finite_table("sigmoids_", sigmoids, (lanes, 2), owner)
+        return [Sigmoid(float(a), float(b)) for a, b in table]
+    scores, values, ends = (fitted.pop(f"isotonic_{part}_", None)
+                            for part in ("scores", "values", "ends"))
+    if not all(isinstance(part, np.ndarray) and part.ndim == 1 for part in (scores, values, ends)):
+        raise ValueError("sigmoids_ are missing, or isotonic_scores_, _values_ and _ends_")
+    scores = check.finite_table("isotonic_scores_", scores, (len(scores),), owner)
+    values = check.finite_table("isotonic_values_", values, (len(scores),), owner)
+    starts = np.concatenate([[0], ends[:-1]])
+    if ends.dtype.kind != "i" or len(ends) != lanes or ends[-1] != len(scores) or (
+            (ends <= starts).any()):
+        raise ValueError(f"isotonic_ends_ are not the ends of {lanes} functions")
+    found = [Isotonic(scores[a:b], values[a:b]) for a, b in zip(starts, ends, strict=True)]
+    for c in found:
+        if (np.diff(c.scores) <= 0).any() or (np.diff(c.values) < 0).any() or (
+                c.values[0] < 0 or c.values[-1] > 1):
+            raise ValueError("isotonic_scores_ do not ascend, or isotonic_values_ descend or leave "
+                             "0..1")
+    return found

@@ -27,6 +27,7 @@ from . import _validate as check
 from . import kernels as kernel_functions
 from ._core import kernels
 from ._reading import check_reading
+from ._targets import check_absent
 from .losses.margin import MarginLoss, by_name
 from .stop import HISTORY_DTYPE
 
@@ -56,6 +57,7 @@ _CLASSES = {
     **dict.fromkeys(("SVC", "NuSVC", "SVR", "NuSVR", "OneClassSVM"), "kernel"),
     **dict.fromkeys(("LMNN", "OASIS"), "metric"),
     "ChainSVM": "structured",
+    "CalibratedClassifier": "calibration",
     **dict.fromkeys(("TextVectorizer", "TextClassifier"), "text"),
 }  # fmt: skip
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*_", re.ASCII)
@@ -79,8 +81,8 @@ def save(model: Any, path: str | os.PathLike[str]) -> None:
 
     Parameters
     ----------
-    model : a linear or ranking model, kernel machine or metric of hingex, TextVectorizer or
-            TextClassifier
+    model : a linear or ranking model, kernel machine or metric of hingex, ChainSVM, TextVectorizer,
+            TextClassifier or CalibratedClassifier of one of them
         Fitted.
     path : str or path-like
         An existing file is replaced at once and keeps its permissions: whatever happens, `path`
@@ -101,16 +103,13 @@ def save(model: Any, path: str | os.PathLike[str]) -> None:
     -----
     Two passes over the arrays (checksum, write); no copy of contiguous arrays.
     """
-    name = type(model).__name__
-    if name not in _CLASSES or type(model) is not _class(name):
-        raise TypeError(f"model files hold {', '.join(_CLASSES)}; got {name}, which pickle can "
-                        "keep")
+    name = storable_part(model)
     model._check_fitted()
 
     params, omitted = storable_params(model)
     params = {key: _encode(value) for key, value in params.items()}
     fitted, arrays = {}, {}
-    attributes = model._fitted_to_store() if hasattr(model, "_fitted_to_store") else vars(model)
+    attributes = fitted_to_store(model)
     for key, value in attributes.items():
         if not _NAME.fullmatch(key):
             continue
@@ -148,6 +147,36 @@ def _timeless(array: np.ndarray) -> np.ndarray:
     array = array.copy()
     array["seconds"] = 0
     return array
+def storable_part(model: Any) -> str:
+    """Name of the model's class, if files can hold it; else TypeError."""
+    name = type(model).__name__
+    if name not in _CLASSES or type(model) is not _class(name):
+        raise TypeError(f"model files hold {', '.join(_CLASSES)}; got {name}, which pickle can "
+                        "keep")
+    return name
+
+
+def fitted_to_store(model: Any) -> dict[str, Any]:
+    """Attributes of a fitted model, those that files hold among them."""
+    found: dict[str, Any] = (
+        model._fitted_to_store() if hasattr(model, "_fitted_to_store") else vars(model))
+    return found
+
+
+def restored(name: Any, params: Any, fitted: dict[str, Any]) -> Any:
+    """The model of this class from what was stored; ValueError or TypeError if it is not whole."""
+    if not isinstance(name, str) or name not in _CLASSES or not isinstance(params, dict):
+        raise ValueError("a model of a class that is not known here, or without parameters")
+    kind = _class(name)
+    if unknown := set(params) - set(kind().get_params(deep=False)):
+        raise ValueError(f"{name} has no parameter {min(map(str, unknown))!r}")
+    arrays = {k: v for k, v in fitted.items() if isinstance(v, np.ndarray)}
+    _check(name)({k: v for k, v in fitted.items() if k not in arrays}, arrays)
+    if hasattr(kind, "_restored"):
+        return kind._restored(params, fitted)
+    model = kind(**params)
+    vars(model).update(fitted)
+    return model
 
 
 def storable_params(model: Any) -> tuple[dict[str, Any], list[str]]:
@@ -184,7 +213,8 @@ def load(path: str | os.PathLike[str]) -> Any:
 
     Returns
     -------
-    a linear or ranking model, kernel machine or metric of hingex, TextVectorizer or TextClassifier
+    a linear or ranking model, kernel machine or metric of hingex, ChainSVM, TextVectorizer,
+    TextClassifier or CalibratedClassifier
         Predicts (or transforms) bit for bit as the saved model did. See `load_liblinear` and
         `load_libsvm` for the others'.
 
@@ -335,7 +365,7 @@ def _class(name: str) -> Any:
 def _check(name: str) -> Callable[[dict[str, Any], dict[str, np.ndarray]], None]:
     if name == "TextClassifier":
         return _check_text_classifier
-    if _CLASSES[name] in ("kernel", "metric", "structured"):
+    if _CLASSES[name] in ("kernel", "metric", "structured", "calibration"):
         return lambda fitted, arrays: None  # `_restored` and `_fitted_to_store` do it
     if name == "LinearRankSVC":
         return lambda fitted, arrays: _check_scores(fitted, arrays, 1)
@@ -621,19 +651,10 @@ def _load_binary(file: BinaryIO, name: str, size: int) -> Any:
         arrays[entry["name"]] = _read_array(file, name, entry)
         end = entry["offset"] + entry["bytes"]
     try:
-        _check(header["class"])(header["fitted"], arrays)
         check_reading((header["fitted"] | arrays).get("reading_"))
-    except ValueError as error:
+        return restored(header["class"], header["params"], header["fitted"] | arrays)
+    except (ValueError, TypeError) as error:
         _fail(name, str(error))
-    kind = _class(header["class"])
-    if hasattr(kind, "_restored"):
-        try:
-            return kind._restored(header["params"], header["fitted"] | arrays)
-        except (ValueError, TypeError) as error:
-            _fail(name, str(error))
-    model = kind(**header["params"])
-    vars(model).update(header["fitted"] | arrays)
-    return model
 
 
 def _read_array(file: BinaryIO, name: str, entry: dict[str, Any]) -> np.ndarray:
@@ -686,6 +707,9 @@ def _check_linear(fitted: dict[str, Any], arrays: dict[str, np.ndarray]) -> None
         raise ValueError(f"classes_ has shape {classes.shape}; it must list at least 2 classes")
     if not (classes[1:] > classes[:-1]).all():
         raise ValueError("classes_ are not distinct and in ascending order")
+    absent = (fitted | arrays).get("absent_")
+    if absent is not None:
+        check_absent(absent, len(classes))
     _check_scores(fitted, arrays, 1 if len(classes) == 2 and not many else len(classes))
 
 
@@ -912,7 +936,8 @@ def load_liblinear(path: str | os.PathLike[str]) -> LinearSVC | LinearClassifier
     Returns
     -------
     LinearSVC or LinearClassifier
-        With `classes_` (ascending), `coef_`, `intercept_` and `n_features_in_`; `loss`,
+        With `classes_` (ascending), `coef_`, `intercept_` and `n_features_in_`, a LinearClassifier
+        also with `loss_`; `loss`,
         `penalty` or `multi_class`, and the intercept's parameters as the file tells them, others at
         defaults. What a text model does not hold is not set: `n_iter_`, `converged_`, objectives,
         gap, history. Labels predicted are LIBLINEAR's except for scores that tie to the last bit.
@@ -1034,6 +1059,8 @@ class _Liblinear(_Text):
         )
         model.classes_ = labels[order]
         model.n_features_in_ = self.d
+        if name == "LinearClassifier":
+            model.loss_ = by_name()[loss]()  # for its probabilities
         model.coef_ = weights[:self.d].T
         model.intercept_ = intercept
         if not np.isfinite(model.coef_).all() or not np.isfinite(model.intercept_).all():

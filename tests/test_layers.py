@@ -14,8 +14,8 @@ SOURCES = sorted(ROOT.rglob("*.py"))
 
 # From the bottom up; a module may import from the rows below its own, and from its own package.
 LAYERS = [
-    {"_core"},
-    {"_open", "_reading", "_result", "_targets", "_threads"},
+    {"_core", "_available"},
+    {"_interop", "_open", "_reading", "_result", "_targets", "_threads"},
     {"_validate", "stop"},
     {"_scores"},
     {"_estimator", "_versions"},
@@ -31,7 +31,7 @@ LAYERS = [
     {"cli"},
 ]
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
-HEAVY = {"scipy", "sklearn", "pandas", "matplotlib", "tqdm", "click", "torch", "joblib",
+HEAVY = {"scipy", "sklearn", "pandas", "polars", "matplotlib", "tqdm", "click", "torch", "joblib",
          "zstandard", "compression"}  # the last is of the standard library from Python 3.14 on
 HOMES = {"click": "cli"}  # where a heavy package may be imported at module level
 NUMERIC = {"numpy", "scipy"}

@@ -9,6 +9,7 @@ from typing import Any, Self
 import numpy as np
 
 from .. import _validate as check
+from .._result import warn
 from ..solvers import smo
 from . import _pairs
 from ._base import KernelModel
@@ -102,7 +103,10 @@ fit_status_, history_, cache_hit_rate_, gamma_, n_features_in_, shape_fit_, feat
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
         """Train on (X, y); parameters, results and errors are those of `SVC.fit`.
 
-        A nu that is too large for a pair of classes is a ValueError that names them.
+        A nu that is too large for a pair of classes is a ValueError that names them. Where it is so
+        for the class weights only, as these leave a class too small a part of a pair, a warning
+        says that as much as possible is taken for nu: all rows of the class are at their bounds,
+        and none of them wins.
         """
         owner = type(self).__name__
         nu = check.share("nu", self.nu)
@@ -116,8 +120,10 @@ fit_status_, history_, cache_hit_rate_, gamma_, n_features_in_, shape_fit_, feat
         weights = check.row_weights(1.0, self.class_weight, sample_weight, classes, codes, n)
         cost = np.ones(n) if weights is None else weights
         layout = _pairs.Layout(codes, cost > 0, len(classes), rest=False)
-        self._check_nu(nu, layout, cost, classes)
-        outcome = _pairs.solve(layout, _pairs.Question(cost, options, nu), training, monitor)
+        given = check.sample_weights(sample_weight, n)
+        clip = self._check_nu(nu, layout, cost, np.ones(n) if given is None else given, classes)
+        question = _pairs.Question(cost, options, nu, clip=clip)
+        outcome = _pairs.solve(layout, question, training, monitor)
         self._keep_duals(training, classes, outcome)
         self._keep_outcome(outcome)
         self._conclude_outcome(outcome, options)
@@ -125,20 +131,38 @@ fit_status_, history_, cache_hit_rate_, gamma_, n_features_in_, shape_fit_, feat
 
     @staticmethod
     def _check_nu(
-        nu: float, layout: _pairs.Layout, cost: np.ndarray, classes: np.ndarray
-    ) -> None:
-        """Raise ValueError for the first pair of classes that nu is too large for."""
-        total = np.bincount(layout.codes, cost, minlength=layout.K)
-        for i in range(layout.K - 1):
+        nu: float, layout: _pairs.Layout, cost: np.ndarray, counted: np.ndarray,
+        classes: np.ndarray,
+    ) -> bool:
+        """Raise ValueError for the first pair of classes whose rows nu is too large for.
+
+        `counted` are the weights without those of classes. Where nu is too large for these alone, a
+        warning says so, and True is returned: sums of duals are then what the weights leave.
+        """
+        used, clip = np.flatnonzero(cost > 0), False
+        weight, share = (np.bincount(layout.codes[used], w[used], minlength=layout.K)
+                       for w in (cost, counted))
+
+        def small(total: np.ndarray, i: int) -> np.ndarray:
             both, least = total[i] + total[i + 1:], np.minimum(total[i], total[i + 1:])
-            infeasible = least < nu / 2 * both * (1 - 1e-12)
-            if infeasible.any():
-                j = i + 1 + int(infeasible.argmax())
-                small, other = (i, j) if total[i] <= total[j] else (j, i)
+            return (least > 0) & (least < nu / 2 * both * (1 - 1e-12))
+
+        for i in range(layout.K - 1):
+            for j in i + 1 + np.flatnonzero(small(share, i)):
+                a, b = (i, j) if share[i] <= share[j] else (j, i)
                 raise ValueError(
                     f"specified nu is infeasible: {nu:g} is more than twice the share of class "
-                    f"{check._show(classes[small])} against class {check._show(classes[other])}, "
-                    f"which is {total[small] / (total[i] + total[j]):.3g}")
+                    f"{check._show(classes[a])} against class {check._show(classes[b])}, "
+                    f"which is {share[a] / (share[i] + share[j]):.3g}")
+            for j in i + 1 + np.flatnonzero(small(weight, i)):
+                clip = True
+                light, heavy = (i, j) if weight[i] <= weight[j] else (j, i)
+                light_label, heavy_label = check._show(classes[light]), check._show(classes[heavy])
+                warn(f"class_weight leaves class {light_label} "
+                     f"{weight[light] / (weight[i] + weight[j]):.3g} of the weight of it and class "
+                     f"{heavy_label}, so that for these two nu={nu:g} is taken as twice that: all "
+                     f"rows of class {light_label} are support vectors")
+        return clip
 
 
 class OneClassSVM(KernelModel):

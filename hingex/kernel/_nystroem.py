@@ -20,7 +20,9 @@ import numpy as np
 
 from .. import _validate as check
 from .. import kernels as kernel_functions
+from .._result import Fit
 from ..solvers import solve_linear
+from ..stop import HISTORY_DTYPE
 
 if TYPE_CHECKING:
     from ._base import Training
@@ -134,9 +136,15 @@ def solve(
     Z: np.ndarray, examples: list[tuple[np.ndarray, np.ndarray]], cost: np.ndarray,
     options: dict[str, Any], monitor: Any,
 ) -> Solved:
-    """Hinge losses and an intercept that is not penalised, for rows and signs of each problem."""
+    """Hinge losses and an intercept that is not penalised, for rows and signs of each problem.
+
+    Where all rows are of one side that is the score.
+    """
     fits: list[Any] = []
     for ids, sign in examples:
+        if len(set(sign.tolist())) < 2:
+            fits.append(_certain(Z.shape[1], float(sign[0]) if len(sign) else 0.0))
+            continue
         rows = check.as_rows(Z if len(ids) == len(Z) and (np.diff(ids) > 0).all() else Z[ids])
         fit, _, _ = solve_linear(
             rows, (sign > 0).astype(np.int32), 2, loss="hinge", C=float(cost.max()),
@@ -158,3 +166,10 @@ def solve(
         each(lambda f: f.n_iter, 0), all(f is not None and f.converged for f in fits),
         ["callback" if f is None else f.status for f in fits],
     )
+
+
+def _certain(rank: int, score: float) -> Fit:
+    """The fit of a problem whose rows are all of one side."""
+    none = np.zeros(1)
+    return Fit(np.zeros((1, rank)), np.array([score]), None, none, none, none,
+               np.empty(0, HISTORY_DTYPE), 0, True, "converged", 0.0)

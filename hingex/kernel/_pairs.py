@@ -108,6 +108,8 @@ class Question(NamedTuple):
         Joachims' R^2, or inf.
     last : ndarray (sets, n) or None
         Duals to start from, of all rows.
+    clip : bool
+        Of NuSVC: whether sums of duals are no more than the weights of a class.
     """
 
     cost: np.ndarray
@@ -115,6 +117,7 @@ class Question(NamedTuple):
     nu: float = 0.0
     radius: float = math.inf
     last: np.ndarray | None = None
+    clip: bool = False
 
 
 class Outcome:
@@ -155,7 +158,7 @@ class Outcome:
         b, c, scale = s.b, s.intercept[0], 1.0
         if question.nu > 0:
             # f is -w.phi(x): at margins -rho - b for y = 1, rho - b for y = -1.
-            up, down = s.intercept
+            up, down = _decided(s, question.cost[self.layout.order[at]], positive)
             scale = 2 / (down - up) if down > up else 1.0
             c = (up + down) / 2 * scale
         most = question.cost[self.layout.order[at]]
@@ -191,10 +194,72 @@ class Outcome:
 def solve(
     layout: Layout, question: Question, training: Training, monitor: Monitor
 ) -> Outcome:
+    """Solve all problems; where a class has no rows in use, the others of its problems win."""
+    present = np.flatnonzero(np.diff(layout.start))
+    if len(present) == layout.K:
+        return _solve_all(layout, question, training, monitor)
+    codes = np.minimum(np.searchsorted(present, layout.codes), len(present) - 1)
+    few = Layout(codes, layout.used, len(present), layout.rest)
+    return _widened(_solve_all(few, question._replace(last=None), training, monitor), layout,
+                    present)
+
+
+def _widened(few: Outcome, layout: Layout, present: np.ndarray) -> Outcome:
+    """An outcome for all classes from that for those that are present.
+
+    Scores of pairs with an absent class are 1 for the other one. Against the rest an absent class
+    has the mean score of all less 1.
+    """
+    out, P = Outcome(layout), few.layout.K
+    out.gap[:] = out.relative[:] = out.violation[:] = out.status[:] = 0
+    sign, i, j = -1.0 if P == 2 else 1.0, *np.triu_indices(P, 1)
+    if layout.rest:
+        here = present
+        kept = np.zeros(P, dtype=np.int64) if P == 2 else np.arange(P)
+        factor = np.array([-1.0, 1.0]) if P == 2 else np.ones(P)
+        out.dual[present], out.kind[present] = factor[:, None] * few.dual[kept], few.kind[kept]
+    else:
+        here, kept = number_of(present[i], present[j], layout.K), np.arange(len(i))
+        factor = np.full(len(i), sign)
+        rank = np.repeat(np.arange(P), np.diff(few.layout.start))
+        t = np.arange(few.layout.sets)[:, None]
+        if P == 2:
+            t = 1 - rank[None, :]  # the other class
+        other = t + (t >= rank) if P > 2 else t
+        sets = present[other] - (other > rank)
+        columns = np.broadcast_to(np.arange(len(rank)), sets.shape)
+        out.dual[sets, columns], out.kind[sets, columns] = sign * few.dual, few.kind
+    for name in ("objective", "gap", "relative", "violation", "square", "bound", "hit_rate",
+                 "n_iter", "status"):
+        getattr(out, name)[here] = getattr(few, name)[kept]
+    a, b = np.triu_indices(layout.K, 1)
+    if not layout.rest:
+        out.intercept[:] = np.isin(a, present).astype(float) - np.isin(b, present)
+    out.intercept[here] = factor * few.intercept[kept]
+    if few.weights is not None:
+        out.weights, out.centre = np.zeros((layout.count, few.weights.shape[1])), few.centre
+        out.weights[here] = np.reshape(factor, (-1, 1)) * few.weights[kept]
+    if layout.rest:
+        absent = np.setdiff1d(np.arange(layout.K), present)
+        out.dual[absent] = out.dual[present].mean(axis=0)
+        out.intercept[absent] = out.intercept[present].mean() - 1
+        if out.weights is not None:
+            out.weights[absent] = out.weights[present].mean(axis=0)
+    return out
+
+
+def number_of(i: np.ndarray, j: np.ndarray, K: int) -> np.ndarray:
+    """Numbers of the pairs i < j of K classes."""
+    return i * (2 * K - i - 1) // 2 + j - i - 1
+
+
+def _solve_all(
+    layout: Layout, question: Question, training: Training, monitor: Monitor
+) -> Outcome:
     """Solve all problems: pairs of small classes together, others each by itself."""
     begun, options, stopped, batch = perf_counter(), question.options, "", None
     sizes = np.diff(layout.start)
-    if not layout.rest and small_pairs.worthwhile(sizes):
+    if not (layout.rest or question.clip) and small_pairs.worthwhile(sizes):
         batch, stopped = _solve_small(layout, question, training, monitor, begun)
     outcome = Outcome(layout, batch)
     waiting = np.flatnonzero((outcome.status == _WAITING) | (outcome.status == _LEFT))
@@ -293,6 +358,8 @@ def _problem(layout: Layout, question: Question, k: int) -> smo.Problem:
     classes = None if pair[1] < 0 else (positive, *pair)
     if question.nu > 0:
         total = question.nu * float(cost.sum()) / 2
+        if question.clip:
+            total = min(total, float(cost[:positive].sum()), float(cost[positive:].sum()))
         start = np.concatenate([filled(cost[:positive], total), -filled(cost[positive:], total)])
         group = (~first).astype(np.uint8)
         return smo.Problem(ids, np.zeros(len(ids)), lo, hi, start, group, classes)
@@ -300,6 +367,26 @@ def _problem(layout: Layout, question: Question, k: int) -> smo.Problem:
     if question.last is not None:
         start = _balanced(np.clip(question.last[sets, ids], lo, hi), lo, hi)
     return smo.Problem(ids, np.where(first, 1.0, -1.0), lo, hi, start, None, classes)
+
+
+def _decided(solution: smo.Solution, cost: np.ndarray, positive: int) -> tuple[float, float]:
+    """f at the margins of both sides of a problem with nu, where all rows of one may be at bounds.
+
+    Its margin is then open on one side, at no cost: it is put where none of these rows, which have
+    little weight, has a score above -1/2 for its side.
+    """
+    up, down = solution.intercept
+    for side, mine in ((1, slice(None, positive)), (-1, slice(positive, None))):
+        if not len(solution.residual) or (
+                np.abs(solution.b[mine]) < (1 - 1e-9) * cost[mine]).any():
+            continue
+        f = solution.residual[mine] + (up if side > 0 else down)
+        if side > 0:
+            up = 2 * min(2 * float(f.min()) - down, (up + down) / 2) - down
+        else:
+            down = 2 * max(2 * float(f.max()) - up, (up + down) / 2) - up
+        break
+    return up, down
 
 
 def _balanced(start: np.ndarray, lo: np.ndarray, hi: np.ndarray) -> np.ndarray:

@@ -10,6 +10,7 @@ import numpy as np
 from .._core import kernels
 
 FOLDS = 5
+CERTAIN = 16.0  # slope that makes a score of 1 a probability of 1 - 1e-7
 _REACH = 40.0  # logarithms of slopes are looked for so far from that of the scores' spread
 
 

@@ -11,8 +11,10 @@ import numpy as np
 
 from .. import _validate as check
 from .. import kernels as kernel_functions
+from .._available import available
 from .._estimator import Classifier, unfitted
-from .._targets import deal_folds
+from .._result import warning_category
+from .._targets import absent_of, deal_folds, keep_absent
 from .._threads import n_threads
 from ..solvers import smo
 from . import _pairs, _probability
@@ -216,6 +218,11 @@ class PairwiseClassifier(KernelModel, Classifier):
         return out
 
 
+def two_sided(examples: list[tuple[np.ndarray, np.ndarray]]) -> np.ndarray:
+    """bool (problems,): whether a problem has rows of both sides."""
+    return np.array([bool((sign > 0).any() and (sign < 0).any()) for _, sign in examples])
+
+
 def _parts(n: int, per_row: int) -> list[tuple[int, int]]:
     step = max(64, SCORES_AT_ONCE // per_row // 64 * 64)
     return [(a, min(a + step, n)) for a in range(0, n, step)]
@@ -239,6 +246,19 @@ def _votes_and_sums(scores: np.ndarray, K: int) -> np.ndarray:
     square = _square(scores, K)
     sums = square.sum(axis=2) - square.sum(axis=1)
     return _votes(scores >= 0, K) + sums / (3 * (np.abs(sums) + 1))
+
+
+_WITHOUT = "this {} was fitted without probability=True: call fit again"
+
+
+def _refuse_probability(model: SVC) -> None:
+    """Raise AttributeError unless the model has probabilities, or would have them after `fit`."""
+    if not model.probability:
+        raise AttributeError("predict_proba and predict_log_proba are only available with "
+                             "probability=True, set before fit")
+    kept = vars(model).keys()
+    if "classes_" in kept and not kept & {"probability_slopes_", "probability_temperature_"}:
+        raise warning_category("NotFittedError")(_WITHOUT.format(type(model).__name__))
 
 
 class SVC(PairwiseClassifier):
@@ -316,6 +336,8 @@ class SVC(PairwiseClassifier):
     Attributes
     ----------
     classes_ : ndarray (K,)
+    absent_ : ndarray of int
+        Where some classes have no row of positive weight: their places in `classes_`.
     support_ : ndarray (n_SV,) of int
         Rows that are support vectors of any problem, by class and then ascending.
     support_vectors_ : ndarray or CSR matrix, shape (n_SV, d)
@@ -473,7 +495,10 @@ class SVC(PairwiseClassifier):
             Labels: at least two distinct strings, integers, booleans or integral floats.
         sample_weight : float or array-like, shape (n,), optional
             Non-negative; a weight of 0 is as good as leaving the row out, save that the variance
-            in gamma="scale" is that of all rows.
+            in gamma="scale" is that of all rows, and that a class of such rows stays in `classes_`:
+            the other class wins each pair with a score of 1, it is never predicted, and its
+            probability is 0; see `absent_`. With multi_class="ovr" its score is the mean of the
+            others' less 1. At least two classes must have a row of positive weight.
 
         Returns
         -------
@@ -509,10 +534,11 @@ class SVC(PairwiseClassifier):
         if hard:
             cost = np.full(n, math.inf)
         layout = _pairs.Layout(codes, used, len(classes), self.multi_class == "ovr")
+        keep_absent(self, codes, weights, len(classes))
         if self.approximation is not None:
             self._fit_low_rank(training, layout, classes, cost, rank, seed, options, monitor)
             if probability:
-                self._fit_probability(training, codes, cost / C, seed)
+                self._fit_probability(training, codes, sample_weight, seed)
             return self
         for name in ("landmarks_", "approximation_error_"):
             vars(self).pop(name, None)
@@ -527,10 +553,15 @@ class SVC(PairwiseClassifier):
         self.loo_error_bound_ = outcome.bound
         self._last_duals: np.ndarray | None = outcome.all_duals if warm else None
         if probability:
-            given = check.sample_weights(sample_weight, n)
-            self._fit_probability(training, codes, np.ones(n) if given is None else given, seed)
+            self._fit_probability(training, codes, sample_weight, seed)
         self._conclude_outcome(outcome, options)
         return self
+
+    def _keep_losers(self, real: np.ndarray) -> None:
+        """Scores of classes without weight that never win, where there is a problem for each."""
+        if self.multi_class == "ovr" and len(real) > 1 and not real.all():
+            self.dual_coef_[~real] = self.dual_coef_[real].mean(axis=0)
+            self.intercept_[~real] = self.intercept_[real].mean() - 1
 
     def _rank(self, C: float, warm: bool) -> int:
         """Parameters of the approximation, checked; landmarks to take at most."""
@@ -575,6 +606,7 @@ class SVC(PairwiseClassifier):
         self.dual_coef_ = np.ascontiguousarray(solved.weights @ factor.A.T)
         self.intercept_, self.dual_objective_ = solved.intercept, solved.dual
         self.primal_objective_ = solved.primal
+        self._keep_losers(two_sided(layout.examples()))
         self.duality_gap_, self.n_iter_ = solved.gap, solved.n_iter
         self.converged_, self.fit_status_ = solved.converged, int(not solved.converged)
         self.history_ = smo.history_of([])
@@ -592,20 +624,24 @@ class SVC(PairwiseClassifier):
         self._keep_weights(self.dual_coef_ @ exact.features(landmarks), np.asarray(exact.centre))
 
     def _fit_probability(
-        self, training: Training, codes: np.ndarray, weights: np.ndarray, seed: int
+        self, training: Training, codes: np.ndarray, sample_weight: Any, seed: int
     ) -> None:
         """Set what makes probabilities of scores, from scores of rows that were held out."""
         K, folds = len(self.classes_), _probability.FOLDS
+        given = check.sample_weights(sample_weight, len(codes))
+        weights = np.ones(len(codes)) if given is None else given
         used = weights > 0
         counts = np.bincount(codes[used], minlength=K)
-        if counts.min() < 2:
-            rare = check._show(self.classes_[counts.argmin()])
+        present = np.flatnonzero(counts)
+        if counts[present].min() < 2:
+            rare = check._show(self.classes_[present][counts[present].argmin()])
             raise ValueError("probability=True needs 2 rows (of positive weight) of each class, as "
                              f"models are fitted without a fifth of them; class {rare} has 1")
         fold = deal_folds(codes, used, K, folds, seed)
         table = training.rows.arrays[0] if training.table is None else training.table
-        soft, of = K > 2 and self.multi_class == "ovr", codes.astype(np.int64)
-        scores = np.zeros((len(codes), K if soft or K == 2 else K - 1))
+        P, soft = len(present), K > 2 and self.multi_class == "ovr"
+        of = np.searchsorted(present, codes).astype(np.int64)
+        scores = np.zeros((len(codes), P if soft or P == 2 else P - 1))
         held = np.flatnonzero(used & (fold >= 0))
         for k in range(folds):
             train, test = np.flatnonzero((fold != k) & used), np.flatnonzero(used & (fold == k))
@@ -620,12 +656,21 @@ class SVC(PairwiseClassifier):
             model._held_out(Z, of[test], scores, test)
             del model, X, Z  # before the next one takes as much
         if soft:
+            if P == 2:  # one score, of the second class
+                scores = scores[:, :1] * [-1.0, 1.0]
             self.probability_temperature_ = _probability.fit_temperature(
                 scores[held], of[held], weights[held])
             return
         by_class = held[np.argsort(of[held], kind="stable")]
-        self.probability_slopes_ = _probability.fit_all_slopes(
-            scores, by_class, np.bincount(of[held], minlength=K), weights, n_threads(self.n_jobs))
+        slopes = _probability.fit_all_slopes(
+            scores, by_class, np.bincount(of[held], minlength=P), weights, n_threads(self.n_jobs))
+        if P < K:
+            if P == 2:  # of more classes the first of a pair has scores above 0
+                slopes = slopes[:, ::-1]
+            slopes, few = np.full((self._count(K), 2), _probability.CERTAIN), slopes
+            i, j = np.triu_indices(P, 1)
+            slopes[_pairs.number_of(present[i], present[j], K)] = few
+        self.probability_slopes_ = slopes
 
     def _held_out(self, Z: Any, of: np.ndarray, out: np.ndarray, at: np.ndarray) -> None:
         """Put scores of rows of these classes into out[at]: all, or those of their pairs."""
@@ -641,34 +686,54 @@ class SVC(PairwiseClassifier):
             else:
                 out[at[a:b]] = block(a, b)
 
-    @property
-    def predict_proba(self) -> Callable[[Any], np.ndarray]:
-        """Probabilities of the classes, in the order of `classes_`: ``predict_proba(X)``, (n, K).
+    @available(_refuse_probability)
+    def predict_proba(self, X: Any) -> np.ndarray:
+        """Probabilities of the classes, with ``probability=True`` only.
 
-        Only with ``probability=True``. Of two classes 1 / (1 + exp(-a f)) of the score f, with a
+        Of two classes 1 / (1 + exp(-a f)) of the score f, with a
         slope a for either sign; of more, what fits these probabilities of all pairs best, as
         LIBSVM couples them; with multi_class="ovr", exp(t s_k) of the scores over the sum of all.
         Slopes and t are those of most likelihood for scores of rows that five models were not
         trained on. The class of the highest probability is the one that `predict` returns, always:
-        where it would be another one, the two classes' probabilities are exchanged. Raises as
-        `predict`.
+        where it would be another one, the two classes' probabilities are exchanged.
+
+        Parameters
+        ----------
+        X : array-like or sparse, shape (n, d)
+
+        Returns
+        -------
+        ndarray of float64, shape (n, K)
+            In the order of `classes_`.
+
+        Raises
+        ------
+        NotFittedError, ValueError, TypeError
+            As `predict`; AttributeError without ``probability=True``.
         """
-        if not self.probability:
-            raise AttributeError("predict_proba is only available with probability=True, set "
-                                 "before fit")
-        return self._predict_proba
+        self._check_fitted()
+        K, (soft, fitted) = len(self.classes_), self._of_probability()
+        absent, parts = absent_of(self, K), []
+        for scores, codes in self._predicted(X, "" if soft else "probabilities",
+                                             **({} if soft else {"slopes": fitted})):
+            if not soft and self._reads(K):
+                p = scores
+            elif soft:
+                p = _probability.softmax(scores, fitted)
+            else:
+                p = _probability.sigmoids(scores, fitted)
+                p = np.hstack([1 - p, p]) if K == 2 else _probability.coupled(p, K)
+            if len(absent):
+                p[:, absent] = 0
+                p /= p.sum(axis=1, keepdims=True)
+            parts.append(_probability.with_first(p, codes))
+        return np.concatenate(parts)
 
-    @property
-    def predict_log_proba(self) -> Callable[[Any], np.ndarray]:
+    @available(_refuse_probability)
+    def predict_log_proba(self, X: Any) -> np.ndarray:
         """Logarithms of the probabilities, as `predict_proba`."""
-        if not self.probability:
-            raise AttributeError("predict_log_proba is only available with probability=True, set "
-                                 "before fit")
-        return self._predict_log_proba
-
-    def _predict_log_proba(self, X: Any) -> np.ndarray:
         with np.errstate(divide="ignore"):  # of 0
-            return np.log(self._predict_proba(X))
+            return np.log(self.predict_proba(X))
 
     def _of_probability(self) -> tuple[bool, Any]:
         """Whether probabilities are a softmax, and its factor, or the slopes; checked."""
@@ -676,7 +741,7 @@ class SVC(PairwiseClassifier):
         soft = K > 2 and self.multi_class == "ovr"
         name = "probability_temperature_" if soft else "probability_slopes_"
         if not hasattr(self, name):
-            raise ValueError(f"this {owner} was fitted without probability=True: call fit again")
+            raise warning_category("NotFittedError")(_WITHOUT.format(owner))
         if soft:
             return soft, check.real(name, self.probability_temperature_)
         return soft, check.finite_table(name, self.probability_slopes_,
@@ -684,6 +749,7 @@ class SVC(PairwiseClassifier):
 
     def _check_arrays(self) -> None:
         super()._check_arrays()
+        absent_of(self, len(self.classes_))
         if any(name.startswith("probability_") for name in vars(self)):
             self._of_probability()
 

@@ -9,12 +9,28 @@ from typing import Any, Self
 import numpy as np
 
 from .. import _validate as check
+from .._available import available
+from .._targets import absent_of, keep_absent
 from ..losses.margin import MarginLoss, by_name
 from ..solvers import PENALIZED, check_penalized, solve_penalized
 from ..stop import Monitor
 from ._base import LinearModel
 
 PENALTIES = ("l2", "l1", "elasticnet")
+
+
+def _refuse_probability(model: LinearClassifier) -> None:
+    """Raise AttributeError unless the loss of the model has a link."""
+    try:
+        loss = _loss_of(model)
+    except ValueError as error:  # `fit` will say it
+        raise AttributeError(f"no predict_proba: {error}") from None
+    if _link(loss) is None:
+        raise AttributeError(
+            f"predict_proba is there for loss logistic, exponential, modified_huber, squared "
+            f"and squared_hinge, not for {loss}: use hingex.CalibratedClassifier("
+            f"{type(model).__name__}(...)), which fits probabilities to held-out scores"
+        )
 
 
 class LinearClassifier(LinearModel):
@@ -79,6 +95,9 @@ default "auto"
     coef_ : ndarray (1, d) or (K, d), float64
         For two classes, positive scores mean ``classes_[1]``.
     intercept_ : ndarray (1,) or (K,)
+    absent_ : ndarray of int
+        Where some classes have no row of positive weight: their places in `classes_`. Their scores
+        are the mean of the others less 1, their probabilities 0; they are never predicted.
     n_nonzero_ : ndarray (1,) or (K,) of int
         Features with a weight that is not zero.
     loss_ : MarginLoss
@@ -173,7 +192,9 @@ default "auto"
         y : array-like, shape (n,)
             Labels: at least two distinct strings, integers, booleans or integral floats.
         sample_weight : float or array-like, shape (n,), optional
-            Non-negative; a weight of 0 is as good as leaving the row out.
+            Non-negative; a weight of 0 is as good as leaving the row out, save that a class of such
+            rows stays in `classes_`, see `absent_`. At least two classes must have a row of
+            positive weight.
 
         Returns
         -------
@@ -218,6 +239,7 @@ default "auto"
 
         self._keep_fit(fit, chosen, reason, classes, rows.d)
         self.loss_ = loss
+        keep_absent(self, codes, cost, len(classes))
         self.n_nonzero_ = np.count_nonzero(fit.coef, axis=1)
         self._last_duals = (fit.dual, loss, penalty) if warm else None
         self._conclude(fit, options)
@@ -236,9 +258,9 @@ default "auto"
             duals = last[0], self.intercept_
         return (self.coef_, self.intercept_), duals
 
-    @property
-    def predict_proba(self) -> Callable[[Any], np.ndarray]:
-        """Probabilities of the classes, shape (n, K), by the link of the loss.
+    @available(_refuse_probability)
+    def predict_proba(self, X: Any) -> np.ndarray:
+        """Probabilities of the classes, by the link of the loss.
 
         There for losses whose best score tells the probability: 1 / (1 + exp(-f)) for logistic,
         1 / (1 + exp(-2 f)) for exponential, (clip(f, -1, 1) + 1) / 2 for modified Huber, squared
@@ -246,27 +268,30 @@ default "auto"
         based on convex risk minimization", Annals of Statistics 32, 2004). Those of more than two
         classes are divided by their sum. Their order is that of the scores.
 
+        Parameters
+        ----------
+        X : array-like or sparse, shape (n, d)
+
+        Returns
+        -------
+        ndarray of float64, shape (n, K)
+            In the order of `classes_`.
+
         Raises
         ------
+        NotFittedError, ValueError, TypeError
+            As `predict`.
         AttributeError
             For other losses: `hingex.CalibratedClassifier` fits a link to held-out scores.
         """
-        loss = self.loss_ if hasattr(self, "loss_") else _loss(self.loss)
-        if _link(loss) is None:
-            raise AttributeError(
-                f"predict_proba is there for loss logistic, exponential, modified_huber, squared "
-                f"and squared_hinge, not for {loss}: use hingex.CalibratedClassifier("
-                f"{type(self).__name__}(...)), which fits probabilities to held-out scores"
-            )
-        return self._predict_proba
-
-    def _predict_proba(self, X: Any) -> np.ndarray:
         scores = self._scores(X)
         # The first of the highest, as the kernel has it.
         codes = scores.argmax(axis=1) if scores.shape[1] > 1 else (scores[:, 0] > 0).astype(int)
-        link = _link(self.loss_)
+        link = _link(_loss_of(self))
         assert link is not None
-        return normalized(link(scores), codes)
+        p = link(scores)
+        p[:, absent_of(self, len(self.classes_))] = 0
+        return normalized(p, codes)
 
 
 def _loss(loss: Any) -> MarginLoss:
@@ -278,6 +303,11 @@ def _loss(loss: Any) -> MarginLoss:
         convex = " or ".join(repr(name) for name, cls in known.items() if cls.is_convex)
         raise ValueError(f"loss must be a margin loss of hingex.losses or {convex}; got {loss!r}")
     return known[loss]()
+
+
+def _loss_of(model: LinearClassifier) -> MarginLoss:
+    """The loss that was minimised, or will be."""
+    return vars(model).get("loss_") or _loss(model.loss)
 
 
 def _link(loss: MarginLoss) -> Callable[[Any], Any] | None:

@@ -63,10 +63,11 @@ class LinearSVCCV(LinearSVC):
         Values of C to try, in any order; or how many from 1e-3 to 1e3, logarithmically spaced.
     cv : int, splitter, iterable of (train, test) or None, default None
         An integer makes that many stratified folds, without shuffling, as scikit-learn's
-        StratifiedKFold does; with an indicator matrix y, blocks of neighbouring rows. None means 5,
-        or as many as the smallest class has rows if these are fewer, which an integer must not
-        exceed. A splitter has a method `split(X, y)`. Pairs hold row numbers or masks; rows may be
-        repeated.
+        StratifiedKFold does; with an indicator matrix y, blocks of neighbouring rows. It must not
+        exceed the rows of any class. None means 5, or as many as the smallest class of two rows and
+        more has, if these are fewer. A splitter has a method `split(X, y)`, or
+        `split(X, y, groups)` if groups are given to `fit`. Pairs hold row numbers or masks; rows
+        may be repeated.
     scoring : str or callable, default "accuracy"
         "accuracy" (with an indicator matrix of whole label sets), "balanced_accuracy", "f1" and
         "roc_auc" (two classes), "f1_macro", "f1_micro"; all weighted by `sample_weight`. Or a
@@ -184,7 +185,9 @@ class LinearSVCCV(LinearSVC):
     def _options(self) -> dict[str, Any]:
         return self._with_C(1.0)._options()
 
-    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
+    def fit(
+        self, X: Any, y: Any, sample_weight: Any = None, *, groups: Any = None
+    ) -> Self:
         """Choose C and train on (X, y).
 
         Parameters
@@ -194,6 +197,8 @@ class LinearSVCCV(LinearSVC):
             As for `LinearSVC.fit`.
         sample_weight : float or array-like, shape (n,), optional
             Non-negative; weighs losses and scores.
+        groups : array-like, shape (n,), optional
+            For a splitter as `cv`, such as scikit-learn's GroupKFold: ``cv.split(X, y, groups)``.
 
         Returns
         -------
@@ -221,7 +226,7 @@ class LinearSVCCV(LinearSVC):
         for C in (Cs.min(), Cs.max()):
             check.row_weights(float(C), self.class_weight, sample_weight, classes, targets, rows.n)
         weights = check.sample_weights(sample_weight, rows.n)
-        folds = make_folds(self.cv, X, y, targets, classes, weights, rows.n)
+        folds = make_folds(self.cv, (X, y, groups), targets, classes, weights, rows.n)
         check.check_feature_names(self, X, reset=True)
 
         workers = min(n_threads(self.n_jobs), len(folds))
@@ -436,7 +441,11 @@ class _Run:
         which = test.astype(np.int32)
         true = rows_of(self.targets, test)
         w = np.ones(len(test)) if self.weights is None else self.weights[test]
-        data = (_take(self.X, test), _take(self.y, test)) if self.score is None else None
+        data = None
+        if self.score is None:  # lists become arrays
+            X, y = (np.asarray(part) if isinstance(part, list | tuple) else part
+                    for part in (self.X, self.y))
+            data = check.take_rows(X, test), check.take_rows(y, test)
 
         def costs(C: float) -> np.ndarray | None:
             return check.row_weights(C, self.svc.class_weight, mine, self.classes, self.targets, n)
@@ -479,12 +488,3 @@ class _Run:
         if names is not None:
             model.feature_names_in_ = names
         return model
-
-
-def _take(data: Any, which: np.ndarray) -> Any:
-    """These rows of X or y, of the same kind."""
-    if hasattr(data, "iloc"):
-        return data.iloc[which]
-    if check.is_sparse(data):
-        return data.tocsr()[which]
-    return np.asarray(data)[which]

@@ -16,9 +16,10 @@ Fold = tuple[np.ndarray, np.ndarray]  # int64 numbers of the rows to train on, a
 
 
 def make_folds(
-    cv: Any, X: Any, y: Any, targets: Any, classes: np.ndarray, weights: np.ndarray | None, n: int
+    cv: Any, data: tuple[Any, Any, Any], targets: Any, classes: np.ndarray,
+    weights: np.ndarray | None, n: int,
 ) -> list[Fold]:
-    """The folds that the parameter `cv` stands for.
+    """The folds that the parameter `cv` stands for; `data` are X, y and groups, or None.
 
     An integer makes stratified folds without shuffling of the rows with a positive weight, the
     same as scikit-learn's StratifiedKFold; of indicators, blocks of neighbouring rows (KFold).
@@ -28,11 +29,15 @@ def make_folds(
     ValueError, TypeError
         For folds that are empty, hold no rows of X, or leave out a class in training.
     """
+    X, y, groups = data
+    if groups is not None and not hasattr(cv, "split"):
+        raise ValueError("groups are for a splitter as cv, such as sklearn.model_selection."
+                         f"GroupKFold; got cv={cv!r}, which does not look at them")
     used = np.arange(n) if weights is None else np.flatnonzero(weights)
     if cv is None:
         return _own_folds(None, used, targets, classes)
     if hasattr(cv, "split") and not isinstance(cv, str | bytes):
-        pairs: Iterable[Any] = cv.split(X, y)
+        pairs: Iterable[Any] = cv.split(X, y) if groups is None else cv.split(X, y, groups)
     elif not isinstance(cv, bool) and hasattr(cv, "__index__"):
         k = check.integer("cv", cv, 2)
         return _own_folds(k, used, targets, classes)
@@ -80,9 +85,13 @@ def _own_folds(k: int | None, used: np.ndarray, targets: Any, classes: np.ndarra
     else:
         codes = targets[used]
         counts = np.bincount(codes, minlength=len(classes))
-        least = int(counts.argmin())
-        k = min(USUAL, max(2, int(counts[least]))) if k is None else k
-        if counts[least] < k:
+        least = int(np.where(counts > 0, counts, len(codes) + 1).argmin())
+        several = counts[counts >= 2]
+        # A class of one row is in one test, and then in no training, if two others go on without.
+        alone = k is None and len(several) >= 2
+        if k is None:
+            k = min(USUAL, int(several.min()) if alone else max(2, int(counts[least])))
+        if counts[least] < k and not alone:
             raise ValueError(
                 f"class {classes[least].item()!r} has {counts[least]} rows"
                 f"{' of positive weight' if len(used) < len(targets) else ''}, fewer than "
@@ -130,9 +139,11 @@ def _check_folds(
         if isinstance(targets, Indicator):
             continue
         mine = train if weights is None else train[weights[train] > 0]
-        counts = np.bincount(targets[mine], minlength=len(classes))
-        if not counts.all():
-            label = classes[int(counts.argmin())].item()
+        lacking = np.bincount(targets[mine], minlength=len(classes)) == 0
+        lacking &= np.bincount(targets if weights is None else targets[weights > 0],
+                               minlength=len(classes)) > 0
+        if lacking.any():
+            label = classes[int(lacking.argmax())].item()
             raise ValueError(
                 f"the training rows of fold {k} hold no row of class {label!r}"
                 f"{' with a positive weight' if weights is not None else ''}: every class is "

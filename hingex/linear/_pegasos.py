@@ -11,7 +11,8 @@ from typing import Any, Self
 import numpy as np
 
 from .. import _validate as check
-from .._result import warn
+from .._result import losing, warn
+from .._targets import weightless
 from ..losses import Hinge
 from ..solvers import pegasos
 from ..stop import Monitor
@@ -51,7 +52,9 @@ class _Stepwise(LinearModel):
         y : array-like, shape (n,)
             Labels: at least two distinct strings, integers, booleans or integral floats.
         sample_weight : float or array-like, shape (n,), optional
-            Non-negative factors of the rows' losses; rows of weight 0 are passed over.
+            Non-negative factors of the rows' losses; rows of weight 0 are passed over. A class of
+            such rows stays in `classes_`; its score is the mean of the others' less 1, so that it
+            is never predicted. At least two classes must have a row of positive weight.
 
         Returns
         -------
@@ -77,6 +80,7 @@ class _Stepwise(LinearModel):
                           options["max_time"], owner, options["max_iter"])  # fmt: skip
         held = self._hold_out(X, y, codes, weight, options)
         self._begin(rows, classes, weight, options)
+        self._absent = weightless(codes, weight, len(classes))
         score = None
         if held is not None:
             X_held, y_held, w_held, weight = held
@@ -171,6 +175,7 @@ class _Stepwise(LinearModel):
             deadline=math.inf if limit is None else perf_counter() + limit,
         )  # fmt: skip
         self._epochs += 1
+        self._absent = np.setdiff1d(self._absent, codes if weight is None else codes[weight > 0])
         self._forget_weights()
         self.n_iter_, self.converged_ = 1, False
         self.__dict__.pop("history_", None)
@@ -259,8 +264,7 @@ class _Stepwise(LinearModel):
         used = np.ones(len(codes)) if weight is None else weight.copy()
         w_held = None if weight is None else weight[where]
         used[where] = 0.0
-        X = X[where] if hasattr(X, "shape") and not hasattr(X, "iloc") else (
-            X.iloc[where] if hasattr(X, "iloc") else np.asarray(X)[where])
+        X = check.take_rows(np.asarray(X) if isinstance(X, list | tuple) else X, where)
         return X, np.asarray(y)[where], w_held, used
 
     def _begin(
@@ -291,6 +295,7 @@ class _Stepwise(LinearModel):
         self._made = (d, lanes), made
         self._state = pegasos.make(d, lanes, **made)
         self._epochs = 0
+        self._absent = np.empty(0, np.int64)  # classes without weight, whose score never wins
 
     def _learn(
         self, rows: Any, codes: np.ndarray, weight: np.ndarray | None, options: dict[str, Any],
@@ -326,6 +331,8 @@ class _Stepwise(LinearModel):
             state.weights(W, b, True)
             if not (np.isfinite(W).all() and np.isfinite(b).all()):
                 raise FloatingPointError(pegasos.OVERFLOW)
+            absent = vars(self).get("_absent", [])
+            W.T[absent], b[absent] = losing(W.T, b, absent)
             self.coef_, self.intercept_ = W.T, b
             return vars(self)[name]
         raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")

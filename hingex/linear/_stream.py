@@ -14,6 +14,7 @@ import numpy as np
 from .. import _validate as check
 from .. import blocks as blocks_module
 from .._reading import remember_reading
+from .._result import losing
 from ..blocks import Checkpoint, DualStore, Feed, opened, survey
 from ..model_io import storable_params
 from ..solvers import block_dual_cd, pegasos
@@ -60,6 +61,8 @@ def fit_stream(model: Any, blocks: Any, epochs: int | None, checkpoint: Any) -> 
             tol=options["tol"], max_iter=options["max_iter"], max_time=options["max_time"],
             threads=options["threads"], seed=options["seed"], monitor=monitor, state=state,
         )  # fmt: skip
+    absent = np.flatnonzero(feed.totals == 0)
+    fit.coef[absent], fit.intercept[absent] = losing(fit.coef, fit.intercept, absent)
     model.__dict__.pop("feature_names_in_", None)
     remember_reading(model, source)
     model._learn(fit, "dual_cd", f"{len(seen.n_rows)} blocks: coordinate descent, one at a time",
@@ -104,6 +107,7 @@ def step_stream(model: Any, blocks: Any, epochs: int, checkpoint: Any) -> Any:
         state = None if kept is None else kept.begin(_key(model, source, seen, options))
         model._begin_at(seen.n, seen.d, seen.classes, seen.mean_sq,
                         float(feed.totals.sum()) / seen.n, seen.single, options)
+        model._absent = np.flatnonzero(feed.totals == 0)
         run = _Steps(model, feed, options, monitor, kept)
         if state is not None:
             run.restore(state)

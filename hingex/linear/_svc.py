@@ -217,7 +217,11 @@ class LinearSVC(LinearModel):
             rows with any number of labels, 1 where row i has label j and else 0: a table of at
             least two columns, or a sparse matrix.
         sample_weight : float or array-like, shape (n,), optional
-            Non-negative; a weight of 0 is as good as leaving the row out.
+            Non-negative; a weight of 0 is as good as leaving the row out, save that a class of such
+            rows stays in `classes_`: its score is the mean of the others' less 1, so that it is
+            never predicted, with an objective and a gap of 0 and without duals. At least two
+            classes must have a row of positive weight. `class_weight` may name labels that y lacks,
+            if it names all those of y.
 
         Returns
         -------

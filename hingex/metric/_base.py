@@ -9,11 +9,12 @@ from typing import Any, Self
 import numpy as np
 
 from .._estimator import Estimator
+from .._interop import Transformer, numbered_names
 from .._storable import CheckedStorable
 from ..stop import HISTORY_DTYPE
 
 
-class Metric(CheckedStorable, Estimator):
+class Metric(CheckedStorable, Transformer, Estimator):
     """Base of the metrics that are learnt."""
 
     @abstractmethod
@@ -22,9 +23,36 @@ class Metric(CheckedStorable, Estimator):
     @abstractmethod
     def transform(self, X: Any) -> Any: ...
 
-    def fit_transform(self, X: Any, y: Any) -> Any:
-        """`fit(X, y)`, and `transform(X)`."""
-        return self.fit(X, y).transform(X)
+    def fit_transform(self, X: Any, y: Any = None, **metadata: Any) -> Any:
+        """`fit(X, y, **metadata)`, and `transform(X)`."""
+        return self.fit(X, y, **metadata).transform(X)
+
+    def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
+        """Names of the columns of `transform`: that of the class, and a number.
+
+        Parameters
+        ----------
+        input_features : array-like of str, shape (d,), optional
+            Those of `fit`, if given.
+
+        Returns
+        -------
+        ndarray of str objects
+
+        Raises
+        ------
+        NotFittedError
+            Before `fit`.
+        ValueError
+            For other input features.
+        """
+        self._check_fitted()
+        return numbered_names(self, self._n_features_out, input_features)
+
+    @property
+    @abstractmethod
+    def _n_features_out(self) -> int:
+        """Columns of `transform`."""
 
     def _finite(self, name: str, rows: int | None, columns: int) -> None:
         """That this attribute is a finite table; None for any number of rows above 0."""

@@ -9,6 +9,7 @@ from typing import Any, Self
 import numpy as np
 
 from .. import _validate as check
+from .._interop import framed
 from .._result import warn
 from ..solvers import lmnn
 from ..stop import Monitor
@@ -213,7 +214,12 @@ class LMNN(Metric):
         largest = np.abs(directions).argmax(axis=1)
         return directions * np.sign(directions[np.arange(p), largest])[:, None]
 
-    def transform(self, X: Any) -> np.ndarray:
+    @property
+    def _n_features_out(self) -> int:
+        return len(self.components_)
+
+    @framed
+    def transform(self, X: Any) -> Any:
         """X @ components_.T: rows between which Euclidean distances are the metric.
 
         Parameters

@@ -9,6 +9,7 @@ from typing import Any, Self
 import numpy as np
 
 from .. import _validate as check
+from .._interop import framed
 from .._result import warn
 from ..metrics import mean_average_precision
 from ..solvers import oasis
@@ -210,6 +211,11 @@ class OASIS(Metric):
             )
         return int(rows.d)
 
+    @property
+    def _n_features_out(self) -> int:
+        return int(self.n_features_in_)
+
+    @framed
     def transform(self, X: Any) -> Any:
         """X @ W: its dot products with rows are their similarities to those of X.
 

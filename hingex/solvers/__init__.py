@@ -28,7 +28,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from .._result import Fit
+from .._result import Fit, with_weightless
+from .._targets import weightless
 from .._validate import squared_norms
 
 if TYPE_CHECKING:
@@ -114,8 +115,15 @@ def solve_linear(
     """Solve with the solver that suits the data, or the one named; returns (fit, name, reason).
 
     `parts` is for coordinate descent alone. C = inf is the hard margin; `classes` are the labels,
-    for its message.
+    for its message. Classes whose rows all have weight 0 are left out, see `with_weightless`.
     """
+    absent = weightless(codes, options["cost"], n_classes)
+    if len(absent):
+        return _without(
+            solve_linear, absent, codes, n_classes, rows=rows, loss=loss, max_iter=max_iter,
+            max_time=max_time, solver=solver, scheme=scheme, parts=parts, classes=classes,
+            **options | {"start": None},
+        )  # fmt: skip
     if math.isinf(options["C"]):
         return _solve_hard(
             rows, codes, n_classes, solver=solver, max_iter=max_iter, max_time=max_time,
@@ -178,6 +186,20 @@ def solve_linear(
         last = solve("dual_cd", max_iter=max_iter, max_time=time, start=start)
         return _joined(fit, last), "dual_cd", reason
     return fit, name, reason
+
+
+def _without(
+    solve: Any, absent: np.ndarray, codes: np.ndarray, n_classes: int, **options: Any
+) -> tuple[Fit, str, str]:
+    """Solve for the classes that are not `absent`, and give these scores that never win."""
+    present = np.setdiff1d(np.arange(n_classes), absent)
+    place = np.zeros(n_classes, np.int32)  # rows of the others have weight 0 in any place
+    place[present] = np.arange(len(present))
+    if options.get("classes") is not None:
+        options["classes"] = options["classes"][present]
+    fit, name, reason = solve(codes=place[codes], n_classes=len(present), **options)
+    joint = options.get("scheme", "ovr") != "ovr"
+    return with_weightless(fit, present, n_classes, joint), name, reason
 
 
 def _solve_hard(
@@ -357,6 +379,12 @@ def solve_penalized(
     `start` are weights and intercepts to begin with, `duals` the same as duals: SVM solvers want
     them, and losses with kinks gain by them. `parts`, `threads` and `seed` are for these alone.
     """
+    absent = weightless(codes, options["cost"], n_classes)
+    if len(absent):
+        return _without(
+            solve_penalized, absent, codes, n_classes, rows=rows, loss=loss, penalty=penalty,
+            l1_ratio=l1_ratio, solver=solver, parts=parts, threads=threads, seed=seed, **options,
+        )  # fmt: skip
     check_penalized(solver, loss, penalty)
     svm = as_svm(loss) if penalty == "l2" else None
     reason = "as asked for" if solver != "auto" else ""

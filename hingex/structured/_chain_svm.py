@@ -178,6 +178,13 @@ class ChainSVM(CheckedStorable, Estimator):
         self._check_arrays()
         return self._set_weights(*parts)
 
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.two_d_array = False  # X is a list of sequences
+        tags.input_tags.dict = True
+        tags.target_tags.required = True
+        return tags
+
     def __getstate__(self) -> dict[str, Any]:
         state = super().__getstate__()
         state.pop("_ready", None)  # copies would be views no more

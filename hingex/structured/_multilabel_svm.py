@@ -70,6 +70,7 @@ class MultilabelSVM(Estimator):
     [('sun',), ('rain',), ('rain', 'sun')]
     """
 
+    _estimator_type = "classifier"
     duality_gap_: float
 
     def __init__(
@@ -227,8 +228,8 @@ class MultilabelSVM(Estimator):
         if unseen.any():
             row = int(unseen.argmax())
             raise ValueError(f"row {row} of Y has a label that is not among the classes of fit, "
-                             f"which confusion counts: {check._some(self.classes_.tolist())}. Leave "
-                             "other labels out of Y")
+                             f"which confusion counts: {check._some(self.classes_.tolist())}. "
+                             "Leave other labels out of Y")
         K = len(self.classes_)
         code = np.arange(K) * 4 + 2 * true + table
         return np.bincount(code.ravel(), minlength=4 * K).reshape(K, 2, 2)
@@ -250,6 +251,18 @@ class MultilabelSVM(Estimator):
         if len(y) != n * len(self.classes_):
             raise ValueError(f"Y has {len(y) // n} columns, expected {len(self.classes_)}")
         return y.reshape(n, -1), np.zeros(n, bool)
+
+    def __sklearn_tags__(self) -> Any:
+        from sklearn.utils import ClassifierTags
+
+        tags = super().__sklearn_tags__()
+        tags.estimator_type = "classifier"
+        tags.classifier_tags = ClassifierTags(multi_class=False, multi_label=True)
+        tags.target_tags.required = True
+        tags.target_tags.two_d_labels = tags.target_tags.multi_output = True
+        tags.target_tags.single_output = False
+        tags._skip_test = True  # scikit-learn's checks give it labels that make no indicator matrix
+        return tags
 
 
 def _items(Y: Any) -> list[Any] | None:

@@ -343,6 +343,12 @@ class StructuredSVM(Estimator):
         return predicted(model, layout, lambda blocks: blocks.packed(self.coef_),
                          n_threads(self.n_jobs))
 
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.two_d_array = False  # X is what the model makes of it
+        tags.target_tags.required = True
+        return tags
+
     def __getstate__(self) -> dict[str, Any]:
         state = super().__getstate__()
         state.pop("_kept", None)  # duals belong to the data of the last fit

@@ -11,7 +11,9 @@ from typing import Any, NamedTuple, Self
 import numpy as np
 
 from .. import _validate as check
+from .._available import available
 from .._estimator import Classifier, unfitted
+from .._interop import bare
 from .._reading import forget_reading, remember_reading
 from .._storable import Storable
 from ..linear import (
@@ -38,6 +40,13 @@ class Explanation(NamedTuple):
     margin: float  # difference of their scores
     intercept: float  # what of it is in no word
     terms: list[tuple[str, float]]  # the others' part, the largest first
+
+
+def _refuse_probability(model: TextClassifier) -> None:
+    """Raise AttributeError unless the linear model has probabilities."""
+    given = LinearSVC() if model.classifier is None else model.classifier
+    linear = model.classifier_ if model.__sklearn_is_fitted__() else given
+    _ = linear.predict_proba  # for its AttributeError
 
 
 class TextClassifier(Storable, Classifier):
@@ -77,6 +86,8 @@ class TextClassifier(Storable, Classifier):
     'cat'
     """
 
+    _takes_rows = False
+
     def __init__(self, classifier: Any = None, vectorizer: TextVectorizer | None = None) -> None:
         self.classifier = classifier
         self.vectorizer = vectorizer
@@ -104,7 +115,7 @@ class TextClassifier(Storable, Classifier):
             After Ctrl-C; when the classifier was at work, its weights are what it had reached.
         """
         vectorizer, classifier = self._copies()
-        rows = vectorizer.fit_transform(X)
+        rows = bare(vectorizer.fit_transform)(X)
         self.vectorizer_, self.classifier_ = vectorizer, classifier
         remember_reading(self, X)
         classifier.fit(rows, y, sample_weight)
@@ -183,7 +194,7 @@ class TextClassifier(Storable, Classifier):
                 forget_reading(vectorizer)
         self.vectorizer_, self.classifier_ = vectorizer, classifier
         remember_reading(self, blocks)
-        rows = ((vectorizer.transform(documents), labels) for documents, labels in blocks)
+        rows = ((bare(vectorizer.transform)(documents), labels) for documents, labels in blocks)
         more = {} if epochs is None else {"epochs": epochs}
         classifier.fit_stream(rows, checkpoint=checkpoint, **more)
         return self
@@ -246,12 +257,27 @@ class TextClassifier(Storable, Classifier):
         """
         return self._apply(X, "predict")
 
-    @property
-    def predict_proba(self) -> Any:
-        """predict_proba(X): probabilities (n, K), if the linear model has them (logistic, say)."""
-        if self.__sklearn_is_fitted__():
-            _ = self.classifier_.predict_proba  # for its AttributeError
-        return lambda X: self._apply(X, "predict_proba")
+    @available(_refuse_probability)
+    def predict_proba(self, X: Any) -> np.ndarray:
+        """Probabilities of the labels, if the linear model has them (logistic loss, say).
+
+        Parameters
+        ----------
+        X : documents
+            As `fit` takes them.
+
+        Returns
+        -------
+        ndarray of float64, shape (n, K)
+            In the order of `classes_`.
+
+        Raises
+        ------
+        NotFittedError, ValueError, TypeError, UnicodeDecodeError
+        AttributeError
+            If the linear model has no `predict_proba`.
+        """
+        return self._apply(X, "predict_proba")
 
     def explain(self, X: Any, top: int = 10) -> list[Explanation]:
         """The terms that decided: what each adds to the margin of the label over the next best.
@@ -283,7 +309,7 @@ class TextClassifier(Storable, Classifier):
         top = check.integer("top", top)
         self._check_fitted()
         names = self.vectorizer_.get_feature_names_out()
-        rows = self.vectorizer_.transform(X)
+        rows = bare(self.vectorizer_.transform)(X)
         model = self.classifier_
         scores = model.decision_function(rows)
         scores = scores[:, None] if scores.ndim == 1 else scores
@@ -313,7 +339,7 @@ class TextClassifier(Storable, Classifier):
 
     def _apply(self, X: Any, method: str) -> np.ndarray:
         self._check_fitted()
-        return getattr(self.classifier_, method)(self.vectorizer_.transform(X))
+        return getattr(self.classifier_, method)(bare(self.vectorizer_.transform)(X))
 
     def _part(self, name: str) -> Any:
         if not self.__sklearn_is_fitted__():

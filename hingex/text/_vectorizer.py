@@ -12,8 +12,10 @@ from typing import Any, NamedTuple, NoReturn, Self
 import numpy as np
 
 from .. import _validate as check
+from .._available import available
 from .._core import kernels
 from .._estimator import Estimator
+from .._interop import Transformer, framed
 from .._result import not_fitted, warn
 from .._storable import Storable
 from .._threads import n_threads
@@ -47,7 +49,13 @@ class _Plan(NamedTuple):
     dtype: np.dtype
 
 
-class TextVectorizer(Storable, Estimator):
+def _refuse_names(vectorizer: TextVectorizer) -> None:
+    """Raise AttributeError unless the columns have names."""
+    if vectorizer.method == "hashing":
+        raise AttributeError("method='hashing' keeps no terms; use method='vocabulary'")
+
+
+class TextVectorizer(Storable, Transformer, Estimator):
     r"""Sparse features from raw text: weighted counts of words or of n-grams.
 
     A term t in a document d has the value
@@ -245,6 +253,7 @@ class TextVectorizer(Storable, Estimator):
         self._learn(blocks, keep_rows=False)
         return self
 
+    @framed
     def fit_transform(self, X: Any, y: Any = None) -> Any:
         """Learn from documents and return their features; reads `X` once.
 
@@ -266,6 +275,7 @@ class TextVectorizer(Storable, Estimator):
         plan, counter = self._learn((X,), keep_rows=True)
         return self._rows(plan, counter)
 
+    @framed
     def transform(self, X: Any) -> Any:
         """Features of documents.
 
@@ -559,6 +569,7 @@ class TextVectorizer(Storable, Estimator):
         """Columns by term; a new dict each time."""
         return {term: k for k, term in enumerate(self._names())}
 
+    @available(_refuse_names)
     def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
         """Terms by column.
 
@@ -580,8 +591,7 @@ class TextVectorizer(Storable, Estimator):
         return np.array(self._names(), dtype=object)
 
     def _names(self) -> list[str]:
-        if self.method == "hashing":
-            raise AttributeError("method='hashing' keeps no terms; use method='vocabulary'")
+        _refuse_names(self)
         if "term_ends_" not in vars(self):
             raise not_fitted(self)
         text, start, names = self.term_bytes_.tobytes(), 0, []
