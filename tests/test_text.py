@@ -825,7 +825,7 @@ def test_warnings_wherever_a_vectorizer_works():
         v.fit_transform(["bad"])
     with pytest.warns(UserWarning, match="'GOOD'"):
         v.fit_stream([["bad"]])
-    v.transform(["bad"])  # told once
+    v.transform(["bad"])  # warned of by the fit already
     with pytest.warns(UserWarning, match="'GOOD'"):
         hingex.text.TextClassifier(vectorizer=v).fit(["bad", "other"], [0, 1])
     with pytest.warns(UserWarning, match="'GOOD'"):
