@@ -154,8 +154,8 @@ def test_escapes_are_kept(tmp_path, stream):
     lines = "x\\nbuy\\ty\nx\\nhello\\ty\n"  # without --escapes "nbuy": no known word
     assert run("text", "predict", tmp_path / "m", input=lines).stdout == "spam\nham\n"
     assert run("text", "predict", tmp_path / "m", "--escapes", input=lines).stdout == "spam\nham\n"
-    told = run("text", "explain", tmp_path / "m", "--json", input=lines).stdout.splitlines()
-    assert [json.loads(line)["terms"][0][0] for line in told] == ["buy", "hello"]
+    shown = run("text", "explain", tmp_path / "m", "--json", input=lines).stdout.splitlines()
+    assert [json.loads(line)["terms"][0][0] for line in shown] == ["buy", "hello"]
     for command in ("predict", "explain"):
         error = run("text", command, tmp_path / "m", "--no-escapes", input=lines, code=1).stderr
         assert "--no-escapes contradicts it" in error
@@ -338,9 +338,9 @@ def test_labels_come_out_as_they_were_read(tmp_path):
 def test_terms_with_line_ends_are_escaped(tmp_path):
     model = TextClassifier(vectorizer=TextVectorizer(analyzer="char", ngram_range=(2, 2)))
     model.fit(["a\u2028b", "c d"] * 5, ["x", "y"] * 5).save(tmp_path / "m")
-    told = run("text", "explain", tmp_path / "m", input="a\u2028b\n".encode()).stdout
-    assert len(told.splitlines()) == 1
-    assert r"'a\u2028' +" in told
+    shown = run("text", "explain", tmp_path / "m", input="a\u2028b\n".encode()).stdout
+    assert len(shown.splitlines()) == 1
+    assert r"'a\u2028' +" in shown
 
 
 # ------------------------------------------------------------------------------ files and output
@@ -418,9 +418,9 @@ def test_long_lines_of_every_command(tmp_path, svm):
 def test_marks_at_the_beginning_are_no_text(tmp_path):
     (tmp_path / "t").write_bytes(b"a\tbx\nb\tcx\n" * 5)
     run("text", "train", tmp_path / "t", tmp_path / "m", "--analyzer", "char", "--ngrams", 1, 2)
-    told = [run("text", "explain", tmp_path / "m", "--json", input=start + b"bx\n").stdout
+    shown = [run("text", "explain", tmp_path / "m", "--json", input=start + b"bx\n").stdout
             for start in (b"", b"\xef\xbb\xbf")]
-    assert told[0] == told[1]
+    assert shown[0] == shown[1]
 
 
 @pytest.mark.parametrize("env", [{"PYTHONIOENCODING": "cp1252"}, {"PYTHONIOENCODING": "ascii"},

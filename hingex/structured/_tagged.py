@@ -52,7 +52,7 @@ class TaggedLines:
         ------
         ValueError
             For lines that have too few or too many columns, an empty one, or are no UTF-8 or too
-            long; file and line are told.
+            long; the message names file and line.
         """
         found: list[tuple[str, ...]] = []
         wanted = 0  # columns of the first line

@@ -72,9 +72,9 @@ def about_vocabulary(terms: Sequence[str], found: np.ndarray | None, stop: set[s
                    if not (analysis.analyzer == "char_wb" and terms[i] == " ")]
     if not useless:
         return None
-    told = [f"{str(term)!r} ({_reason(term, stop, analysis)})" for term in useless[:_SHOWN]]
+    shown = [f"{str(term)!r} ({_reason(term, stop, analysis)})" for term in useless[:_SHOWN]]
     return (f"{len(useless)} of the {len(terms)} terms of vocabulary can be in no document, and "
-            f"their columns stay empty: {_some(told, len(useless))}")
+            f"their columns stay empty: {_some(shown, len(useless))}")
 
 
 def _reason(term: str, stop: set[str], analysis: Analysis) -> str:
@@ -99,7 +99,7 @@ def _reason(term: str, stop: set[str], analysis: Analysis) -> str:
     return f"analyzer={analysis.analyzer!r} makes no such term"
 
 
-def _some(told: list[str], total: int | None = None) -> str:
+def _some(shown: list[str], total: int | None = None) -> str:
     """The first of them."""
-    total = len(told) if total is None else total
-    return ", ".join(told[:_SHOWN]) + (", ..." if total > _SHOWN else "")
+    total = len(shown) if total is None else total
+    return ", ".join(shown[:_SHOWN]) + (", ..." if total > _SHOWN else "")

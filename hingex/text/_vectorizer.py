@@ -485,14 +485,14 @@ class TextVectorizer(Storable, Transformer, Estimator):
         stop: set[str] = set()
         if self.stop_words is not None:
             stop = set(ENGLISH if isinstance(self.stop_words, str) else self.stop_words)
-            told = about_stop_words(stop, analysis)
-            if told:
-                warn(told)
+            message = about_stop_words(stop, analysis)
+            if message:
+                warn(message)
         if plan.given is not None:
             found = self._found_alone(plan) if analysis.sees_terms_alone else None
-            told = about_vocabulary(plan.given, found, stop, analysis)
-            if told:
-                warn(told)
+            message = about_vocabulary(plan.given, found, stop, analysis)
+            if message:
+                warn(message)
 
     def _found_alone(self, plan: _Plan) -> np.ndarray:
         """Whether each given term is a term of the document that it is itself."""
