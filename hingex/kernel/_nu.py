@@ -162,12 +162,12 @@ cache_hit_rate_, gamma_, n_features_in_, shape_fit_, feature_names_in_
         these leave.
         """
         sides = [sign == 1, sign == -1]
-        room, share = ([float(w[side].sum()) for side in sides] for w in (cost, counted))
-        if not min(room):
+        capacity, share = ([float(w[side].sum()) for side in sides] for w in (cost, counted))
+        if not min(capacity):
             return 0.0
-        total = nu * sum(room) / 2
-        least = int(np.argmin(room))
-        if room[least] >= total * (1 - 1e-12):
+        total = nu * sum(capacity) / 2
+        least = int(np.argmin(capacity))
+        if capacity[least] >= total * (1 - 1e-12):
             return total
         if min(share) < nu * sum(share) / 2 * (1 - 1e-12):
             k = int(np.argmin(share))
@@ -176,10 +176,11 @@ cache_hit_rate_, gamma_, n_features_in_, shape_fit_, feature_names_in_
                 f"{check._show(labels[k])} against class {check._show(labels[1 - k])}, which is "
                 f"{share[k] / sum(share):.3g}")
         light, heavy = (check._show(labels[k]) for k in (least, 1 - least))
-        warn(f"class_weight leaves class {light} {room[least] / sum(room):.3g} of the weight of it "
-             f"and class {heavy}, so that for these two nu={nu:g} is taken as twice that: all rows "
-             f"of class {light} are support vectors")
-        return room[least]
+        left = capacity[least] / sum(capacity)
+        warn(f"class_weight leaves class {light} {left:.3g} of the weight of it and class {heavy}, "
+             f"so that for these two nu={nu:g} is taken as twice that: all rows of class {light} "
+             "are support vectors")
+        return capacity[least]
 
     def _certain(self, sign: np.ndarray) -> tuple[float, ...]:
         side = winner(sign)  # with rho = 1
