@@ -183,7 +183,7 @@ def losing(coef: np.ndarray, intercept: np.ndarray, absent: Any) -> tuple[np.nda
 
 
 def with_weightless(fit: Fit, present: np.ndarray, n_classes: int, joint: bool) -> Fit:
-    """The fit of the classes `present` as one of all, which has a lane for each.
+    """The fit of the classes `present` as one of all, which has a problem for each.
 
     Scores of the others are the mean of those of the classes that are present, less 1: below the
     highest everywhere, and -1 where one of two classes is positive as the other is negative.
@@ -197,7 +197,7 @@ def with_weightless(fit: Fit, present: np.ndarray, n_classes: int, joint: bool) 
     intercept[present] = side * fit.intercept if two else fit.intercept
     coef[absent], intercept[absent] = losing(coef, intercept, absent)
 
-    def lanes(values: np.ndarray) -> np.ndarray:
+    def spread(values: np.ndarray) -> np.ndarray:
         if joint:
             return values
         out = np.zeros(n_classes)
@@ -209,6 +209,6 @@ def with_weightless(fit: Fit, present: np.ndarray, n_classes: int, joint: bool) 
         dual = np.zeros((len(fit.dual), n_classes))
         dual[:, present] = fit.dual
     return replace(
-        fit, coef=coef, intercept=intercept, dual=dual, primal=lanes(fit.primal),
-        dual_objective=lanes(fit.dual_objective), gap=lanes(fit.gap), summed=False, state=None,
+        fit, coef=coef, intercept=intercept, dual=dual, primal=spread(fit.primal),
+        dual_objective=spread(fit.dual_objective), gap=spread(fit.gap), summed=False, state=None,
     )  # fmt: skip
