@@ -8,9 +8,9 @@ microseconds, so that nothing is done for it in Python, and no array is made.
 Kernel values are in double precision, of some 64 rows with some hundred others at a time: each is
 computed once for all pairs, and a processor's cache holds those that are there at a time. Each pair
 is solved by SMO with second-order choice of pairs of variables on its dense block, and steps of all
-variables between their bounds (core/smo_double.h), until violation and relative duality gap, found anew from the duals in double
-precision, are at most tol. Pairs that are too large, and those that rounding or an inseparable hard
-margin leaves open, are for `solvers/smo.py`.
+variables between their bounds (core/smo_double.h), until violation and relative duality gap, found
+anew from the duals in double precision, are at most tol. Pairs that are too large, and those that
+rounding or an inseparable hard margin leaves open, are for `solvers/smo.py`.
 
 Complexity: n^2 / 2 kernel values, and for each pair a few steps for each row, each of O(rows).
 Memory: duals (K - 1) x n, as LIBSVM lays them out, and a byte for each; 65 bytes for each pair;
