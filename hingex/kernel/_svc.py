@@ -57,11 +57,14 @@ class PairwiseClassifier(KernelModel, Classifier):
     def _keep_duals(
         self, training: Training, classes: np.ndarray, outcome: _pairs.Outcome
     ) -> None:
-        """Set classes_, the support and dual_coef_ in LIBSVM's order: by class, then by row."""
+        """Set classes_, the support and dual_coef_ in LIBSVM's order: by class, then by row.
+
+        The outcome's duals are lost.
+        """
         layout, coef, kind = outcome.layout, outcome.dual, outcome.kind
         support = np.flatnonzero(coef.any(axis=0))
         if len(support) < len(layout.order):
-            coef, kind = coef[:, support], kind[:, support]
+            coef, kind = _columns(coef, support), _columns(kind, support)
         self.classes_ = classes
         self.dual_coef_, self.support_kind_ = coef, kind
         self.n_support_ = np.diff(np.searchsorted(support, layout.start)).astype(np.int32)
@@ -221,6 +224,17 @@ class PairwiseClassifier(KernelModel, Classifier):
 def two_sided(examples: list[tuple[np.ndarray, np.ndarray]]) -> np.ndarray:
     """bool (problems,): whether a problem has rows of both sides."""
     return np.array([bool((sign > 0).any() and (sign < 0).any()) for _, sign in examples])
+
+
+def _columns(table: np.ndarray, chosen: np.ndarray) -> np.ndarray:
+    """Some columns; where they are most, in the table's own memory, which is lost."""
+    rows, count = len(table), len(chosen)
+    if count < 0.8 * table.shape[1]:
+        return table[:, chosen]
+    out = table.reshape(-1)[:rows * count].reshape(rows, count)
+    for r in range(rows):  # none comes before what it is taken from
+        out[r] = table[r, chosen]
+    return out
 
 
 def _parts(n: int, per_row: int) -> list[tuple[int, int]]:
@@ -546,12 +560,12 @@ class SVC(PairwiseClassifier):
         question = _pairs.Question(cost, options._replace(hard=hard, rows=n), 0.0,
                                    self._radius(training), last)
         outcome = _pairs.solve(layout, question, training, monitor)
+        self._last_duals: np.ndarray | None = outcome.all_duals if warm else None
         self._keep_duals(training, classes, outcome)
         self._keep_outcome(outcome)
         with np.errstate(divide="ignore"):
             self.margin_width_ = 2 / np.sqrt(np.maximum(0, outcome.square))  # or indefinite
         self.loo_error_bound_ = outcome.bound
-        self._last_duals: np.ndarray | None = outcome.all_duals if warm else None
         if probability:
             self._fit_probability(training, codes, sample_weight, seed)
         self._conclude_outcome(outcome, options)
