@@ -686,6 +686,9 @@ def encode_known(
     check_same_kind(y, classes, owner)
     if y.dtype == object:
         y = np.array(list(y))
+    if {y.dtype.kind, classes.dtype.kind} == {"i", "u"}:  # NumPy compares these as floats
+        y = y.astype(object)
+        classes = classes.astype(object)
     codes = np.minimum(np.searchsorted(classes, y), len(classes) - 1).astype(np.int32)
     wrong = np.flatnonzero(classes[codes] != y)
     if len(wrong):
@@ -756,6 +759,7 @@ def label_array(y: Any, n_rows: int, owner: str = "LinearSVC") -> np.ndarray:
         return _object_labels(labels)
     if kind == "f":
         _check_integral(labels)
+        _refuse_vague(labels, y if isinstance(y, list | tuple) and np.ndim(y) == 1 else None)
     elif kind == "c":
         raise ValueError(f"Complex data not supported: y has dtype {labels.dtype}")
     elif kind not in "biuSU":
@@ -776,6 +780,13 @@ def _refuse_collections(y: Any, owner: str) -> None:
             raise ValueError(f"y should be a 1d array of labels, one per row of X; got a "
                              f"{type(label).__name__} at row {row}: {_show(label)}. {owner} learns "
                              f"one label per row. {_SEVERAL}")
+
+
+def labels_of(part: Any) -> list[Any]:
+    """The labels of a row or a sequence as a list; narrow floats stay such, which tell less."""
+    if isinstance(part, np.ndarray) and not (part.dtype.kind == "f" and part.dtype.itemsize < 8):
+        return part.tolist()
+    return list(part)
 
 
 def _label_list(y: Any, owner: str) -> np.ndarray:
@@ -814,6 +825,34 @@ def _check_integral(y: np.ndarray) -> None:
                              "be strings, integers or floats with integral values")
 
 
+def _refuse_vague(y: np.ndarray, written: Any = None) -> None:
+    """Raise ValueError for floats that stand for more than one integer.
+
+    Of `written`, a list, only the floats are looked at: its integers were compared before.
+    """
+    if not len(y) or not (np.abs(y) >= _told_apart(np.dtype(np.float16))).any():
+        return
+    given = y if written is None else written
+    types = {y.dtype.type} if written is None else set(map(type, written))
+    limits = {t: _told_apart(np.dtype(t)) for t in types if issubclass(t, float | np.floating)}
+    if written is None:
+        vague = np.abs(y) >= limits[y.dtype.type]
+    else:
+        vague = np.array([abs(v) >= limits.get(type(v), np.inf) for v in given], bool)
+    if vague.any():
+        row = int(vague.argmax())
+        label = given[row]
+        dtype = np.dtype(type(label))
+        raise ValueError(f"y holds {_show(label)} at row {row}: {dtype} does not tell integers "
+                         f"from {limits[type(label)]:.0f} on apart, so different labels may have "
+                         "become one. Use integers or strings as labels")
+
+
+def _told_apart(dtype: np.dtype) -> float:
+    """Below this size a type of floats has all integers, each with both of its neighbours."""
+    return 2.0 ** (min(np.finfo(dtype).nmant, 52) + 1)
+
+
 def _check_exact(y: Any) -> None:
     """Refuse integers that differ from the floats NumPy makes of them."""
     for row, label in enumerate(y):
@@ -846,6 +885,7 @@ def _object_labels(y: np.ndarray) -> np.ndarray:
             if same.dtype.kind == "f":
                 _check_exact(y)
                 _check_integral(same)
+                _refuse_vague(same, y)
             return same
     if all(issubclass(t, bytes) for t in types):
         return y.astype(bytes)
@@ -857,33 +897,36 @@ def _object_labels(y: np.ndarray) -> np.ndarray:
                      "must be all strings, all integers or all booleans")
 
 
-def numeric_targets(y: Any, n_rows: int, owner: str) -> np.ndarray:
+def numeric_targets(y: Any, n_rows: int, owner: str, name: str = "y") -> np.ndarray:
     """Targets of a regression: finite float64 (n_rows,)."""
     if y is None:
-        raise ValueError(f"{owner} requires y to be passed, but the target y is None")
-    refuse_unread(y, "y")
+        raise ValueError(f"{owner} requires {name} to be passed, but the target {name} is None")
+    refuse_unread(y, name)
     if is_sparse(y):
-        raise ValueError("y is a sparse matrix; targets must be a dense 1-D array, one number per "
-                         "row")
-    array = _numbers(given_array(y, "y"), "y").astype(np.float64, copy=False)
+        raise ValueError(f"{name} is a sparse matrix; targets must be a dense 1-D array, one "
+                         "number per row")
+    array = _numbers(given_array(y, name), name).astype(np.float64, copy=False)
     if array.ndim == 2 and array.shape[1] == 1:
-        warn("A column-vector y was passed when a 1d array was expected. Please change the shape "
-             "of y to (n_samples,), for example using ravel().", "DataConversionWarning")
+        warn(f"A column-vector {name} was passed when a 1d array was expected. Please change the "
+             f"shape of {name} to (n_samples,), for example using ravel().",
+             "DataConversionWarning")
         array = array.ravel()
     if array.ndim != 1:
-        raise ValueError(f"y should be a 1d array, got an array of shape {array.shape} instead; "
-                         f"{owner} does not learn several outputs at once")
+        raise ValueError(f"{name} should be a 1d array, got an array of shape {array.shape} "
+                         f"instead; {owner} does not learn several outputs at once")
     if len(array) != n_rows:
         raise ValueError("Found input variables with inconsistent numbers of samples: "
-                         f"[{n_rows}, {len(array)}]. X has {n_rows} rows, y has {len(array)}")
+                         f"[{n_rows}, {len(array)}]. X has {n_rows} rows, {name} has {len(array)}")
     bad = ~np.isfinite(array)
     if bad.any():
         row = int(bad.argmax())
-        raise ValueError(f"Input y contains NaN or infinity: {_show(array[row])} at row {row}")
+        raise ValueError(f"Input {name} contains NaN or infinity: {_show(array[row])} at row {row}")
     return array
 
 
-def queries(y: Any, qid: Any, n_rows: int, owner: str) -> tuple[Queries, np.ndarray]:
+def queries(
+    y: Any, qid: Any, n_rows: int, owner: str, name: str = "y"
+) -> tuple[Queries, np.ndarray]:
     """Items by query and relevance; also the distinct ids, in the order of `Queries`.
 
     Parameters
@@ -892,32 +935,92 @@ def queries(y: Any, qid: Any, n_rows: int, owner: str) -> tuple[Queries, np.ndar
         Relevance: finite numbers, more is better.
     qid : array-like (n_rows,) or None
         Query of each row, in any order: numbers or strings. None: all are of one.
+    name : str
+        Of y in messages.
     """
-    relevance = numeric_targets(y, n_rows, owner)
+    relevance = numeric_targets(y, n_rows, owner, name)
+    refuse_merged(y, relevance, name)
     if qid is None:
         return queries_of(relevance, None), np.zeros(1, np.int64)
-    ids = given_array(qid, "qid")
+    ids = query_ids(qid)
     if ids.ndim == 2 and ids.shape[1] == 1:
         ids = ids.ravel()
     if ids.shape != (n_rows,):
         raise ValueError(f"qid.shape == {ids.shape}, expected ({n_rows},): the query of each row "
                          "of X")
-    if ids.dtype.kind not in "iubfUSO":
-        raise TypeError(f"qid must hold numbers or strings; got dtype {ids.dtype}")
-    missing = ids != ids  # noqa: PLR0124
-    if ids.dtype.kind == "O":
-        missing = np.array([i is None or i != i for i in ids], bool)  # noqa: PLR0124
-    if missing.any():
-        row = int(missing.argmax())
-        raise ValueError(f"qid is {ids[row]} at row {row}: it says of no query that the row is "
-                         "its item")
-    if (ids[1:] == ids[:-1]).all():
+    if len(ids) and (ids[1:] == ids[:-1]).all():
+        _refuse_ids(ids[:1])
         return queries_of(relevance, None), ids[:1]
+    found, codes = distinct_ids(ids)
+    return queries_of(relevance, codes), found
+
+
+def query_ids(qid: Any) -> np.ndarray:
+    """Ids of queries as an array in which those that differ still do."""
+    ids = given_array(qid, "qid")
+    if not isinstance(qid, list | tuple) or ids.ndim != 1:
+        return ids
+    # NumPy turns [1, "1"] into two equal strings, and [2**63, -1] into floats.
+    mixed = ids.dtype.kind in "SU" and not all(isinstance(i, str | bytes) for i in qid)
+    if mixed or (ids.dtype.kind == "f" and all(isinstance(i, int | np.integer) for i in qid)):
+        ids = np.empty(len(qid), dtype=object)
+        ids[:] = qid
+    return ids
+
+
+def distinct_ids(
+    ids: np.ndarray, told: str = "qid is {1} at row {0}"
+) -> tuple[np.ndarray, np.ndarray]:
+    """Distinct ids of queries, ascending, and the place of each id among them.
+
+    `told` is how a message begins: with the place of an id, and the id.
+
+    Raises TypeError or ValueError for ids that are missing, a mixture, or that may be several.
+    """
+    _refuse_ids(ids, told)
     try:
         found, codes = np.unique(ids, return_inverse=True)
     except TypeError as error:
         raise TypeError(f"qid must hold numbers or strings, not a mixture: {error}") from None
-    return queries_of(relevance, codes.reshape(-1)), found
+    return found, codes.reshape(-1)
+
+
+def _refuse_ids(ids: np.ndarray, told: str = "qid is {1} at row {0}") -> None:
+    kind = ids.dtype.kind
+    if kind not in "iubfUSO":
+        raise TypeError(f"qid must hold numbers or strings; got dtype {ids.dtype}")
+    if kind == "O":
+        missing = np.array([i is None or i != i for i in ids], bool)  # noqa: PLR0124
+        limits = {t: _told_apart(np.dtype(t)) for t in set(map(type, ids))
+                  if issubclass(t, float | np.floating)}
+        vague = np.array([type(i) in limits and abs(i) >= limits[type(i)] for i in ids], bool)
+    else:
+        missing = ids != ids  # noqa: PLR0124
+        vague = np.abs(ids) >= _told_apart(ids.dtype) if kind == "f" else np.zeros(len(ids), bool)
+    if missing.any():
+        row = int(missing.argmax())
+        raise ValueError(f"{told.format(row, ids[row])}: it says of no query that the row is its "
+                         "item")
+    if vague.any():
+        row = int(vague.argmax())
+        dtype = np.dtype(type(ids[row])) if kind == "O" else ids.dtype
+        raise ValueError(f"{told.format(row, _show(ids[row]))}: {dtype} does not tell integers "
+                         f"from {_told_apart(dtype):.0f} on apart, so different queries may have "
+                         "become one. Pass qid as integers or strings")
+
+
+def refuse_merged(y: Any, relevance: np.ndarray, name: str) -> None:
+    """Raise ValueError if integers of `y`, of which only the order counts, are one in float64."""
+    exact = np.asarray(y)
+    if exact.dtype.kind == "f" and isinstance(y, list | tuple):
+        exact = np.array([*y, None], dtype=object)[:-1]  # as they were written
+    if exact.dtype.kind not in "iuO" or not (np.abs(relevance) >= 2.0**53).any():
+        return
+    for row, (value, number) in enumerate(zip(exact.ravel().tolist(), relevance, strict=True)):
+        if isinstance(value, int) and value != int(number):
+            raise ValueError(f"{name} is {value} at row {row}, which float64 does not tell from "
+                             f"its neighbours: {name} may be up to 2**53 in size. Pass ranks, "
+                             f"such as np.unique({name}, return_inverse=True)[1]")
 
 
 def query_weights(query_weight: Any, ids: np.ndarray) -> np.ndarray:

@@ -509,6 +509,10 @@ def dump_svmlight_file(
             raise ValueError(f"query_id must hold {n} integers, one per row of X; got shape "
                              f"{qid.shape} and dtype {qid.dtype}")
         qid = _plain(qid)
+        if qid.dtype.kind == "u" and n and qid.max() > np.iinfo(np.int64).max:
+            raise ValueError(f"query_id holds {qid.max()} at row {int(qid.argmax())}; svmlight "
+                             "files hold qids of up to 2**63 - 1: number the queries anew, with "
+                             "np.unique(query_id, return_inverse=True)[1]")
     with _writable(f) as write:
         write(header)
         for a, b in _blocks(X, n):

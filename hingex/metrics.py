@@ -323,7 +323,7 @@ def _ranking(relevance: Any, f: Any, qid: Any, owner: str) -> tuple[np.ndarray, 
     shape = np.shape(relevance)
     if shape not in ((len(f),), (len(f), 1)):
         raise ValueError(f"relevance.shape == {shape}, expected ({len(f)},) as f has")
-    queries, _ = check.queries(relevance, qid, len(f), owner)
+    queries, _ = check.queries(relevance, qid, len(f), owner, "relevance")
     return f, queries
 
 

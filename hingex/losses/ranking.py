@@ -140,11 +140,12 @@ class PairwiseRanking(Loss):
             raise ValueError(f"f.shape == {scores.shape}, expected (n,): one score per item")
         n = len(scores)
         exact = np.ascontiguousarray(scores, np.float64)
-        relevance = gate.scores(relevance, "relevance")
+        given, relevance = relevance, gate.scores(relevance, "relevance")
         if relevance.shape != (n,):
             raise ValueError(f"relevance.shape == {relevance.shape}, expected ({n},) as f has")
         if np.isnan(relevance).any():
             raise ValueError(f"relevance[{int(np.isnan(relevance).argmax())}] is nan")
+        check.refuse_merged(given, relevance, "relevance")
         w = None if sample_weight is None else np.ascontiguousarray(
             gate.weights(sample_weight, (n,)), np.float64)
         order, start, levels = _queries(relevance, exact, qid)
@@ -185,17 +186,13 @@ def _queries(relevance: np.ndarray, f: np.ndarray, qid: Any) -> tuple[np.ndarray
     n = len(f)
     codes = None
     if qid is not None:
-        ids = gate.given_array(qid, "qid")
+        ids = check.query_ids(qid)
         if ids.shape != (n,):
             raise ValueError(f"qid.shape == {ids.shape}, expected ({n},) as f has")
-        try:
-            found, codes = np.unique(ids, return_inverse=True)
-        except TypeError as error:
-            raise TypeError(f"qid must hold numbers or strings, not a mixture: {error}") from None
-        if len(found) and found[-1] != found[-1]:  # NaN, which is the last
-            at = int(np.argmax(ids != ids))  # noqa: PLR0124
-            raise ValueError(f"qid[{at}] is {ids[at]}: it says of no query that it is the item's")
-        codes = codes.reshape(-1)
+        if ids.dtype == object and None in ids.tolist():
+            raise TypeError("qid must hold numbers or strings; got None at position "
+                            f"{ids.tolist().index(None)}")
+        codes = check.distinct_ids(ids, "qid[{}] is {}")[1]
     if n == 0:
         return np.empty(0, np.int64), np.zeros(1, np.int64), np.empty(0, np.int32)
     queries = queries_of(relevance, codes)

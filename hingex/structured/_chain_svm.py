@@ -320,7 +320,7 @@ def _flat_labels(y: Any, start: np.ndarray, stacked: bool) -> Any:
     for i, part in enumerate(y):
         if not hasattr(part, "__iter__") or isinstance(part, str | bytes):
             raise TypeError(f"sequence {i} of y must be a list of labels; got {check._show(part)}")
-        parts.append(part.tolist() if isinstance(part, np.ndarray) else list(part))
+        parts.append(check.labels_of(part))
     if len(parts) != len(start) - 1:
         raise ValueError(f"y has {len(parts)} sequences of labels, X has {len(start) - 1} "
                          "sequences")

@@ -291,7 +291,7 @@ def _collections(Y: Any) -> list[list[Any]]:
             raise ValueError("Y must be an indicator matrix, or a list of collections of labels; "
                              f"it holds {check._show(y)}. A single label is a list as well: "
                              "[label]")
-        rows.append(y.tolist() if isinstance(y, np.ndarray) else list(y))
+        rows.append(check.labels_of(y))
     return rows
 
 
