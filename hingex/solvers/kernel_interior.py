@@ -1,0 +1,784 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Primal-dual interior point method for kernel machines, where pairs of variables crawl.
+
+Problem, that of `smo` (variable v is of example v mod n; K = Z Z' or a matrix):
+
+    max_b  p'b - 1/2 b'Kb    lo <= b <= hi,   the sums of b over one or two groups given
+
+With multipliers z, y >= 0 of the bounds and an intercept c for each group, b is optimal when
+
+    p - Kb - c = y - z,   (b - lo) z = 0,   (hi - b) y = 0
+
+Newton steps follow the path (b - lo) z = (hi - b) y = mu * share to mu = 0, with Mehrotra's
+predictor and corrector; `share` is the length hi - lo, so that an example of weight 2 goes the way
+of two examples. Eliminating the multipliers leaves
+
+    (K + D) db + dc = r,   sums of db = t,   D = z / (b - lo) + y / (hi - b)
+
+For K = Z Z' and weights w = 1 / D, that is the Cholesky decomposition of I + Z'WZ, in which each
+group's rows are centred by their weighted mean (which eliminates dc without cancellation). For a
+matrix it is that of I + W^1/2 K W^1/2. Both are scaled to a unit diagonal, so features and
+weights of any size will do. Solutions are refined with residuals of the system above.
+
+At the end variables that are nearly at a bound, and whose multipliers say so, are set to it. A few
+Newton steps on the free ones follow, each with bounds and signs of multipliers checked
+(an active-set method from the side of the primal-dual pair): vertices as exact as those of SMO.
+
+Stopping: the relative duality gap of b, with K b computed from b and the best intercepts. The
+gap in the result is always that of the b in the result.
+
+Complexity: 15 to 40 iterations of n r^2 + r^3 / 3 multiply-adds for a factor of r columns,
+n^3 / 6 for a matrix; memory r^2 numbers and some 30 for each variable, n^2 for a matrix.
+Nothing is random; bits depend on the BLAS and its threads alone.
+
+Sources: Mehrotra, "On the implementation of a primal-dual interior point method", SIAM J. Optim.
+1992; Fine & Scheinberg, "Efficient SVM training using low-rank kernel representations", JMLR 2,
+2001; Wright, "Modified Cholesky factorizations in interior-point algorithms for linear
+programming", SIAM J. Optim. 9, 1999; Hintermueller, Ito & Kunisch, "The primal-dual active set
+strategy as a semismooth Newton method", SIAM J. Optim. 13, 2002.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+
+HEAVY = 10.0  # times the median length of a box: longer ones do not ask for larger products
+PATIENCE = 12  # iterations without a clearly smaller gap: rounding error, or no way on
+REFINE = 4  # corrections of a solution at most
+EXACT = 1e-14  # residual of a solution, relative to the right-hand side, that needs no correction
+RIDGE = (0.0, 1e-15, 1e-13, 1e-11, 1e-9, 1e-7)  # of the unit diagonal, until Cholesky succeeds
+BLOCK = 1 << 19  # numbers of a factor that are worked on at a time
+LONGEST, SHORTEST = 0.9999, 1e-8  # steps, as a share of the way to the first bound, or of Newton's
+SNAP = (1.0, 1e-2, 1e-4, 1e-6)  # distances to a bound, relative to the multiplier, that count as none
+PURIFY = 12  # active-set steps at the end
+PROXIMAL = 1e-11  # of the largest kernel value: what keeps an active-set step short
+FLOOR = 1e-10  # where objectives cancel: of the sum of |b_i b_j| times the largest kernel value
+LEAST = 1e-300
+
+
+class Result(NamedTuple):
+    """What came of a problem.
+
+    Attributes
+    ----------
+    b : ndarray (m,) of float64
+        Within the bounds, some at them exactly, with the sums of the start.
+    intercepts : tuple of float
+        Of each group; those of the least gap for this b.
+    iterations : int
+    status : {"converged", "max_iter", "stalled", "stopped", "interrupted"}
+    primal, dual, gap : float
+        Objectives and their difference for `b` and `intercepts`.
+    floor : float
+        Objectives below it are rounding errors; the gap is relative to it then.
+    """
+
+    b: np.ndarray
+    intercepts: tuple[float, ...]
+    iterations: int
+    status: str
+    primal: float
+    dual: float
+    gap: float
+    floor: float
+
+    @property
+    def relative_gap(self) -> float:
+        """The gap relative to the larger objective, or to what cancels in it if that is nothing."""
+        return _relative(self.gap, self.dual, self.floor)
+
+
+def solve(
+    problem: Any,
+    factor: np.ndarray | None = None,
+    matrix: np.ndarray | None = None,
+    tol: float = 1e-8,
+    max_iter: int = 100,
+    check: Callable[[], Any] | None = None,
+) -> Result:
+    """Solve a problem of `smo`'s form.
+
+    Parameters
+    ----------
+    problem : smo.Problem
+        With finite bounds lo <= 0 <= hi; p, lo, hi, start and group are looked at.
+    factor : ndarray (n, r) of float32 or float64
+        Z, of which K = Z Z'. Where the sum of b is 0, columns should be centred by the caller:
+        that changes intercepts only, and rounding is then relative to the spread of a column.
+    matrix : ndarray (n, n) of float64
+        K itself, if there is no factor; both triangles.
+    tol : float
+        Relative duality gap at which to stop.
+    max_iter : int
+        Iterations of the interior point method.
+    check : callable
+        Called before each iteration; ends the work by returning True, or KeyboardInterrupt.
+
+    Returns
+    -------
+    Result
+        Also after an interrupt, which the status tells: the best feasible b so far.
+    """
+    with np.errstate(all="ignore"):  # a step that overflows is refused by its gap
+        scaled = _Scaled(problem, factor, matrix)
+        if not len(scaled.index):
+            return scaled.result(scaled.certificate(np.zeros(0)), 0, "converged")
+        return _Run(scaled, tol, max_iter, check).run()
+
+
+def _relative(gap: float, dual: float, floor: float) -> float:
+    return gap / max(abs(dual), abs(dual + gap), floor, LEAST) if gap > 0 else 0.0
+
+
+def _power(x: float) -> float:
+    """The power of two at x, or 1 for what has none."""
+    if not (x > 0 and math.isfinite(x)):
+        return 1.0
+    return math.ldexp(1.0, min(max(math.frexp(x)[1], -1000), 1000))
+
+
+class _FactorKernel:
+    """K = Z Z' and the system (K + D) db + dc = r with given sums.
+
+    Kernel values are those of `scale` * Z.
+    """
+
+    def __init__(self, Z: np.ndarray) -> None:
+        from scipy.linalg import blas, lapack
+
+        self.syrk, self.potrf, self.potrs = blas.dsyrk, lapack.dpotrf, lapack.dpotrs
+        self.Z = Z if Z.shape[1] else np.zeros((len(Z), 1))
+        self.n, self.r = self.Z.shape
+        self.step = max(64, BLOCK // self.r)
+        size = max((float(np.abs(rows).max()) for rows in self._blocks()), default=0.0)
+        self.scale = 1.0 / _power(size)
+        self.largest = max((float(np.einsum("ij,ij->i", Y, Y).max()) for Y in (
+            rows * self.scale for rows in self._blocks())), default=0.0)
+
+    def _blocks(self) -> Any:
+        for a in range(0, self.n, self.step):
+            yield np.asarray(self.Z[a:a + self.step], dtype=np.float64)
+
+    def rescale(self, factor: float) -> None:
+        """Multiply Z by a number."""
+        self.scale *= factor
+        self.largest *= factor**2
+
+    def combine(self, beta: np.ndarray) -> np.ndarray:
+        """Z' beta, beta (n,) or (n, k)."""
+        out = np.zeros((self.r, *beta.shape[1:]))
+        for a, rows in zip(range(0, self.n, self.step), self._blocks(), strict=True):
+            out += rows.T @ beta[a:a + self.step]
+        return out * self.scale
+
+    def expand(self, u: np.ndarray) -> np.ndarray:
+        """Z u."""
+        return np.concatenate([rows @ u for rows in self._blocks()]) * self.scale
+
+    def scores(self, beta: np.ndarray) -> np.ndarray:
+        """K beta."""
+        return self.expand(self.combine(beta))
+
+    def prepare(self, omega: np.ndarray) -> bool:
+        """Decompose for the weights omega (groups, n); whether that could be done."""
+        self.omega, self.total = omega, omega.sum(axis=1)
+        self.invert = np.divide(1.0, self.total, where=self.total > 0,
+                                out=np.zeros(len(self.total)))
+        self.mean = (self.combine(omega.T) * self.invert).T / self.scale  # of rows as they are
+        weight = omega.sum(axis=0)
+        rows = np.flatnonzero(weight > 0)
+        part = np.divide(omega, weight, where=weight > 0, out=np.zeros_like(omega))
+        H = np.zeros((self.r, self.r), order="F")
+        for a in range(0, len(rows), self.step):
+            take = rows[a:a + self.step]
+            if take[-1] - take[0] + 1 == len(take):
+                Y = np.array(self.Z[take[0]:take[-1] + 1], dtype=np.float64)
+            else:
+                Y = self.Z[take].astype(np.float64)
+            Y -= self.mean[0] if len(omega) == 1 else part[:, take].T @ self.mean
+            Y *= (np.sqrt(weight[take]) * self.scale)[:, None]
+            H = self.syrk(1.0, Y.T, beta=1.0, c=H, lower=1, overwrite_c=1)
+        if len(omega) == 2:  # the two means of an example's variables
+            apart = float((omega[0] * part[1]).sum())
+            gap = np.asarray(self.mean[0] - self.mean[1]) * (math.sqrt(apart) * self.scale)
+            H += np.outer(gap, gap)
+        H[np.diag_indices(self.r)] += 1.0
+        self.chol = _Cholesky(H, self.potrf, self.potrs)
+        return self.chol.sound
+
+    def solve(self, w: np.ndarray, rhs: np.ndarray, t: np.ndarray, at: _Places,
+              ) -> tuple[np.ndarray, np.ndarray]:
+        """Steps db and dc for weights w = 1 / D of the variables, which `prepare` has summed up."""
+        wr = w * rhs
+        level = (at.sums(wr) - t) * self.invert
+        u = self.chol.solve(self.combine(at.examples(wr) - level @ self.omega))
+        dc = level - (self.mean @ u) * self.scale
+        return w * (rhs - at.spread(dc) - at.take(self.expand(u))), dc
+
+
+class _MatrixKernel:
+    """A dense K; methods are those of `_FactorKernel`."""
+
+    def __init__(self, K: np.ndarray) -> None:
+        from scipy.linalg import lapack
+
+        self.potrf, self.potrs = lapack.dpotrf, lapack.dpotrs
+        self.K, self.n = K, len(K)
+        diagonal = float(np.abs(np.diagonal(K)).max()) if self.n else 0.0
+        self.scale = 1.0 / _power(diagonal)
+        self.largest = diagonal * self.scale
+
+    def rescale(self, factor: float) -> None:
+        """Multiply the features by a number."""
+        self.scale *= factor**2
+        self.largest *= factor**2
+
+    def scores(self, beta: np.ndarray) -> np.ndarray:
+        """K beta."""
+        return (self.K @ beta) * self.scale
+
+    def prepare(self, omega: np.ndarray) -> bool:
+        """Decompose for the weights omega (groups, n); whether that could be done."""
+        self.weight = omega.sum(axis=0)
+        self.rows = np.flatnonzero(self.weight > 0)
+        weight = self.weight[self.rows]
+        self.root = np.sqrt(weight)
+        self.part = omega[:, self.rows] / weight
+        whole = len(self.rows) == self.n
+        M = np.array(self.K if whole else self.K[np.ix_(self.rows, self.rows)], order="F")
+        M *= self.root * self.scale
+        M *= self.root[:, None]
+        M[np.diag_indices(len(M))] += 1.0
+        self.chol = _Cholesky(M, self.potrf, self.potrs)
+        if not self.chol.sound:
+            return False
+        schur = self.part @ self._inverse(self.part.T)
+        if len(omega) == 2:
+            apart = float((omega[0, self.rows] * self.part[1]).sum())
+            schur += apart * np.array([[1.0, -1.0], [-1.0, 1.0]])
+        self.schur = np.linalg.pinv(schur, rcond=1e-15, hermitian=True)
+        return bool(np.isfinite(schur).all())
+
+    def _inverse(self, x: np.ndarray) -> np.ndarray:
+        """(1 / W + K)^-1 x, on the rows with a weight."""
+        root = self.root if x.ndim == 1 else self.root[:, None]
+        return root * self.chol.solve(root * x)
+
+    def solve(self, w: np.ndarray, rhs: np.ndarray, t: np.ndarray, at: _Places,
+              ) -> tuple[np.ndarray, np.ndarray]:
+        """Steps db and dc for weights w = 1 / D of the variables, which `prepare` has summed up."""
+        weight = np.where(self.weight > 0, self.weight, 1.0)
+        mean = at.examples(w * rhs) / weight
+        dc = self.schur @ (self.part @ self._inverse(mean[self.rows])
+                           + at.sums(w * (rhs - at.take(mean))) - t)
+        level = dc @ self.part
+        moved, free = np.zeros(self.n), np.zeros(self.n)
+        moved[self.rows] = self._inverse(mean[self.rows] - level)
+        free[self.rows] = level
+        return w * (rhs - at.spread(dc) - at.take(mean - free) + at.take(moved / weight)), dc
+
+
+class _Cholesky:
+    """Decomposition of a positive definite matrix, scaled to a unit diagonal."""
+
+    def __init__(self, A: np.ndarray, potrf: Any, potrs: Any) -> None:
+        diagonal = np.diagonal(A).copy()
+        self.potrs, self.sound = potrs, False
+        if not (np.isfinite(diagonal).all() and (diagonal > 0).all()):
+            return
+        self.scale = 1.0 / np.sqrt(diagonal)
+        A *= self.scale
+        A *= self.scale[:, None]
+        for ridge in RIDGE:
+            A[np.diag_indices(len(A))] = 1.0 + ridge
+            self.L, info = potrf(A, lower=1, clean=0, overwrite_a=0)
+            if info == 0:
+                self.sound = True
+                return
+
+    def solve(self, x: np.ndarray) -> np.ndarray:
+        scale = self.scale if x.ndim == 1 else self.scale[:, None]
+        return scale * self.potrs(self.L, scale * x, lower=1)[0]
+
+
+class _Places:
+    """Which example and group each variable is of."""
+
+    def __init__(self, example: np.ndarray, group: np.ndarray | None, n: int, groups: int) -> None:
+        self.example, self.group, self.n, self.count = example, group, n, groups
+        self.plain = len(example) == n and bool((example == np.arange(n)).all())
+
+    def examples(self, x: np.ndarray) -> np.ndarray:
+        """Sums over the variables of each example."""
+        return x if self.plain else np.bincount(self.example, x, self.n)
+
+    def sums(self, x: np.ndarray) -> np.ndarray:
+        """Sums over the variables of each group."""
+        if self.group is None:
+            return np.array([x.sum()])
+        return np.array([x[self.group == g].sum() for g in range(self.count)])
+
+    def both(self, x: np.ndarray) -> np.ndarray:
+        """Sums over the variables of each group and example, (groups, n)."""
+        if self.group is None:
+            return self.examples(x)[None]
+        return np.stack([self.examples(np.where(self.group == g, x, 0.0))
+                         for g in range(self.count)])
+
+    def take(self, s: np.ndarray) -> np.ndarray:
+        """Values of examples, for their variables."""
+        return s if self.plain else s[self.example]
+
+    def spread(self, c: np.ndarray) -> np.ndarray:
+        """Values of groups, for their variables."""
+        return c[0] if self.group is None else c[self.group]
+
+
+class _Certificate(NamedTuple):
+    """Scaled duals, the gradients p - Kb, best intercepts, and what they prove."""
+
+    b: np.ndarray
+    f: np.ndarray
+    c: np.ndarray
+    dual: float
+    gap: float
+    floor: float
+
+    @property
+    def relative(self) -> float:
+        return _relative(self.gap, self.dual, self.floor) if math.isfinite(self.gap) else math.inf
+
+
+class _Scaled:
+    """The variables that are not fixed, in units (powers of two) in which numbers are near 1.
+
+    b = unit * scaled b; gradients and p, less a number for each group, = size * scaled ones.
+    """
+
+    def __init__(self, problem: Any, factor: np.ndarray | None, matrix: np.ndarray | None) -> None:
+        if (factor is None) == (matrix is None):
+            raise ValueError("give either factor or matrix")
+        m = len(problem.p)
+        n = len(matrix) if factor is None else len(factor)  # type: ignore[arg-type]
+        if n == 0 or m not in (n, 2 * n):
+            raise ValueError(f"expected {n} or {2 * n} variables for {n} examples, got {m}")
+        if factor is not None and factor.shape[1] > n:
+            matrix = _gram(factor)
+            factor = None
+        lo, hi = (np.asarray(x, dtype=np.float64) for x in (problem.lo, problem.hi))
+        self.problem, self.m = problem, m
+        self.groups = 1 if problem.group is None else 2
+        self.index = np.flatnonzero(hi > lo)
+        group = None if problem.group is None else np.asarray(problem.group)[self.index]
+        self.at = _Places(self.index % n, group, n, self.groups)
+        start = np.asarray(problem.start, dtype=np.float64)[self.index]
+        p = np.asarray(problem.p, dtype=np.float64)[self.index]
+        self.shift = np.array([_middle(p if group is None else p[group == g])
+                               for g in range(self.groups)])
+        p = p - self.at.spread(self.shift)
+        self.kernel: Any = _MatrixKernel(matrix) if factor is None else _FactorKernel(factor)
+        most = float(np.abs(p).max(initial=0.0))
+        longest = float((hi - lo).max(initial=0.0))
+        self._units(most, longest)
+        self.p, self.lo, self.hi = p / self.size, lo[self.index] / self.unit, hi[self.index] / self.unit
+        self.start = start / self.unit
+        self.length = self.hi - self.lo
+        self.sum = np.array([math.fsum(self.start if group is None else self.start[group == g])
+                             for g in range(self.groups)])
+        self.constant = float(self.shift @ self.sum) / self.size
+        share = self.length / max(float(np.median(self.length)), LEAST) if len(self.index) else p
+        self.share = np.minimum(share, HEAVY)
+
+    def _units(self, most: float, longest: float) -> None:
+        """Kernel values of at most 1; b up to where that balances p, or to the longest box."""
+        kernel = self.kernel
+        first = kernel.scale  # before: K has a diagonal up to `largest`, times first^2
+        square = first**2 if isinstance(kernel, _FactorKernel) else first
+        exponent = math.frexp(square)[1] - 1 if square > 0 else -2000
+        unit = _power(longest)
+        if most > 0:
+            # |Kb| <= |p| at b = p / K: b's unit is size * square.
+            size = _power(most)
+            best = math.frexp(size)[1] - 1 + exponent
+            unit = math.ldexp(1.0, max(min(best, math.frexp(unit)[1] - 1), -900))
+            # With fewer: K's values are less than 1, by unit / (size * square).
+            slack = (math.frexp(unit)[1] - 1 - best) // 2 * 2
+            kernel.rescale(math.ldexp(1.0, max(slack // 2, -1000)))
+            size = math.ldexp(1.0, math.frexp(unit)[1] - 1 - exponent - slack)
+        else:
+            size = math.ldexp(1.0, max(min(math.frexp(unit)[1] - 1 - exponent, 1000), -1000))
+        self.unit, self.size = unit, size
+
+    def gradients(self, b: np.ndarray) -> tuple[np.ndarray, float]:
+        """f = p - Kb and b'Kb."""
+        beta = self.at.examples(b)
+        s = self.kernel.scores(beta)
+        return self.p - self.at.take(s), float(beta @ s)
+
+    def certificate(self, b: np.ndarray) -> _Certificate:
+        """Gradients, best intercepts and gap of a feasible b."""
+        f, square = self.gradients(b)
+        c, group = np.zeros(self.groups), self.at.group
+        for g in range(self.groups):
+            mine = slice(None) if group is None else group == g
+            c[g] = _intercept(f[mine], b[mine], self.lo[mine], self.hi[mine])
+        x = f - self.at.spread(c)
+        up, down = self.hi - b, self.lo - b
+        parts = np.where(x > 0, x * up, np.where(x < 0, x * down, 0.0 * x))
+        gap = float(parts.sum())
+        dual = float(self.p @ b) + self.constant - 0.5 * square
+        floor = FLOOR * self.kernel.largest * float(np.abs(b).sum())**2
+        if not (math.isfinite(gap) and math.isfinite(dual)):
+            gap = math.inf
+        return _Certificate(b, f, c, dual, gap, floor)
+
+    def repair(self, b: np.ndarray) -> np.ndarray:
+        """B within the bounds, with the sums that are to be kept."""
+        b = np.clip(b, self.lo, self.hi)
+        group = self.at.group
+        for g in range(self.groups):
+            mine = np.arange(len(b)) if group is None else np.flatnonzero(group == g)
+            b[mine] = _balanced(b[mine], self.lo[mine], self.hi[mine], float(self.sum[g]))
+        return b
+
+    def result(self, cert: _Certificate, iterations: int, status: str) -> Result:
+        """In the units of the problem."""
+        b = np.zeros(self.m)
+        lo, hi = (np.asarray(x)[self.index] for x in (self.problem.lo, self.problem.hi))
+        b[self.index] = np.clip(cert.b * self.unit, lo, hi)
+        by = self.unit * self.size
+        c = cert.c * self.size + self.shift
+        return Result(b, tuple(float(x) for x in c), iterations, status,
+                      (cert.dual + cert.gap) * by, cert.dual * by, cert.gap * by, cert.floor * by)
+
+
+def _gram(Z: np.ndarray) -> np.ndarray:
+    """Z Z', for fewer rows than columns."""
+    Z = np.asarray(Z, dtype=np.float64)
+    return Z @ Z.T
+
+
+def _middle(p: np.ndarray) -> float:
+    """A number near all p, if there is one: what is left of p has smaller rounding errors."""
+    if not len(p):
+        return 0.0
+    least, most = float(p.min()), float(p.max())
+    return least / 2 + most / 2 if most - least < 0.5 * max(abs(least), abs(most)) else 0.0
+
+
+def _intercept(f: np.ndarray, b: np.ndarray, lo: np.ndarray, hi: np.ndarray) -> float:
+    """The c of the least gap, or the middle of all such c.
+
+    The gap is convex and piecewise linear in c, with kinks where c passes an f. Those outside of
+    [least, most] have no slope: what is above cannot grow, and what is below cannot fall.
+    """
+    grow, fall = f[b < hi], f[b > lo]
+    if not len(grow) and not len(fall):
+        return 0.0
+    if not len(grow):
+        return float(fall.min())
+    if not len(fall):
+        return float(grow.max())
+    most, least = float(grow.max()), float(fall.min())
+    if most <= least:
+        return most / 2 + least / 2
+    near = np.flatnonzero((f >= least) & (f <= most))
+    near = near[np.argsort(f[near], kind="stable")]
+    up, length = (hi - b)[near], (hi - lo)[near]
+    slope = np.cumsum(length) - float(up.sum())
+    at = int(np.argmax(slope >= -1e-14 * float(length.sum())))
+    if abs(slope[at]) <= 1e-14 * float(length.sum()) and at + 1 < len(near):
+        return float(f[near[at]] / 2 + f[near[at + 1]] / 2)
+    return float(f[near[at]])
+
+
+def _balanced(b: np.ndarray, lo: np.ndarray, hi: np.ndarray, total: float) -> np.ndarray:
+    """B with the given sum: free variables move in proportion, then the freest one by the rest."""
+    for attempt in range(6):
+        lack = total - math.fsum(b)
+        if lack == 0:
+            break
+        reach = hi - b if lack > 0 else b - lo
+        inner = np.minimum(hi - b, b - lo)
+        free = np.where(inner > 0, reach, 0.0)
+        if attempt < 2 and abs(lack) > 1e-12 * float(np.abs(b).sum()):
+            whole = float(free.sum())
+            if whole < abs(lack):
+                free, whole = reach, float(reach.sum())
+            if whole > 0:
+                b = np.clip(b + min(1.0, abs(lack) / whole) * math.copysign(1.0, lack) * free, lo, hi)
+            continue
+        order = np.argsort(-np.where(inner > 0, inner, 0.0), kind="stable")
+        most = free[order] if float(free.sum()) >= abs(lack) else reach[order]
+        move = np.clip(abs(lack) - (np.cumsum(most) - most), 0.0, most)
+        b = b.copy()
+        b[order] += math.copysign(1.0, lack) * move
+        b = np.clip(b, lo, hi)
+    return b
+
+
+class _Run:
+    """The way from a start to the optimum."""
+
+    def __init__(self, scaled: _Scaled, tol: float, max_iter: int,
+                 check: Callable[[], Any] | None) -> None:
+        self.p, self.tol, self.max_iter, self.check = scaled, tol, max_iter, check
+        self.kernel, self.at = scaled.kernel, scaled.at
+        self.iterations, self.waiting, self.least, self.products = 0, 0, math.inf, math.inf
+        self.best = _Certificate(scaled.start, scaled.p, np.zeros(scaled.groups), 0.0, math.inf, 0.0)
+        self.path: _Path | None = None
+
+    def run(self) -> Result:
+        status = "interrupted"
+        try:
+            self.best = self.p.certificate(self.p.repair(self.p.start))
+            status = self._iterate()
+            if status != "stopped":
+                self._finish()
+                if self.best.relative <= self.tol:
+                    status = "converged"
+                elif status == "converged":
+                    status = "stalled"
+        except KeyboardInterrupt:
+            status = "interrupted"
+        if not math.isfinite(self.best.gap) and self.best.dual == 0.0:
+            self.best = self.p.certificate(self.p.repair(self.p.start))
+        return self.p.result(self.best, self.iterations, status)
+
+    def _stopped(self) -> bool:
+        return self.check is not None and bool(self.check())
+
+    def _iterate(self) -> str:
+        """The interior point method."""
+        if self._stopped():
+            return "stopped"
+        path = self._start()
+        if path is None:
+            return "stalled"
+        self.path = path
+        while True:
+            gap = self._look(path)
+            if gap <= self.tol:
+                return "converged"
+            if self.waiting >= PATIENCE:
+                return "stalled"
+            if self.iterations >= self.max_iter:
+                return "max_iter"
+            if self._stopped():
+                return "stopped"
+            self.iterations += 1
+            if not self._advance(path):
+                return "stalled"
+
+    def _look(self, path: _Path) -> float:
+        """The certificate of where the path has come to."""
+        cert = self.p.certificate(self.p.repair(path.b()))
+        products = path.mu() * path.total
+        better = cert.gap < 0.9 * self.least or 1e-3 * self.least < products < 0.9 * self.products
+        self.waiting = 0 if better else self.waiting + 1
+        self.least, self.products = min(self.least, cert.gap), min(self.products, products)
+        if cert.gap < self.best.gap:
+            self.best = cert
+        return self.best.relative
+
+    def _start(self) -> _Path | None:
+        """Least squares: the distance from an even b counts with the box, then onto the path."""
+        p, at = self.p, self.at
+        even = np.zeros(len(p.p))
+        for g in range(p.groups):
+            mine = slice(None) if at.group is None else at.group == g
+            side = p.hi[mine] if p.sum[g] > 0 else p.lo[mine]
+            whole = float(side.sum())
+            if p.sum[g] != 0 and whole != 0:
+                even[mine] = side * min(1.0, p.sum[g] / whole)
+        f, _ = p.gradients(even)
+        total = np.maximum(at.sums(p.length), LEAST)
+        x = f - at.spread(at.sums(p.length * f) / total)
+        spread = math.sqrt(float(p.length @ x**2) / max(float(total.sum()), LEAST))
+        w = p.length / (spread if spread > 0 else 1.0)
+        if not self.kernel.prepare(at.both(w)):
+            return None
+        step, c = self._solve(w, f, np.zeros(p.groups))
+        f, _ = p.gradients(even + step)
+        return _Path(p, f - at.spread(c), c)
+
+    def _solve(self, w: np.ndarray, r: np.ndarray, t: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Solve (K + 1/w) db + dc = r with sums t; w of 0 keeps a variable. Refined."""
+        at, kernel = self.at, self.kernel
+        db, dc = kernel.solve(w, r, t, at)
+        D = np.divide(1.0, w, where=w > 0, out=np.zeros_like(w))
+        total = np.maximum(at.sums(w), LEAST)
+        aim = EXACT**2 * (float(w @ r**2) + float(t @ (t / total)))
+        last, kept = math.inf, (db, dc)
+        for _ in range(REFINE):
+            r1 = r - D * db - at.take(kernel.scores(at.examples(db))) - at.spread(dc)
+            r2 = t - at.sums(db)
+            error = float(w @ r1**2) + float(r2 @ (r2 / total))
+            if not error < last:
+                break
+            kept = db, dc
+            if error <= aim or error > 0.25 * last:
+                break
+            last = error
+            more, level = kernel.solve(w, r1, r2, at)
+            db, dc = db + more, dc + level
+        return kept
+
+    def _advance(self, path: _Path) -> bool:
+        """A predictor and a corrector step; False when there is no way on."""
+        p, at = self.p, self.at
+        f, _ = p.gradients(path.b())
+        x = f - at.spread(path.c)
+        mu = path.mu()
+        w = path.weights()
+        t = p.sum - at.sums(path.b())
+        if not (mu > 0 and np.isfinite(w).all() and self.kernel.prepare(at.both(w))):
+            return False
+        db, _ = self._solve(w, x, t)
+        path.predict(db)
+        size = min(1.0, path.farthest())
+        target = mu * min(1.0, path.ahead(size) / mu)**3
+        path.aim(target)
+        db, dc = self._solve(w, x + path.rest(), t)
+        path.correct(db)
+        size = min(1.0, max(0.99, min(LONGEST, 1.0 - target / mu)) * path.farthest())
+        if not (size > SHORTEST and np.isfinite(db).all() and np.isfinite(dc).all()):
+            return False
+        path.move(size, dc)
+        return True
+
+    def _finish(self) -> None:
+        """Set variables to their bounds, and solve for those between."""
+        p, raw = self.p, self.best
+        if self.path is None:
+            return
+        found = self._purify(self._snapped(raw, SNAP[0]))
+        if found.relative <= self.tol or found.gap <= raw.gap:
+            self.best = found
+            return
+        for near in SNAP[1:]:
+            cert = p.certificate(p.repair(self._snapped(raw, near)))
+            if cert.relative <= max(self.tol, raw.relative):
+                self.best = cert
+                return
+
+    def _snapped(self, cert: _Certificate, near: float) -> np.ndarray:
+        """B with variables at a bound whose distance from it is small for their gradient."""
+        p = self.p
+        x = cert.f - self.at.spread(cert.c)
+        reach = np.minimum(p.length, max(float(np.abs(cert.b).max()), LEAST))
+        typical = max(math.sqrt(float((x**2).mean())), LEAST)
+        level = near * np.abs(x) / typical * reach
+        b = np.where((x < 0) & (cert.b - p.lo < level), p.lo, cert.b)
+        return np.where((x > 0) & (p.hi - cert.b < level), p.hi, b)
+
+    def _purify(self, b: np.ndarray) -> _Certificate:
+        """Active-set steps from b; the best of what they come to."""
+        p, at = self.p, self.at
+        best = cert = p.certificate(p.repair(b))
+        prox = 1.0 / (PROXIMAL * max(self.kernel.largest, LEAST))
+        free = (b > p.lo) & (b < p.hi)
+        for _ in range(PURIFY):
+            if self._stopped() or not free.any():
+                break
+            w = np.where(free, prox, 0.0)
+            if not self.kernel.prepare(at.both(w)):
+                break
+            f, _ = p.gradients(b)
+            db, c = self._solve(w, f, p.sum - at.sums(b))
+            moved = np.clip(b + db, p.lo, p.hi)
+            if not np.isfinite(moved).all():
+                break
+            f, _ = p.gradients(moved)
+            x = f - at.spread(c)
+            inside = (moved > p.lo) & (moved < p.hi)
+            wrong = ~free & (((moved == p.lo) & (x > 0)) | ((moved == p.hi) & (x < 0)))
+            cert = p.certificate(p.repair(moved))
+            better = cert.gap < best.gap
+            if better:
+                best = cert
+            if not better and not wrong.any() and (inside == free).all():
+                break
+            b, free = moved, inside | wrong
+        return best
+
+
+class _Path:
+    """The point: distances from both bounds and multipliers, all positive; intercepts.
+
+    Starts on the central path for gradients less intercepts x, with the mean product that these
+    have for variables in the middle of their boxes.
+    """
+
+    def __init__(self, p: _Scaled, x: np.ndarray, c: np.ndarray) -> None:
+        self.p, self.c, self.share = p, c, p.share
+        self.total = 2.0 * float(p.share.sum())
+        mu = max(2.0 * float(np.abs(x) @ p.length) / self.total, LEAST)
+        delta = x * p.length / (p.share * mu)
+        root = np.hypot(delta, 2.0)
+        self.below = p.length * 2.0 / (2.0 - delta + root)  # b - lo
+        self.above = p.length * 2.0 / (2.0 + delta + root)  # hi - b
+        self.z = p.share * mu / self.below
+        self.y = p.share * mu / self.above
+
+    def b(self) -> np.ndarray:
+        return np.where(self.below <= self.above, self.p.lo + self.below, self.p.hi - self.above)
+
+    def mu(self) -> float:
+        """The mean product."""
+        return (float(self.below @ self.z) + float(self.above @ self.y)) / self.total
+
+    def weights(self) -> np.ndarray:
+        """1 / D."""
+        return 1.0 / (self.z / self.below + self.y / self.above)
+
+    def predict(self, db: np.ndarray) -> None:
+        """The step of the multipliers for products of 0."""
+        self.db = db
+        self.dz = -self.z - self.z / self.below * db
+        self.dy = -self.y + self.y / self.above * db
+
+    def farthest(self) -> float:
+        """The size at which the first of all comes to 0."""
+        most = math.inf
+        for at, step in ((self.below, self.db), (self.above, -self.db), (self.z, self.dz),
+                         (self.y, self.dy)):
+            fall = float((-step / at).max())
+            if not fall < math.inf:
+                return 0.0
+            if fall > 0:
+                most = min(most, 1.0 / fall)
+        return most
+
+    def ahead(self, size: float) -> float:
+        """The mean product after a step of this size."""
+        return (float((self.below + size * self.db) @ (self.z + size * self.dz))
+                + float((self.above - size * self.db) @ (self.y + size * self.dy))) / self.total
+
+    def aim(self, target: float) -> None:
+        """Go for products `target`, with the second-order term of the predictor."""
+        self.pz = (self.share * target - self.db * self.dz) / self.below
+        self.py = (self.share * target + self.db * self.dy) / self.above
+
+    def rest(self) -> np.ndarray:
+        """What that adds to the right-hand side."""
+        return self.pz - self.py
+
+    def correct(self, db: np.ndarray) -> None:
+        """The step of the multipliers for the products aimed at."""
+        self.db = db
+        self.dz = self.pz - self.z - self.z / self.below * db
+        self.dy = self.py - self.y + self.y / self.above * db
+
+    def move(self, size: float, dc: np.ndarray) -> None:
+        below, above = self.below + size * self.db, self.above - size * self.db
+        length, near = self.p.length, below <= above
+        self.below = np.where(near, below, length - above)
+        self.above = np.where(near, length - below, above)
+        self.z = self.z + size * self.dz
+        self.y = self.y + size * self.dy
+        self.c = self.c + size * dc
