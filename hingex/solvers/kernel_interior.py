@@ -51,12 +51,17 @@ PATIENCE = 12  # iterations without a clearly smaller gap: rounding error, or no
 REFINE = 4  # corrections of a solution at most
 EXACT = 1e-14  # residual of a solution, relative to the right-hand side, that needs no correction
 RIDGE = (0.0, 1e-15, 1e-13, 1e-11, 1e-9, 1e-7)  # of the unit diagonal, until Cholesky succeeds
+SLICED = 11  # bits of the number of rows whose products are added up exactly
 BLOCK = 1 << 19  # numbers of a factor that are worked on at a time
 LONGEST, SHORTEST = 0.9999, 1e-8  # steps, as a share of the way to the first bound, or of Newton's
 SNAP = (1.0, 1e-2, 1e-4, 1e-6)  # distances to a bound, relative to the multiplier, that count as none
+SOUND = 1e-3  # relative error of a solution that will do
+LEAST_SHARE, MOST_SHARE = 1e-16, 1e-8  # of the largest kernel value, to add to the system
 PURIFY = 12  # active-set steps at the end
 PROXIMAL = 1e-11  # of the largest kernel value: what keeps an active-set step short
-FLOOR = 1e-10  # where objectives cancel: of the sum of |b_i b_j| times the largest kernel value
+FINE = True
+FLOOR = 1e-10  # of b'Kb of an even b: weights that cancel to less, without any p, are 0
+NOISE = 1e-4  # of that: rounding, whatever the tolerance
 LEAST = 1e-300
 
 
@@ -74,7 +79,8 @@ class Result(NamedTuple):
     primal, dual, gap : float
         Objectives and their difference for `b` and `intercepts`.
     floor : float
-        Objectives below it are rounding errors; the gap is relative to it then.
+        Without p, as for a nu in classification, the best weights may be 0: objectives below this
+        are, but for rounding, and the gap is relative to it then.
     """
 
     b: np.ndarray
@@ -175,13 +181,33 @@ class _FactorKernel:
             out += rows.T @ beta[a:a + self.step]
         return out * self.scale
 
+    def combine_finely(self, beta: np.ndarray) -> np.ndarray:
+        """Z' beta, beta (n,), with some 20 bits more than double precision has.
+
+        Numbers are cut into slices of few bits, so that sums of leading products are exact
+        (Ozaki et al., Numer. Algorithms 59, 2012).
+        """
+        high, low = np.zeros(self.r), np.zeros(self.r)
+        step = min(self.step, 1 << SLICED)
+        for a in range(0, self.n, step):
+            rows = np.array(self.Z[a:a + step], dtype=np.float64) * self.scale
+            part = beta[a:a + step]
+            (Z1, Z2, Z3), (b1, b2, b3) = _sliced(rows), _sliced(part)
+            for exact in (b1 @ Z1, b1 @ Z2, b2 @ Z1):
+                total = high + exact
+                back = total - high
+                low += (high - (total - back)) + (exact - back)
+                high = total
+            low += b2 @ Z2 + (b1 @ Z3 + b3 @ (Z1 + Z2) + (b2 + b3) @ Z3)
+        return high + low
+
     def expand(self, u: np.ndarray) -> np.ndarray:
         """Z u."""
         return np.concatenate([rows @ u for rows in self._blocks()]) * self.scale
 
-    def scores(self, beta: np.ndarray) -> np.ndarray:
-        """K beta."""
-        return self.expand(self.combine(beta))
+    def scores(self, beta: np.ndarray, finely: bool = False) -> np.ndarray:
+        """K beta, perhaps without the errors of long sums."""
+        return self.expand(self.combine_finely(beta) if finely else self.combine(beta))
 
     def prepare(self, omega: np.ndarray) -> bool:
         """Decompose for the weights omega (groups, n); whether that could be done."""
@@ -220,6 +246,19 @@ class _FactorKernel:
         return w * (rhs - at.spread(dc) - at.take(self.expand(u))), dc
 
 
+def _sliced(x: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Three parts of x, the first two of so few bits that 2^SLICED products add up exactly."""
+    bits = (53 - SLICED) // 2
+    parts = []
+    for k in (1, 2):
+        most = np.abs(x).max(axis=0)
+        q = np.ldexp(1.5, np.frexp(most)[1] + 53 - bits)
+        head = (x + q) - q
+        parts.append(head)
+        x = x - head
+    return parts[0], parts[1], x
+
+
 class _MatrixKernel:
     """A dense K; methods are those of `_FactorKernel`."""
 
@@ -237,8 +276,8 @@ class _MatrixKernel:
         self.scale *= factor**2
         self.largest *= factor**2
 
-    def scores(self, beta: np.ndarray) -> np.ndarray:
-        """K beta."""
+    def scores(self, beta: np.ndarray, finely: bool = False) -> np.ndarray:  # noqa: ARG002
+        """K beta; values of K have errors themselves."""
         return (self.K @ beta) * self.scale
 
     def prepare(self, omega: np.ndarray) -> bool:
@@ -353,6 +392,11 @@ class _Certificate(NamedTuple):
         return _relative(self.gap, self.dual, self.floor) if math.isfinite(self.gap) else math.inf
 
 
+    def within(self, tol: float) -> bool:
+        """Whether the gap is small enough, or rounding."""
+        return self.relative <= tol or self.gap <= NOISE * self.floor
+
+
 class _Scaled:
     """The variables that are not fixed, in units (powers of two) in which numbers are near 1.
 
@@ -384,6 +428,7 @@ class _Scaled:
         most = float(np.abs(p).max(initial=0.0))
         longest = float((hi - lo).max(initial=0.0))
         self._units(most, longest)
+        self.finely, self.floor = FINE, 0.0
         self.p, self.lo, self.hi = p / self.size, lo[self.index] / self.unit, hi[self.index] / self.unit
         self.start = start / self.unit
         self.length = self.hi - self.lo
@@ -416,7 +461,7 @@ class _Scaled:
     def gradients(self, b: np.ndarray) -> tuple[np.ndarray, float]:
         """f = p - Kb and b'Kb."""
         beta = self.at.examples(b)
-        s = self.kernel.scores(beta)
+        s = self.kernel.scores(beta, self.finely)
         return self.p - self.at.take(s), float(beta @ s)
 
     def certificate(self, b: np.ndarray) -> _Certificate:
@@ -431,10 +476,9 @@ class _Scaled:
         parts = np.where(x > 0, x * up, np.where(x < 0, x * down, 0.0 * x))
         gap = float(parts.sum())
         dual = float(self.p @ b) + self.constant - 0.5 * square
-        floor = FLOOR * self.kernel.largest * float(np.abs(b).sum())**2
         if not (math.isfinite(gap) and math.isfinite(dual)):
             gap = math.inf
-        return _Certificate(b, f, c, dual, gap, floor)
+        return _Certificate(b, f, c, dual, gap, self.floor)
 
     def repair(self, b: np.ndarray) -> np.ndarray:
         """B within the bounds, with the sums that are to be kept."""
@@ -531,6 +575,7 @@ class _Run:
         self.iterations, self.waiting, self.least, self.products = 0, 0, math.inf, math.inf
         self.best = _Certificate(scaled.start, scaled.p, np.zeros(scaled.groups), 0.0, math.inf, 0.0)
         self.path: _Path | None = None
+        self.share = 0.0  # of K that is added to what variables resist a step
 
     def run(self) -> Result:
         status = "interrupted"
@@ -539,7 +584,7 @@ class _Run:
             status = self._iterate()
             if status != "stopped":
                 self._finish()
-                if self.best.relative <= self.tol:
+                if self.best.within(self.tol):
                     status = "converged"
                 elif status == "converged":
                     status = "stalled"
@@ -561,8 +606,8 @@ class _Run:
             return "stalled"
         self.path = path
         while True:
-            gap = self._look(path)
-            if gap <= self.tol:
+            self._look(path)
+            if self.best.within(self.tol):
                 return "converged"
             if self.waiting >= PATIENCE:
                 return "stalled"
@@ -574,7 +619,7 @@ class _Run:
             if not self._advance(path):
                 return "stalled"
 
-    def _look(self, path: _Path) -> float:
+    def _look(self, path: _Path) -> None:
         """The certificate of where the path has come to."""
         cert = self.p.certificate(self.p.repair(path.b()))
         products = path.mu() * path.total
@@ -583,7 +628,6 @@ class _Run:
         self.least, self.products = min(self.least, cert.gap), min(self.products, products)
         if cert.gap < self.best.gap:
             self.best = cert
-        return self.best.relative
 
     def _start(self) -> _Path | None:
         """Least squares: the distance from an even b counts with the box, then onto the path."""
@@ -595,38 +639,36 @@ class _Run:
             whole = float(side.sum())
             if p.sum[g] != 0 and whole != 0:
                 even[mine] = side * min(1.0, p.sum[g] / whole)
-        f, _ = p.gradients(even)
+        f, square = p.gradients(even)
+        if not p.p.any():
+            p.floor = FLOOR * square
         total = np.maximum(at.sums(p.length), LEAST)
         x = f - at.spread(at.sums(p.length * f) / total)
         spread = math.sqrt(float(p.length @ x**2) / max(float(total.sum()), LEAST))
         w = p.length / (spread if spread > 0 else 1.0)
-        if not self.kernel.prepare(at.both(w)):
+        system = self._system(w, f, np.zeros(p.groups))
+        if system is None:
             return None
-        step, c = self._solve(w, f, np.zeros(p.groups))
+        step, c = system.first
         f, _ = p.gradients(even + step)
         return _Path(p, f - at.spread(c), c)
 
-    def _solve(self, w: np.ndarray, r: np.ndarray, t: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Solve (K + 1/w) db + dc = r with sums t; w of 0 keeps a variable. Refined."""
-        at, kernel = self.at, self.kernel
-        db, dc = kernel.solve(w, r, t, at)
-        D = np.divide(1.0, w, where=w > 0, out=np.zeros_like(w))
-        total = np.maximum(at.sums(w), LEAST)
-        aim = EXACT**2 * (float(w @ r**2) + float(t @ (t / total)))
-        last, kept = math.inf, (db, dc)
-        for _ in range(REFINE):
-            r1 = r - D * db - at.take(kernel.scores(at.examples(db))) - at.spread(dc)
-            r2 = t - at.sums(db)
-            error = float(w @ r1**2) + float(r2 @ (r2 / total))
-            if not error < last:
-                break
-            kept = db, dc
-            if error <= aim or error > 0.25 * last:
-                break
-            last = error
-            more, level = kernel.solve(w, r1, r2, at)
-            db, dc = db + more, dc + level
-        return kept
+    def _system(self, w: np.ndarray, r: np.ndarray, t: np.ndarray) -> _System | None:
+        """Decompose K + 1/w, and solve for the first right-hand side.
+
+        Where that comes to nothing, 1/w is made larger than a share of K: a proximal step.
+        """
+        self.share = self.share / 100.0 if self.share > 2 * LEAST_SHARE else 0.0
+        while True:
+            most = 1.0 / (self.share * self.kernel.largest) if self.share > 0 else math.inf
+            capped = np.minimum(w, most)
+            if self.kernel.prepare(self.at.both(capped)):
+                system = _System(self.p, capped, r, t)
+                if system.error <= SOUND or self.share >= MOST_SHARE:
+                    return system if np.isfinite(system.first[0]).all() else None
+            elif self.share >= MOST_SHARE:
+                return None
+            self.share = max(100.0 * self.share, LEAST_SHARE)
 
     def _advance(self, path: _Path) -> bool:
         """A predictor and a corrector step; False when there is no way on."""
@@ -636,14 +678,14 @@ class _Run:
         mu = path.mu()
         w = path.weights()
         t = p.sum - at.sums(path.b())
-        if not (mu > 0 and np.isfinite(w).all() and self.kernel.prepare(at.both(w))):
+        system = self._system(w, x, t) if mu > 0 and np.isfinite(w).all() else None
+        if system is None:
             return False
-        db, _ = self._solve(w, x, t)
-        path.predict(db)
+        path.predict(system.first[0])
         size = min(1.0, path.farthest())
         target = mu * min(1.0, path.ahead(size) / mu)**3
         path.aim(target)
-        db, dc = self._solve(w, x + path.rest(), t)
+        db, dc = system.solve(x + path.rest(), t)
         path.correct(db)
         size = min(1.0, max(0.99, min(LONGEST, 1.0 - target / mu)) * path.farthest())
         if not (size > SHORTEST and np.isfinite(db).all() and np.isfinite(dc).all()):
@@ -657,12 +699,12 @@ class _Run:
         if self.path is None:
             return
         found = self._purify(self._snapped(raw, SNAP[0]))
-        if found.relative <= self.tol or found.gap <= raw.gap:
+        if found.within(self.tol) or found.gap <= raw.gap:
             self.best = found
             return
         for near in SNAP[1:]:
             cert = p.certificate(p.repair(self._snapped(raw, near)))
-            if cert.relative <= max(self.tol, raw.relative):
+            if cert.within(max(self.tol, raw.relative)):
                 self.best = cert
                 return
 
@@ -686,10 +728,11 @@ class _Run:
             if self._stopped() or not free.any():
                 break
             w = np.where(free, prox, 0.0)
-            if not self.kernel.prepare(at.both(w)):
-                break
             f, _ = p.gradients(b)
-            db, c = self._solve(w, f, p.sum - at.sums(b))
+            system = self._system(w, f, p.sum - at.sums(b))
+            if system is None:
+                break
+            db, c = system.first
             moved = np.clip(b + db, p.lo, p.hi)
             if not np.isfinite(moved).all():
                 break
@@ -705,6 +748,45 @@ class _Run:
                 break
             b, free = moved, inside | wrong
         return best
+
+
+class _System:
+    """(K + 1/w) db + dc = r with sums t, for a kernel that is prepared; w of 0 keeps a variable.
+
+    `first` solves it for the first right-hand side, to the relative error `error`.
+    """
+
+    def __init__(self, p: _Scaled, w: np.ndarray, r: np.ndarray, t: np.ndarray) -> None:
+        self.p, self.w = p, w
+        self.D = np.divide(1.0, w, where=w > 0, out=np.zeros_like(w))
+        self.total = np.maximum(p.at.sums(w), LEAST)
+        self.error = math.inf
+        self.first = self.solve(r, t)
+
+    def _size(self, r: np.ndarray, t: np.ndarray) -> float:
+        return float(self.w @ r**2) + float(t @ (t / self.total))
+
+    def solve(self, r: np.ndarray, t: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Steps db and dc, refined."""
+        at, kernel, w = self.p.at, self.p.kernel, self.w
+        db, dc = kernel.solve(w, r, t, at)
+        whole, last, kept = self._size(r, t), math.inf, (db, dc)
+        for _ in range(REFINE):
+            s = kernel.scores(at.examples(db), self.p.finely)
+            r1 = r - self.D * db - at.take(s) - at.spread(dc)
+            r2 = t - at.sums(db)
+            error = self._size(np.where(w > 0, r1, 0.0), r2)
+            if not error < last:
+                break
+            kept = db, dc
+            if error <= EXACT**2 * whole or error > 0.25 * last:
+                last = error
+                break
+            last = error
+            more, level = kernel.solve(w, r1, r2, at)
+            db, dc = db + more, dc + level
+        self.error = math.sqrt(last / whole) if whole > 0 else 0.0
+        return kept
 
 
 class _Path:
