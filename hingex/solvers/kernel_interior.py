@@ -162,8 +162,8 @@ class _FactorKernel:
         self.step = max(64, BLOCK // self.r)
         size = max((float(np.abs(rows).max()) for rows in self._blocks()), default=0.0)
         self.scale = 1.0 / _power(size)
-        self.largest = max((float(np.einsum("ij,ij->i", Y, Y).max()) for Y in (
-            rows * self.scale for rows in self._blocks())), default=0.0)
+        self.diagonal = np.concatenate([np.einsum("ij,ij->i", Y, Y) for Y in (
+            rows * self.scale for rows in self._blocks())])
 
     def _blocks(self) -> Any:
         for a in range(0, self.n, self.step):
@@ -172,7 +172,7 @@ class _FactorKernel:
     def rescale(self, factor: float) -> None:
         """Multiply Z by a number."""
         self.scale *= factor
-        self.largest *= factor**2
+        self.diagonal = self.diagonal * factor**2
 
     def combine(self, beta: np.ndarray) -> np.ndarray:
         """Z' beta, beta (n,) or (n, k)."""
@@ -267,14 +267,14 @@ class _MatrixKernel:
 
         self.potrf, self.potrs = lapack.dpotrf, lapack.dpotrs
         self.K, self.n = K, len(K)
-        diagonal = float(np.abs(np.diagonal(K)).max()) if self.n else 0.0
-        self.scale = 1.0 / _power(diagonal)
-        self.largest = diagonal * self.scale
+        self.diagonal = np.abs(np.diagonal(K))
+        self.scale = 1.0 / _power(float(self.diagonal.max()))
+        self.diagonal = self.diagonal * self.scale
 
     def rescale(self, factor: float) -> None:
         """Multiply the features by a number."""
         self.scale *= factor**2
-        self.largest *= factor**2
+        self.diagonal = self.diagonal * factor**2
 
     def scores(self, beta: np.ndarray, finely: bool = False) -> np.ndarray:  # noqa: ARG002
         """K beta; values of K have errors themselves."""
@@ -575,6 +575,7 @@ class _Run:
         self.iterations, self.waiting, self.least, self.products = 0, 0, math.inf, math.inf
         self.best = _Certificate(scaled.start, scaled.p, np.zeros(scaled.groups), 0.0, math.inf, 0.0)
         self.path: _Path | None = None
+        self.diagonal = self.at.take(self.kernel.diagonal)
         self.share = 0.0  # of K that is added to what variables resist a step
 
     def run(self) -> Result:
@@ -660,8 +661,7 @@ class _Run:
         """
         self.share = self.share / 100.0 if self.share > 2 * LEAST_SHARE else 0.0
         while True:
-            most = 1.0 / (self.share * self.kernel.largest) if self.share > 0 else math.inf
-            capped = np.minimum(w, most)
+            capped = w / (1.0 + self.share * self.diagonal * w)
             if self.kernel.prepare(self.at.both(capped)):
                 system = _System(self.p, capped, r, t)
                 if system.error <= SOUND or self.share >= MOST_SHARE:
@@ -722,7 +722,7 @@ class _Run:
         """Active-set steps from b; the best of what they come to."""
         p, at = self.p, self.at
         best = cert = p.certificate(p.repair(b))
-        prox = 1.0 / (PROXIMAL * max(self.kernel.largest, LEAST))
+        prox = 1.0 / np.maximum(PROXIMAL * self.diagonal, LEAST)
         free = (b > p.lo) & (b < p.hi)
         for _ in range(PURIFY):
             if self._stopped() or not free.any():
