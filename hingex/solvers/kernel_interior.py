@@ -201,49 +201,141 @@ class _FactorKernel:
             low += b2 @ Z2 + (b1 @ Z3 + b3 @ (Z1 + Z2) + (b2 + b3) @ Z3)
         return high + low
 
+    def square(self, beta: np.ndarray, u: np.ndarray) -> float:  # noqa: ARG002
+        """b'Kb, for u = Z'b."""
+        return float(u @ u)
+
     def expand(self, u: np.ndarray) -> np.ndarray:
         """Z u."""
         return np.concatenate([rows @ u for rows in self._blocks()]) * self.scale
 
-    def scores(self, beta: np.ndarray, finely: bool = False) -> np.ndarray:
-        """K beta, perhaps without the errors of long sums."""
-        return self.expand(self.combine_finely(beta) if finely else self.combine(beta))
+    def image(self, beta: np.ndarray, finely: bool = False) -> np.ndarray:
+        """Z' beta, the weights; perhaps without the errors of long sums."""
+        return self.combine_finely(beta) if finely else self.combine(beta)
 
-    def prepare(self, omega: np.ndarray) -> bool:
-        """Decompose for the weights omega (groups, n); whether that could be done."""
+    def prepare(self, omega: np.ndarray, careful: bool = False) -> bool:
+        """Decompose for the weights omega (groups, n); whether that could be done.
+
+        `careful` is for weights so far apart that the heaviest drown what others say.
+        """
+        self.heavy = _HeavyRows(self, omega) if careful else None
+        if self.heavy is not None:
+            return self.heavy.sound
         self.omega, self.total = omega, omega.sum(axis=1)
         self.invert = np.divide(1.0, self.total, where=self.total > 0,
                                 out=np.zeros(len(self.total)))
         self.mean = (self.combine(omega.T) * self.invert).T / self.scale  # of rows as they are
         weight = omega.sum(axis=0)
-        rows = np.flatnonzero(weight > 0)
         part = np.divide(omega, weight, where=weight > 0, out=np.zeros_like(omega))
-        H = np.zeros((self.r, self.r), order="F")
-        for a in range(0, len(rows), self.step):
-            take = rows[a:a + self.step]
-            if take[-1] - take[0] + 1 == len(take):
-                Y = np.array(self.Z[take[0]:take[-1] + 1], dtype=np.float64)
-            else:
-                Y = self.Z[take].astype(np.float64)
-            Y -= self.mean[0] if len(omega) == 1 else part[:, take].T @ self.mean
-            Y *= (np.sqrt(weight[take]) * self.scale)[:, None]
-            H = self.syrk(1.0, Y.T, beta=1.0, c=H, lower=1, overwrite_c=1)
+        H = self.gram(weight, lambda take: self.mean[0] if len(omega) == 1
+                      else part[:, take].T @ self.mean)
         if len(omega) == 2:  # the two means of an example's variables
             apart = float((omega[0] * part[1]).sum())
             gap = np.asarray(self.mean[0] - self.mean[1]) * (math.sqrt(apart) * self.scale)
             H += np.outer(gap, gap)
-        H[np.diag_indices(self.r)] += 1.0
         self.chol = _Cholesky(H, self.potrf, self.potrs)
         return self.chol.sound
 
-    def solve(self, w: np.ndarray, rhs: np.ndarray, t: np.ndarray, at: _Places,
-              ) -> tuple[np.ndarray, np.ndarray]:
-        """Steps db and dc for weights w = 1 / D of the variables, which `prepare` has summed up."""
-        wr = w * rhs
-        level = (at.sums(wr) - t) * self.invert
-        u = self.chol.solve(self.combine(at.examples(wr) - level @ self.omega))
+    def gram(self, weight: np.ndarray, middle: Callable[[np.ndarray], Any]) -> np.ndarray:
+        """I + sum of weight * (row - middle)(row - middle)', the lower triangle."""
+        H = np.eye(self.r, order="F")
+        rows = np.flatnonzero(weight > 0)
+        for a in range(0, len(rows), self.step):
+            take = rows[a:a + self.step]
+            Y = self.rows(take) - middle(take)
+            Y *= (np.sqrt(weight[take]) * self.scale)[:, None]
+            H = self.syrk(1.0, Y.T, beta=1.0, c=H, lower=1, overwrite_c=1)
+        return H
+
+    def rows(self, take: np.ndarray) -> np.ndarray:
+        """Some rows of Z."""
+        if take[-1] - take[0] + 1 == len(take):
+            return np.asarray(self.Z[take[0]:take[-1] + 1], dtype=np.float64)
+        return self.Z[take].astype(np.float64)
+
+    def solve(self, w: np.ndarray, rhs: _Residual, at: _Places) -> _Step:
+        """The step for weights w = 1 / D of the variables, which `prepare` has summed up."""
+        if self.heavy is not None:
+            return self.heavy.solve(w, rhs, at)
+        wr = w * rhs.r
+        level = (at.sums(wr) - rhs.t) * self.invert
+        u = self.chol.solve(rhs.q + self.combine(at.examples(wr) - level @ self.omega))
         dc = level - (self.mean @ u) * self.scale
-        return w * (rhs - at.spread(dc) - at.take(self.expand(u))), dc
+        return _Step(w * (rhs.r - at.spread(dc) - at.take(self.expand(u))), dc, u)
+
+
+class _HeavyRows:
+    """The system of `_FactorKernel` with the heaviest rows eliminated last.
+
+    With B = I + Z'WZ over the light rows, a heavy row is a row of 1 / W + Z B^-1 Z': its weight
+    adds to nothing, as it does in Z'WZ, where it takes the digits of the others.
+    """
+
+    def __init__(self, kernel: _FactorKernel, omega: np.ndarray) -> None:
+        self.kernel, self.sound = kernel, False
+        self.weight = omega.sum(axis=0)
+        lever = self.weight * kernel.diagonal
+        most = min(kernel.n, 2 * (kernel.r + len(omega)))
+        first = np.argpartition(-lever, most - 1)[:most]
+        self.rows = np.sort(first[lever[first] > 0])
+        light = self.weight.copy()
+        light[self.rows] = 0.0
+        self.light = light > 0
+        self.base = _Cholesky(kernel.gram(light, lambda take: 0.0), kernel.potrf, kernel.potrs)  # noqa: ARG005
+        if not self.base.sound or not len(self.rows):
+            return
+        self.Z = kernel.rows(self.rows) * kernel.scale
+        weight = self.weight[self.rows]
+        self.root, self.part = np.sqrt(weight), omega[:, self.rows] / weight
+        M = self.Z @ self.base.solve(self.Z.T)
+        M = np.asfortranarray((M + M.T) / 2) * self.root * self.root[:, None]
+        M[np.diag_indices(len(M))] += 1.0
+        self.chol = _Cholesky(np.asfortranarray(M), kernel.potrf, kernel.potrs)
+        if not self.chol.sound:
+            return
+        self.omega = np.where(self.light, omega, 0.0)
+        self.h = kernel.combine(self.omega.T)
+        self.back = self.base.solve(self.h)
+        self.Q = self.part.T - self.Z @ self.back
+        schur = (np.diag(self.omega.sum(axis=1)) - self.h.T @ self.back
+                 + self.Q.T @ self._inverse(self.Q))
+        if len(omega) == 2:
+            apart = float((omega[0, self.rows] * self.part[1]).sum())
+            schur += apart * np.array([[1.0, -1.0], [-1.0, 1.0]])
+        self.sound = bool(np.isfinite(schur).all())
+        if self.sound:
+            self.schur = _symmetric_inverse(schur)
+
+    def _inverse(self, x: np.ndarray) -> np.ndarray:
+        """(1 / W + Z B^-1 Z')^-1 x, of the heavy rows."""
+        root = self.root if x.ndim == 1 else self.root[:, None]
+        return root * self.chol.solve(root * x)
+
+    def solve(self, w: np.ndarray, rhs: _Residual, at: _Places) -> _Step:
+        """As that of `_FactorKernel`."""
+        r, t, q = rhs
+        rows, kernel, weight = self.rows, self.kernel, self.weight[self.rows]
+        wr = at.examples(w * r)
+        mean = np.zeros(kernel.n)
+        mean[rows] = wr[rows] / weight
+        v = q + kernel.combine(np.where(self.light, wr, 0.0))
+        bv = self.base.solve(v)
+        reduced = mean[rows] - self.Z @ bv
+        # Of light examples the mean is 0 here, so the sums have all of them.
+        dc = self.schur @ (self.Q.T @ self._inverse(reduced) + at.sums(w * (r - at.take(mean)))
+                           - self.h.T @ bv - t)
+        beta = self._inverse(reduced - self.Q @ dc)
+        u = self.base.solve(self.Z.T @ beta + v - self.h @ dc)
+        s = kernel.expand(u)
+        s[rows] = mean[rows] - dc @ self.part - beta / weight
+        return _Step(w * (r - at.spread(dc) - at.take(s)), dc, u)
+
+
+def _symmetric_inverse(S: np.ndarray) -> np.ndarray:
+    """Inverse of a positive matrix of one or two rows; 0 for a row of zeros."""
+    scale = np.sqrt(np.abs(np.diagonal(S)))
+    scale = np.divide(1.0, scale, where=scale > 0, out=np.zeros_like(scale))
+    return np.linalg.pinv(S * scale * scale[:, None], rcond=1e-14, hermitian=True) * scale * scale[:, None]
 
 
 def _sliced(x: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -276,11 +368,19 @@ class _MatrixKernel:
         self.scale *= factor**2
         self.diagonal = self.diagonal * factor**2
 
-    def scores(self, beta: np.ndarray, finely: bool = False) -> np.ndarray:  # noqa: ARG002
+    def image(self, beta: np.ndarray, finely: bool = False) -> np.ndarray:  # noqa: ARG002
         """K beta; values of K have errors themselves."""
         return (self.K @ beta) * self.scale
 
-    def prepare(self, omega: np.ndarray) -> bool:
+    def square(self, beta: np.ndarray, s: np.ndarray) -> float:
+        """b'Kb, for s = Kb."""
+        return float(beta @ s)
+
+    def expand(self, s: np.ndarray) -> np.ndarray:
+        """What `image` gives are scores."""
+        return s
+
+    def prepare(self, omega: np.ndarray, careful: bool = False) -> bool:  # noqa: ARG002
         """Decompose for the weights omega (groups, n); whether that could be done."""
         self.weight = omega.sum(axis=0)
         self.rows = np.flatnonzero(self.weight > 0)
@@ -299,26 +399,48 @@ class _MatrixKernel:
         if len(omega) == 2:
             apart = float((omega[0, self.rows] * self.part[1]).sum())
             schur += apart * np.array([[1.0, -1.0], [-1.0, 1.0]])
-        self.schur = np.linalg.pinv(schur, rcond=1e-15, hermitian=True)
-        return bool(np.isfinite(schur).all())
+        if not np.isfinite(schur).all():
+            return False
+        self.schur = _symmetric_inverse(schur)
+        return True
 
     def _inverse(self, x: np.ndarray) -> np.ndarray:
         """(1 / W + K)^-1 x, on the rows with a weight."""
         root = self.root if x.ndim == 1 else self.root[:, None]
         return root * self.chol.solve(root * x)
 
-    def solve(self, w: np.ndarray, rhs: np.ndarray, t: np.ndarray, at: _Places,
-              ) -> tuple[np.ndarray, np.ndarray]:
-        """Steps db and dc for weights w = 1 / D of the variables, which `prepare` has summed up."""
+    def solve(self, w: np.ndarray, rhs: _Residual, at: _Places) -> _Step:
+        """The step for weights w = 1 / D of the variables, which `prepare` has summed up."""
         weight = np.where(self.weight > 0, self.weight, 1.0)
-        mean = at.examples(w * rhs) / weight
+        r = rhs.r - at.take(rhs.q)
+        mean = at.examples(w * r) / weight
         dc = self.schur @ (self.part @ self._inverse(mean[self.rows])
-                           + at.sums(w * (rhs - at.take(mean))) - t)
+                           + at.sums(w * (r - at.take(mean))) - rhs.t)
         level = dc @ self.part
         moved, free = np.zeros(self.n), np.zeros(self.n)
         moved[self.rows] = self._inverse(mean[self.rows] - level)
         free[self.rows] = level
-        return w * (rhs - at.spread(dc) - at.take(mean - free) + at.take(moved / weight)), dc
+        db = w * (r - at.spread(dc) - at.take(mean - free) + at.take(moved / weight))
+        return _Step(db, dc, rhs.q + self.image(at.examples(db)))
+
+
+class _Residual(NamedTuple):
+    """Right-hand side of D db + Zu + dc = r, sums of db = t, u - Z'db = q; see `_System`.
+
+    For a matrix u is that of Kb, and Z stands for the identity.
+    """
+
+    r: np.ndarray
+    t: np.ndarray
+    q: np.ndarray
+
+
+class _Step(NamedTuple):
+    """Of variables, intercepts and weights."""
+
+    db: np.ndarray
+    dc: np.ndarray
+    u: np.ndarray
 
 
 class _Cholesky:
@@ -428,6 +550,7 @@ class _Scaled:
         most = float(np.abs(p).max(initial=0.0))
         longest = float((hi - lo).max(initial=0.0))
         self._units(most, longest)
+        self.matrix = factor is None
         self.finely, self.floor = FINE, 0.0
         self.p, self.lo, self.hi = p / self.size, lo[self.index] / self.unit, hi[self.index] / self.unit
         self.start = start / self.unit
@@ -458,15 +581,18 @@ class _Scaled:
             size = math.ldexp(1.0, max(min(math.frexp(unit)[1] - 1 - exponent, 1000), -1000))
         self.unit, self.size = unit, size
 
-    def gradients(self, b: np.ndarray) -> tuple[np.ndarray, float]:
-        """f = p - Kb and b'Kb."""
-        beta = self.at.examples(b)
-        s = self.kernel.scores(beta, self.finely)
-        return self.p - self.at.take(s), float(beta @ s)
+    def image(self, b: np.ndarray) -> np.ndarray:
+        """Weights for b (for a matrix: scores)."""
+        return self.kernel.image(self.at.examples(b), self.finely)
+
+    def gradients(self, v: np.ndarray) -> np.ndarray:
+        """f = p - Kb for weights v."""
+        return self.p - self.at.take(self.kernel.expand(v))
 
     def certificate(self, b: np.ndarray) -> _Certificate:
         """Gradients, best intercepts and gap of a feasible b."""
-        f, square = self.gradients(b)
+        v = self.image(b)
+        f, square = self.gradients(v), self.kernel.square(self.at.examples(b), v)
         c, group = np.zeros(self.groups), self.at.group
         for g in range(self.groups):
             mine = slice(None) if group is None else group == g
@@ -576,6 +702,7 @@ class _Run:
         self.best = _Certificate(scaled.start, scaled.p, np.zeros(scaled.groups), 0.0, math.inf, 0.0)
         self.path: _Path | None = None
         self.diagonal = self.at.take(self.kernel.diagonal)
+        self.careful = False
         self.share = 0.0  # of K that is added to what variables resist a step
 
     def run(self) -> Result:
@@ -640,21 +767,21 @@ class _Run:
             whole = float(side.sum())
             if p.sum[g] != 0 and whole != 0:
                 even[mine] = side * min(1.0, p.sum[g] / whole)
-        f, square = p.gradients(even)
+        base = p.image(even)
         if not p.p.any():
-            p.floor = FLOOR * square
+            p.floor = FLOOR * self.kernel.square(at.examples(even), base)
+        f = p.gradients(base)
         total = np.maximum(at.sums(p.length), LEAST)
         x = f - at.spread(at.sums(p.length * f) / total)
         spread = math.sqrt(float(p.length @ x**2) / max(float(total.sum()), LEAST))
         w = p.length / (spread if spread > 0 else 1.0)
-        system = self._system(w, f, np.zeros(p.groups))
+        system = self._system(w, _Residual(p.p, np.zeros(p.groups), base))
         if system is None:
             return None
-        step, c = system.first
-        f, _ = p.gradients(even + step)
-        return _Path(p, f - at.spread(c), c)
+        _, c, v = system.first
+        return _Path(p, p.gradients(v) - at.spread(c), c, v)
 
-    def _system(self, w: np.ndarray, r: np.ndarray, t: np.ndarray) -> _System | None:
+    def _system(self, w: np.ndarray, rhs: _Residual) -> _System | None:
         """Decompose K + 1/w, and solve for the first right-hand side.
 
         Where that comes to nothing, 1/w is made larger than a share of K: a proximal step.
@@ -662,35 +789,36 @@ class _Run:
         self.share = self.share / 100.0 if self.share > 2 * LEAST_SHARE else 0.0
         while True:
             capped = w / (1.0 + self.share * self.diagonal * w)
-            if self.kernel.prepare(self.at.both(capped)):
-                system = _System(self.p, capped, r, t)
+            if self.kernel.prepare(self.at.both(capped), self.careful):
+                system = _System(self.p, capped, rhs)
                 if system.error <= SOUND or self.share >= MOST_SHARE:
-                    return system if np.isfinite(system.first[0]).all() else None
+                    return system if np.isfinite(system.first.db).all() else None
             elif self.share >= MOST_SHARE:
                 return None
+            if not self.careful and isinstance(self.kernel, _FactorKernel):
+                self.careful = True
+                continue
             self.share = max(100.0 * self.share, LEAST_SHARE)
 
     def _advance(self, path: _Path) -> bool:
         """A predictor and a corrector step; False when there is no way on."""
         p, at = self.p, self.at
-        f, _ = p.gradients(path.b())
-        x = f - at.spread(path.c)
-        mu = path.mu()
-        w = path.weights()
-        t = p.sum - at.sums(path.b())
-        system = self._system(w, x, t) if mu > 0 and np.isfinite(w).all() else None
+        mu, w, b = path.mu(), path.weights(), path.b()
+        x = p.gradients(path.v) - at.spread(path.c)
+        rhs = _Residual(x, p.sum - at.sums(b), p.image(b) - path.v)
+        system = self._system(w, rhs) if mu > 0 and np.isfinite(w).all() else None
         if system is None:
             return False
-        path.predict(system.first[0])
+        path.predict(system.first.db)
         size = min(1.0, path.farthest())
         target = mu * min(1.0, path.ahead(size) / mu)**3
         path.aim(target)
-        db, dc = system.solve(x + path.rest(), t)
-        path.correct(db)
+        step = system.solve(rhs._replace(r=x + path.rest()))
+        path.correct(step.db)
         size = min(1.0, max(0.99, min(LONGEST, 1.0 - target / mu)) * path.farthest())
-        if not (size > SHORTEST and np.isfinite(db).all() and np.isfinite(dc).all()):
+        if not (size > SHORTEST and np.isfinite(step.db).all() and np.isfinite(step.u).all()):
             return False
-        path.move(size, dc)
+        path.move(size, step)
         return True
 
     def _finish(self) -> None:
@@ -724,20 +852,20 @@ class _Run:
         best = cert = p.certificate(p.repair(b))
         prox = 1.0 / np.maximum(PROXIMAL * self.diagonal, LEAST)
         free = (b > p.lo) & (b < p.hi)
+        c, v = self.path.c, self.path.v
         for _ in range(PURIFY):
             if self._stopped() or not free.any():
                 break
-            w = np.where(free, prox, 0.0)
-            f, _ = p.gradients(b)
-            system = self._system(w, f, p.sum - at.sums(b))
+            x = p.gradients(v) - at.spread(c)
+            rhs = _Residual(x, p.sum - at.sums(b), p.image(b) - v)
+            system = self._system(np.where(free, prox, 0.0), rhs)
             if system is None:
                 break
-            db, c = system.first
-            moved = np.clip(b + db, p.lo, p.hi)
+            moved = np.clip(b + system.first.db, p.lo, p.hi)
+            c, v = c + system.first.dc, v + system.first.u
             if not np.isfinite(moved).all():
                 break
-            f, _ = p.gradients(moved)
-            x = f - at.spread(c)
+            x = p.gradients(v) - at.spread(c)
             inside = (moved > p.lo) & (moved < p.hi)
             wrong = ~free & (((moved == p.lo) & (x > 0)) | ((moved == p.hi) & (x < 0)))
             cert = p.certificate(p.repair(moved))
@@ -756,36 +884,39 @@ class _System:
     `first` solves it for the first right-hand side, to the relative error `error`.
     """
 
-    def __init__(self, p: _Scaled, w: np.ndarray, r: np.ndarray, t: np.ndarray) -> None:
+    def __init__(self, p: _Scaled, w: np.ndarray, rhs: _Residual) -> None:
         self.p, self.w = p, w
         self.D = np.divide(1.0, w, where=w > 0, out=np.zeros_like(w))
         self.total = np.maximum(p.at.sums(w), LEAST)
         self.error = math.inf
-        self.first = self.solve(r, t)
+        self.first = self.solve(rhs)
 
-    def _size(self, r: np.ndarray, t: np.ndarray) -> float:
-        return float(self.w @ r**2) + float(t @ (t / self.total))
+    def _size(self, rhs: _Residual) -> float:
+        r = np.where(self.w > 0, rhs.r, 0.0)
+        size = float(self.w @ r**2) + float(rhs.t @ (rhs.t / self.total))
+        return size + (0.0 if self.p.matrix else float(rhs.q @ rhs.q))
 
-    def solve(self, r: np.ndarray, t: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Steps db and dc, refined."""
+    def solve(self, rhs: _Residual) -> _Step:
+        """Steps, refined."""
         at, kernel, w = self.p.at, self.p.kernel, self.w
-        db, dc = kernel.solve(w, r, t, at)
-        whole, last, kept = self._size(r, t), math.inf, (db, dc)
+        step = kept = kernel.solve(w, rhs, at)
+        last = math.inf
         for _ in range(REFINE):
-            s = kernel.scores(at.examples(db), self.p.finely)
-            r1 = r - self.D * db - at.take(s) - at.spread(dc)
-            r2 = t - at.sums(db)
-            error = self._size(np.where(w > 0, r1, 0.0), r2)
+            db, dc, u = step
+            lack = _Residual(
+                rhs.r - self.D * db - at.take(kernel.expand(u)) - at.spread(dc),
+                rhs.t - at.sums(db),
+                np.zeros_like(u) if self.p.matrix else rhs.q - u + self.p.image(db))
+            error = self._size(lack)
             if not error < last:
                 break
-            kept = db, dc
-            if error <= EXACT**2 * whole or error > 0.25 * last:
-                last = error
+            kept, before, last = step, last, error
+            size = float(w @ (self.D * db)**2) + (0.0 if self.p.matrix else float(u @ u))
+            self.error = math.sqrt(error / size) if size > 0 else 0.0
+            if error <= EXACT**2 * size or error > 0.25 * before:
                 break
-            last = error
-            more, level = kernel.solve(w, r1, r2, at)
-            db, dc = db + more, dc + level
-        self.error = math.sqrt(last / whole) if whole > 0 else 0.0
+            more = kernel.solve(w, lack, at)
+            step = _Step(db + more.db, dc + more.dc, u + more.u)
         return kept
 
 
@@ -796,8 +927,8 @@ class _Path:
     have for variables in the middle of their boxes.
     """
 
-    def __init__(self, p: _Scaled, x: np.ndarray, c: np.ndarray) -> None:
-        self.p, self.c, self.share = p, c, p.share
+    def __init__(self, p: _Scaled, x: np.ndarray, c: np.ndarray, v: np.ndarray) -> None:
+        self.p, self.c, self.v, self.share = p, c, v, p.share
         self.total = 2.0 * float(p.share.sum())
         mu = max(2.0 * float(np.abs(x) @ p.length) / self.total, LEAST)
         delta = x * p.length / (p.share * mu)
@@ -856,11 +987,12 @@ class _Path:
         self.dz = self.pz - self.z - self.z / self.below * db
         self.dy = self.py - self.y + self.y / self.above * db
 
-    def move(self, size: float, dc: np.ndarray) -> None:
+    def move(self, size: float, step: _Step) -> None:
         below, above = self.below + size * self.db, self.above - size * self.db
         length, near = self.p.length, below <= above
         self.below = np.where(near, below, length - above)
         self.above = np.where(near, length - below, above)
         self.z = self.z + size * self.dz
         self.y = self.y + size * self.dy
-        self.c = self.c + size * dc
+        self.c = self.c + size * step.dc
+        self.v = self.v + size * step.u
