@@ -65,6 +65,25 @@ NOISE = 1e-4  # of that: rounding, whatever the tolerance
 LEAST = 1e-300
 
 
+class Linear(NamedTuple):
+    """A model that predicts by weights.
+
+    Attributes
+    ----------
+    weights : ndarray (r,)
+        Of the columns of the factor: Z'b but for rounding, which may matter where large duals
+        cancel; b in double precision cannot stand for any weights then.
+    intercepts : tuple of float
+    primal, gap : float
+        Objective of these weights, and its distance from the dual objective of b.
+    """
+
+    weights: np.ndarray
+    intercepts: tuple[float, ...]
+    primal: float
+    gap: float
+
+
 class Result(NamedTuple):
     """What came of a problem.
 
@@ -76,11 +95,15 @@ class Result(NamedTuple):
         Of each group; those of the least gap for this b.
     iterations : int
     status : {"converged", "max_iter", "stalled", "stopped", "interrupted"}
+        "converged" if the gap of `b`, or of `linear`, is small enough.
     primal, dual, gap : float
         Objectives and their difference for `b` and `intercepts`.
     floor : float
         Without p, as for a nu in classification, the best weights may be 0: objectives below this
         are, but for rounding, and the gap is relative to it then.
+    linear : Linear or None
+        Weights, for a factor that has no more columns than rows: those of b, or others where they
+        have a smaller gap.
     """
 
     b: np.ndarray
@@ -91,6 +114,7 @@ class Result(NamedTuple):
     dual: float
     gap: float
     floor: float
+    linear: Linear | None = None
 
     @property
     def relative_gap(self) -> float:
@@ -132,7 +156,7 @@ def solve(
     with np.errstate(all="ignore"):  # a step that overflows is refused by its gap
         scaled = _Scaled(problem, factor, matrix)
         if not len(scaled.index):
-            return scaled.result(scaled.certificate(np.zeros(0)), 0, "converged")
+            return scaled.result(scaled.pair(np.zeros(0), scaled.image(np.zeros(0))), 0, "converged")
         return _Run(scaled, tol, max_iter, check).run()
 
 
@@ -213,22 +237,22 @@ class _FactorKernel:
         """Z' beta, the weights; perhaps without the errors of long sums."""
         return self.combine_finely(beta) if finely else self.combine(beta)
 
-    def prepare(self, omega: np.ndarray, careful: bool = False) -> bool:
-        """Decompose for the weights omega (groups, n); whether that could be done.
-
-        `careful` is for weights so far apart that the heaviest drown what others say.
-        """
-        self.heavy = _HeavyRows(self, omega) if careful else None
-        if self.heavy is not None:
-            return self.heavy.sound
+    def prepare(self, omega: np.ndarray) -> bool:
+        """Decompose for the weights omega (groups, n); whether that could be done."""
         self.omega, self.total = omega, omega.sum(axis=1)
         self.invert = np.divide(1.0, self.total, where=self.total > 0,
                                 out=np.zeros(len(self.total)))
         self.mean = (self.combine(omega.T) * self.invert).T / self.scale  # of rows as they are
         weight = omega.sum(axis=0)
         part = np.divide(omega, weight, where=weight > 0, out=np.zeros_like(omega))
-        H = self.gram(weight, lambda take: self.mean[0] if len(omega) == 1
-                      else part[:, take].T @ self.mean)
+        H = np.eye(self.r, order="F")
+        rows = np.flatnonzero(weight > 0)
+        for a in range(0, len(rows), self.step):
+            take = rows[a:a + self.step]
+            Y = self._rows(take) - (self.mean[0] if len(omega) == 1
+                                    else part[:, take].T @ self.mean)
+            Y *= (np.sqrt(weight[take]) * self.scale)[:, None]
+            H = self.syrk(1.0, Y.T, beta=1.0, c=H, lower=1, overwrite_c=1)
         if len(omega) == 2:  # the two means of an example's variables
             apart = float((omega[0] * part[1]).sum())
             gap = np.asarray(self.mean[0] - self.mean[1]) * (math.sqrt(apart) * self.scale)
@@ -236,18 +260,7 @@ class _FactorKernel:
         self.chol = _Cholesky(H, self.potrf, self.potrs)
         return self.chol.sound
 
-    def gram(self, weight: np.ndarray, middle: Callable[[np.ndarray], Any]) -> np.ndarray:
-        """I + sum of weight * (row - middle)(row - middle)', the lower triangle."""
-        H = np.eye(self.r, order="F")
-        rows = np.flatnonzero(weight > 0)
-        for a in range(0, len(rows), self.step):
-            take = rows[a:a + self.step]
-            Y = self.rows(take) - middle(take)
-            Y *= (np.sqrt(weight[take]) * self.scale)[:, None]
-            H = self.syrk(1.0, Y.T, beta=1.0, c=H, lower=1, overwrite_c=1)
-        return H
-
-    def rows(self, take: np.ndarray) -> np.ndarray:
+    def _rows(self, take: np.ndarray) -> np.ndarray:
         """Some rows of Z."""
         if take[-1] - take[0] + 1 == len(take):
             return np.asarray(self.Z[take[0]:take[-1] + 1], dtype=np.float64)
@@ -255,80 +268,11 @@ class _FactorKernel:
 
     def solve(self, w: np.ndarray, rhs: _Residual, at: _Places) -> _Step:
         """The step for weights w = 1 / D of the variables, which `prepare` has summed up."""
-        if self.heavy is not None:
-            return self.heavy.solve(w, rhs, at)
         wr = w * rhs.r
         level = (at.sums(wr) - rhs.t) * self.invert
         u = self.chol.solve(rhs.q + self.combine(at.examples(wr) - level @ self.omega))
         dc = level - (self.mean @ u) * self.scale
         return _Step(w * (rhs.r - at.spread(dc) - at.take(self.expand(u))), dc, u)
-
-
-class _HeavyRows:
-    """The system of `_FactorKernel` with the heaviest rows eliminated last.
-
-    With B = I + Z'WZ over the light rows, a heavy row is a row of 1 / W + Z B^-1 Z': its weight
-    adds to nothing, as it does in Z'WZ, where it takes the digits of the others.
-    """
-
-    def __init__(self, kernel: _FactorKernel, omega: np.ndarray) -> None:
-        self.kernel, self.sound = kernel, False
-        self.weight = omega.sum(axis=0)
-        lever = self.weight * kernel.diagonal
-        most = min(kernel.n, 2 * (kernel.r + len(omega)))
-        first = np.argpartition(-lever, most - 1)[:most]
-        self.rows = np.sort(first[lever[first] > 0])
-        light = self.weight.copy()
-        light[self.rows] = 0.0
-        self.light = light > 0
-        self.base = _Cholesky(kernel.gram(light, lambda take: 0.0), kernel.potrf, kernel.potrs)  # noqa: ARG005
-        if not self.base.sound or not len(self.rows):
-            return
-        self.Z = kernel.rows(self.rows) * kernel.scale
-        weight = self.weight[self.rows]
-        self.root, self.part = np.sqrt(weight), omega[:, self.rows] / weight
-        M = self.Z @ self.base.solve(self.Z.T)
-        M = np.asfortranarray((M + M.T) / 2) * self.root * self.root[:, None]
-        M[np.diag_indices(len(M))] += 1.0
-        self.chol = _Cholesky(np.asfortranarray(M), kernel.potrf, kernel.potrs)
-        if not self.chol.sound:
-            return
-        self.omega = np.where(self.light, omega, 0.0)
-        self.h = kernel.combine(self.omega.T)
-        self.back = self.base.solve(self.h)
-        self.Q = self.part.T - self.Z @ self.back
-        schur = (np.diag(self.omega.sum(axis=1)) - self.h.T @ self.back
-                 + self.Q.T @ self._inverse(self.Q))
-        if len(omega) == 2:
-            apart = float((omega[0, self.rows] * self.part[1]).sum())
-            schur += apart * np.array([[1.0, -1.0], [-1.0, 1.0]])
-        self.sound = bool(np.isfinite(schur).all())
-        if self.sound:
-            self.schur = _symmetric_inverse(schur)
-
-    def _inverse(self, x: np.ndarray) -> np.ndarray:
-        """(1 / W + Z B^-1 Z')^-1 x, of the heavy rows."""
-        root = self.root if x.ndim == 1 else self.root[:, None]
-        return root * self.chol.solve(root * x)
-
-    def solve(self, w: np.ndarray, rhs: _Residual, at: _Places) -> _Step:
-        """As that of `_FactorKernel`."""
-        r, t, q = rhs
-        rows, kernel, weight = self.rows, self.kernel, self.weight[self.rows]
-        wr = at.examples(w * r)
-        mean = np.zeros(kernel.n)
-        mean[rows] = wr[rows] / weight
-        v = q + kernel.combine(np.where(self.light, wr, 0.0))
-        bv = self.base.solve(v)
-        reduced = mean[rows] - self.Z @ bv
-        # Of light examples the mean is 0 here, so the sums have all of them.
-        dc = self.schur @ (self.Q.T @ self._inverse(reduced) + at.sums(w * (r - at.take(mean)))
-                           - self.h.T @ bv - t)
-        beta = self._inverse(reduced - self.Q @ dc)
-        u = self.base.solve(self.Z.T @ beta + v - self.h @ dc)
-        s = kernel.expand(u)
-        s[rows] = mean[rows] - dc @ self.part - beta / weight
-        return _Step(w * (r - at.spread(dc) - at.take(s)), dc, u)
 
 
 def _symmetric_inverse(S: np.ndarray) -> np.ndarray:
@@ -380,7 +324,7 @@ class _MatrixKernel:
         """What `image` gives are scores."""
         return s
 
-    def prepare(self, omega: np.ndarray, careful: bool = False) -> bool:  # noqa: ARG002
+    def prepare(self, omega: np.ndarray) -> bool:
         """Decompose for the weights omega (groups, n); whether that could be done."""
         self.weight = omega.sum(axis=0)
         self.rows = np.flatnonzero(self.weight > 0)
@@ -500,9 +444,10 @@ class _Places:
 
 
 class _Certificate(NamedTuple):
-    """Scaled duals, the gradients p - Kb, best intercepts, and what they prove."""
+    """Scaled duals and weights, gradients p - Zv, best intercepts, and what they prove."""
 
     b: np.ndarray
+    v: np.ndarray  # weights (scores, for a matrix) that the gradients are of
     f: np.ndarray
     c: np.ndarray
     dual: float
@@ -517,6 +462,21 @@ class _Certificate(NamedTuple):
     def within(self, tol: float) -> bool:
         """Whether the gap is small enough, or rounding."""
         return self.relative <= tol or self.gap <= NOISE * self.floor
+
+
+class _Pair(NamedTuple):
+    """Certificates for the same b: with its own weights, and with better ones if there are."""
+
+    alone: _Certificate
+    linear: _Certificate
+
+    @property
+    def gap(self) -> float:
+        return min(self.alone.gap, self.linear.gap)
+
+    def within(self, tol: float) -> bool:
+        """Whether one of them is good enough."""
+        return self.alone.within(tol) or self.linear.within(tol)
 
 
 class _Scaled:
@@ -550,7 +510,7 @@ class _Scaled:
         most = float(np.abs(p).max(initial=0.0))
         longest = float((hi - lo).max(initial=0.0))
         self._units(most, longest)
-        self.matrix = factor is None
+        self.matrix, self.columns = factor is None, 0 if factor is None else factor.shape[1]
         self.finely, self.floor = FINE, 0.0
         self.p, self.lo, self.hi = p / self.size, lo[self.index] / self.unit, hi[self.index] / self.unit
         self.start = start / self.unit
@@ -589,22 +549,35 @@ class _Scaled:
         """f = p - Kb for weights v."""
         return self.p - self.at.take(self.kernel.expand(v))
 
-    def certificate(self, b: np.ndarray) -> _Certificate:
-        """Gradients, best intercepts and gap of a feasible b."""
-        v = self.image(b)
-        f, square = self.gradients(v), self.kernel.square(self.at.examples(b), v)
+    def certificate(self, b: np.ndarray, v: np.ndarray | None = None) -> _Certificate:
+        """Gradients, best intercepts and gap of a feasible b, and weights v (or those of b).
+
+        P(v, c) - D(b) = 1/2 |v - Z'b|^2 + sum max((hi - b) x, (lo - b) x), x = p - Zv - c.
+        """
+        own = self.image(b)
+        square = self.kernel.square(self.at.examples(b), own)
+        apart = 0.0
+        if v is None:
+            v = own
+        else:
+            apart = 0.5 * float((v - own) @ (v - own))
+        f = self.gradients(v)
         c, group = np.zeros(self.groups), self.at.group
         for g in range(self.groups):
             mine = slice(None) if group is None else group == g
             c[g] = _intercept(f[mine], b[mine], self.lo[mine], self.hi[mine])
         x = f - self.at.spread(c)
         up, down = self.hi - b, self.lo - b
-        parts = np.where(x > 0, x * up, np.where(x < 0, x * down, 0.0 * x))
-        gap = float(parts.sum())
+        gap = apart + float(np.where(x > 0, x * up, np.where(x < 0, x * down, 0.0 * x)).sum())
         dual = float(self.p @ b) + self.constant - 0.5 * square
         if not (math.isfinite(gap) and math.isfinite(dual)):
             gap = math.inf
-        return _Certificate(b, f, c, dual, gap, self.floor)
+        return _Certificate(b, v, f, c, dual, gap, self.floor)
+
+    def pair(self, b: np.ndarray, v: np.ndarray) -> _Pair:
+        """Certificates of b alone, and with weights v."""
+        alone = self.certificate(b)
+        return _Pair(alone, alone if self.matrix else self.certificate(b, v))
 
     def repair(self, b: np.ndarray) -> np.ndarray:
         """B within the bounds, with the sums that are to be kept."""
@@ -615,15 +588,22 @@ class _Scaled:
             b[mine] = _balanced(b[mine], self.lo[mine], self.hi[mine], float(self.sum[g]))
         return b
 
-    def result(self, cert: _Certificate, iterations: int, status: str) -> Result:
+    def result(self, pair: _Pair, iterations: int, status: str) -> Result:
         """In the units of the problem."""
         b = np.zeros(self.m)
         lo, hi = (np.asarray(x)[self.index] for x in (self.problem.lo, self.problem.hi))
+        cert = pair.alone
         b[self.index] = np.clip(cert.b * self.unit, lo, hi)
-        by = self.unit * self.size
-        c = cert.c * self.size + self.shift
-        return Result(b, tuple(float(x) for x in c), iterations, status,
-                      (cert.dual + cert.gap) * by, cert.dual * by, cert.gap * by, cert.floor * by)
+        by, linear = self.unit * self.size, None
+        if not self.matrix:
+            best = pair.linear if pair.linear.gap < cert.gap else cert
+            w = best.v[:self.columns] * (self.unit / self.kernel.scale)
+            linear = Linear(w, self._intercepts(best), (best.dual + best.gap) * by, best.gap * by)
+        return Result(b, self._intercepts(cert), iterations, status, (cert.dual + cert.gap) * by,
+                      cert.dual * by, cert.gap * by, cert.floor * by, linear)
+
+    def _intercepts(self, cert: _Certificate) -> tuple[float, ...]:
+        return tuple(float(x) for x in cert.c * self.size + self.shift)
 
 
 def _gram(Z: np.ndarray) -> np.ndarray:
@@ -699,28 +679,28 @@ class _Run:
         self.p, self.tol, self.max_iter, self.check = scaled, tol, max_iter, check
         self.kernel, self.at = scaled.kernel, scaled.at
         self.iterations, self.waiting, self.least, self.products = 0, 0, math.inf, math.inf
-        self.best = _Certificate(scaled.start, scaled.p, np.zeros(scaled.groups), 0.0, math.inf, 0.0)
         self.path: _Path | None = None
         self.diagonal = self.at.take(self.kernel.diagonal)
-        self.careful = False
         self.share = 0.0  # of K that is added to what variables resist a step
+        b = scaled.repair(scaled.start)
+        self.best = scaled.certificate(b)
 
     def run(self) -> Result:
         status = "interrupted"
+        pair = None
         try:
-            self.best = self.p.certificate(self.p.repair(self.p.start))
             status = self._iterate()
             if status != "stopped":
-                self._finish()
-                if self.best.within(self.tol):
+                pair = self._finish()
+                if pair.within(self.tol):
                     status = "converged"
                 elif status == "converged":
                     status = "stalled"
         except KeyboardInterrupt:
             status = "interrupted"
-        if not math.isfinite(self.best.gap) and self.best.dual == 0.0:
-            self.best = self.p.certificate(self.p.repair(self.p.start))
-        return self.p.result(self.best, self.iterations, status)
+        if pair is None:
+            pair = self.p.pair(self.best.b, self.best.v)
+        return self.p.result(pair, self.iterations, status)
 
     def _stopped(self) -> bool:
         return self.check is not None and bool(self.check())
@@ -749,7 +729,7 @@ class _Run:
 
     def _look(self, path: _Path) -> None:
         """The certificate of where the path has come to."""
-        cert = self.p.certificate(self.p.repair(path.b()))
+        cert = self.p.certificate(self.p.repair(path.b()), None if self.p.matrix else path.v)
         products = path.mu() * path.total
         better = cert.gap < 0.9 * self.least or 1e-3 * self.least < products < 0.9 * self.products
         self.waiting = 0 if better else self.waiting + 1
@@ -789,15 +769,12 @@ class _Run:
         self.share = self.share / 100.0 if self.share > 2 * LEAST_SHARE else 0.0
         while True:
             capped = w / (1.0 + self.share * self.diagonal * w)
-            if self.kernel.prepare(self.at.both(capped), self.careful):
+            if self.kernel.prepare(self.at.both(capped)):
                 system = _System(self.p, capped, rhs)
                 if system.error <= SOUND or self.share >= MOST_SHARE:
                     return system if np.isfinite(system.first.db).all() else None
             elif self.share >= MOST_SHARE:
                 return None
-            if not self.careful and isinstance(self.kernel, _FactorKernel):
-                self.careful = True
-                continue
             self.share = max(100.0 * self.share, LEAST_SHARE)
 
     def _advance(self, path: _Path) -> bool:
@@ -821,20 +798,20 @@ class _Run:
         path.move(size, step)
         return True
 
-    def _finish(self) -> None:
+    def _finish(self) -> _Pair:
         """Set variables to their bounds, and solve for those between."""
         p, raw = self.p, self.best
+        last = p.pair(raw.b, raw.v)
         if self.path is None:
-            return
-        found = self._purify(self._snapped(raw, SNAP[0]))
-        if found.within(self.tol) or found.gap <= raw.gap:
-            self.best = found
-            return
+            return last
+        found = self._purify(self._snapped(raw, SNAP[0]), raw)
+        if found.within(self.tol) or found.gap <= last.gap:
+            return found
         for near in SNAP[1:]:
-            cert = p.certificate(p.repair(self._snapped(raw, near)))
-            if cert.within(max(self.tol, raw.relative)):
-                self.best = cert
-                return
+            found = p.pair(p.repair(self._snapped(raw, near)), raw.v)
+            if found.within(self.tol) or found.gap <= last.gap:
+                return found
+        return last
 
     def _snapped(self, cert: _Certificate, near: float) -> np.ndarray:
         """B with variables at a bound whose distance from it is small for their gradient."""
@@ -846,13 +823,13 @@ class _Run:
         b = np.where((x < 0) & (cert.b - p.lo < level), p.lo, cert.b)
         return np.where((x > 0) & (p.hi - cert.b < level), p.hi, b)
 
-    def _purify(self, b: np.ndarray) -> _Certificate:
-        """Active-set steps from b; the best of what they come to."""
+    def _purify(self, b: np.ndarray, start: _Certificate) -> _Pair:
+        """Active-set steps from b and weights of the start; the best of what they come to."""
         p, at = self.p, self.at
-        best = cert = p.certificate(p.repair(b))
+        c, v = start.c, start.v
+        best = p.pair(p.repair(b), v)
         prox = 1.0 / np.maximum(PROXIMAL * self.diagonal, LEAST)
         free = (b > p.lo) & (b < p.hi)
-        c, v = self.path.c, self.path.v
         for _ in range(PURIFY):
             if self._stopped() or not free.any():
                 break
@@ -868,10 +845,10 @@ class _Run:
             x = p.gradients(v) - at.spread(c)
             inside = (moved > p.lo) & (moved < p.hi)
             wrong = ~free & (((moved == p.lo) & (x > 0)) | ((moved == p.hi) & (x < 0)))
-            cert = p.certificate(p.repair(moved))
-            better = cert.gap < best.gap
+            found = p.pair(p.repair(moved), v)
+            better = found.gap < best.gap
             if better:
-                best = cert
+                best = found
             if not better and not wrong.any() and (inside == free).all():
                 break
             b, free = moved, inside | wrong
