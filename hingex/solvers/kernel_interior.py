@@ -59,9 +59,10 @@ SOUND = 1e-3  # relative error of a solution that will do
 LEAST_SHARE, MOST_SHARE = 1e-16, 1e-8  # of the largest kernel value, to add to the system
 PURIFY = 12  # active-set steps at the end
 PROXIMAL = 1e-11  # of the largest kernel value: what keeps an active-set step short
-FINE = True
+FINE = 0.01  # share of tol that the rounding of long sums may come to, or they get more digits
 FLOOR = 1e-10  # of b'Kb of an even b: weights that cancel to less, without any p, are 0
 NOISE = 1e-4  # of that: rounding, whatever the tolerance
+EPSILON, ROUNDING = 2.0**-53, 1e-12
 LEAST = 1e-300
 
 
@@ -154,7 +155,7 @@ def solve(
         Also after an interrupt, which the status tells: the best feasible b so far.
     """
     with np.errstate(all="ignore"):  # a step that overflows is refused by its gap
-        scaled = _Scaled(problem, factor, matrix)
+        scaled = _Scaled(problem, factor, matrix, tol)
         if not len(scaled.index):
             return scaled.result(scaled.pair(np.zeros(0), scaled.image(np.zeros(0))), 0, "converged")
         return _Run(scaled, tol, max_iter, check).run()
@@ -164,11 +165,9 @@ def _relative(gap: float, dual: float, floor: float) -> float:
     return gap / max(abs(dual), abs(dual + gap), floor, LEAST) if gap > 0 else 0.0
 
 
-def _power(x: float) -> float:
-    """The power of two at x, or 1 for what has none."""
-    if not (x > 0 and math.isfinite(x)):
-        return 1.0
-    return math.ldexp(1.0, min(max(math.frexp(x)[1], -1000), 1000))
+def _exponent(x: float) -> int:
+    """That of the power of two above x; 0 for what has none."""
+    return math.frexp(x)[1] if x > 0 and math.isfinite(x) else 0
 
 
 class _FactorKernel:
@@ -185,7 +184,7 @@ class _FactorKernel:
         self.n, self.r = self.Z.shape
         self.step = max(64, BLOCK // self.r)
         size = max((float(np.abs(rows).max()) for rows in self._blocks()), default=0.0)
-        self.scale = 1.0 / _power(size)
+        self.scale = math.ldexp(1.0, min(-_exponent(size), 1000))
         self.diagonal = np.concatenate([np.einsum("ij,ij->i", Y, Y) for Y in (
             rows * self.scale for rows in self._blocks())])
 
@@ -304,7 +303,7 @@ class _MatrixKernel:
         self.potrf, self.potrs = lapack.dpotrf, lapack.dpotrs
         self.K, self.n = K, len(K)
         self.diagonal = np.abs(np.diagonal(K))
-        self.scale = 1.0 / _power(float(self.diagonal.max()))
+        self.scale = math.ldexp(1.0, min(-_exponent(float(self.diagonal.max())), 1000))
         self.diagonal = self.diagonal * self.scale
 
     def rescale(self, factor: float) -> None:
@@ -317,8 +316,10 @@ class _MatrixKernel:
         return (self.K @ beta) * self.scale
 
     def square(self, beta: np.ndarray, s: np.ndarray) -> float:
-        """b'Kb, for s = Kb."""
-        return float(beta @ s)
+        """b'Kb, for s = Kb; rounding does not make it negative."""
+        square = float(beta @ s)
+        size = float(np.abs(beta) @ np.sqrt(self.diagonal))
+        return max(square, 0.0) if square > -ROUNDING * size**2 else square
 
     def expand(self, s: np.ndarray) -> np.ndarray:
         """What `image` gives are scores."""
@@ -478,6 +479,12 @@ class _Pair(NamedTuple):
         """Whether one of them is good enough."""
         return self.alone.within(tol) or self.linear.within(tol)
 
+    def better(self, than: _Pair, tol: float) -> bool:
+        """Whether the gap is smaller; that of b alone, where the other is small enough."""
+        if self.within(tol) and than.within(tol):
+            return self.alone.gap < than.alone.gap
+        return self.gap < than.gap
+
 
 class _Scaled:
     """The variables that are not fixed, in units (powers of two) in which numbers are near 1.
@@ -485,7 +492,8 @@ class _Scaled:
     b = unit * scaled b; gradients and p, less a number for each group, = size * scaled ones.
     """
 
-    def __init__(self, problem: Any, factor: np.ndarray | None, matrix: np.ndarray | None) -> None:
+    def __init__(self, problem: Any, factor: np.ndarray | None, matrix: np.ndarray | None,
+                 tol: float) -> None:
         if (factor is None) == (matrix is None):
             raise ValueError("give either factor or matrix")
         m = len(problem.p)
@@ -511,10 +519,12 @@ class _Scaled:
         longest = float((hi - lo).max(initial=0.0))
         self._units(most, longest)
         self.matrix, self.columns = factor is None, 0 if factor is None else factor.shape[1]
-        self.finely, self.floor = FINE, 0.0
         self.p, self.lo, self.hi = p / self.size, lo[self.index] / self.unit, hi[self.index] / self.unit
         self.start = start / self.unit
         self.length = self.hi - self.lo
+        self.finely, self.floor, self.tol = False, 0.0, tol
+        self.lever = self.at.take(np.sqrt(self.kernel.diagonal))
+        self.reach = float(self.lever @ self.length)
         self.sum = np.array([math.fsum(self.start if group is None else self.start[group == g])
                              for g in range(self.groups)])
         self.constant = float(self.shift @ self.sum) / self.size
@@ -522,24 +532,18 @@ class _Scaled:
         self.share = np.minimum(share, HEAVY)
 
     def _units(self, most: float, longest: float) -> None:
-        """Kernel values of at most 1; b up to where that balances p, or to the longest box."""
-        kernel = self.kernel
-        first = kernel.scale  # before: K has a diagonal up to `largest`, times first^2
-        square = first**2 if isinstance(kernel, _FactorKernel) else first
-        exponent = math.frexp(square)[1] - 1 if square > 0 else -2000
-        unit = _power(longest)
+        """Units with kernel values of at most about 1, and b up to where Kb balances p."""
+        kernel, factor = self.kernel, isinstance(self.kernel, _FactorKernel)
+        square = (_exponent(kernel.scale) - 1) * (2 if factor else 1)  # what values were multiplied by
+        unit = _exponent(longest)
+        size = unit - square
         if most > 0:
-            # |Kb| <= |p| at b = p / K: b's unit is size * square.
-            size = _power(most)
-            best = math.frexp(size)[1] - 1 + exponent
-            unit = math.ldexp(1.0, max(min(best, math.frexp(unit)[1] - 1), -900))
-            # With fewer: K's values are less than 1, by unit / (size * square).
-            slack = (math.frexp(unit)[1] - 1 - best) // 2 * 2
-            kernel.rescale(math.ldexp(1.0, max(slack // 2, -1000)))
-            size = math.ldexp(1.0, math.frexp(unit)[1] - 1 - exponent - slack)
-        else:
-            size = math.ldexp(1.0, max(min(math.frexp(unit)[1] - 1 - exponent, 1000), -1000))
-        self.unit, self.size = unit, size
+            size = _exponent(most)
+            unit = min(unit, size + square)
+        less = unit - square - size  # kernel values are that much smaller, in powers of two
+        size += less % 2
+        kernel.rescale(math.ldexp(1.0, max(less // 2, -300)))
+        self.unit, self.size = (math.ldexp(1.0, min(max(e, -1000), 1000)) for e in (unit, size))
 
     def image(self, b: np.ndarray) -> np.ndarray:
         """Weights for b (for a matrix: scores)."""
@@ -554,7 +558,7 @@ class _Scaled:
 
         P(v, c) - D(b) = 1/2 |v - Z'b|^2 + sum max((hi - b) x, (lo - b) x), x = p - Zv - c.
         """
-        own = self.image(b)
+        given, own = v, self.image(b)
         square = self.kernel.square(self.at.examples(b), own)
         apart = 0.0
         if v is None:
@@ -572,6 +576,11 @@ class _Scaled:
         dual = float(self.p @ b) + self.constant - 0.5 * square
         if not (math.isfinite(gap) and math.isfinite(dual)):
             gap = math.inf
+        elif not (self.finely or self.matrix):
+            error = EPSILON * float(np.linalg.norm(self.lever * b)) * self.reach
+            if error > FINE * self.tol * max(abs(dual), abs(dual + gap)):
+                self.finely = True
+                return self.certificate(b, given)
         return _Certificate(b, v, f, c, dual, gap, self.floor)
 
     def pair(self, b: np.ndarray, v: np.ndarray) -> _Pair:
@@ -846,7 +855,7 @@ class _Run:
             inside = (moved > p.lo) & (moved < p.hi)
             wrong = ~free & (((moved == p.lo) & (x > 0)) | ((moved == p.hi) & (x < 0)))
             found = p.pair(p.repair(moved), v)
-            better = found.gap < best.gap
+            better = found.better(best, self.tol)
             if better:
                 best = found
             if not better and not wrong.any() and (inside == free).all():
