@@ -47,16 +47,18 @@ from typing import Any, NamedTuple
 import numpy as np
 
 HEAVY = 10.0  # times the median length of a box: longer ones do not ask for larger products
+EXTRA, CLOSER = 6, 1e-4  # iterations within tol, and share of it, to find out which are free
 PATIENCE = 12  # iterations without a clearly smaller gap: rounding error, or no way on
 REFINE = 4  # corrections of a solution at most
 EXACT = 1e-14  # residual of a solution, relative to the right-hand side, that needs no correction
 RIDGE = (0.0, 1e-15, 1e-13, 1e-11, 1e-9, 1e-7)  # of the unit diagonal, until Cholesky succeeds
 SLICED = 11  # bits of the number of rows whose products are added up exactly
 BLOCK = 1 << 19  # numbers of a factor that are worked on at a time
-LONGEST, SHORTEST = 0.9999, 1e-8  # steps, as a share of the way to the first bound, or of Newton's
-SNAP = (1.0, 1e-2, 1e-4, 1e-6)  # distances to a bound, relative to the multiplier, that count as none
+LONGEST, SHORTEST = 0.9999, 1e-8  # steps, as a share of the way to the first bound
+SNAP = (1.0, 1e-2, 1e-4, 1e-6)  # distances to a bound that are none, times the multiplier
 SOUND = 1e-3  # relative error of a solution that will do
 LEAST_SHARE, MOST_SHARE = 1e-16, 1e-8  # of the largest kernel value, to add to the system
+WORSE = 100.0  # times the best gap: active-set steps that lead nowhere
 PURIFY = 12  # active-set steps at the end
 PROXIMAL = 1e-11  # of the largest kernel value: what keeps an active-set step short
 FINE = 0.01  # share of tol that the rounding of long sums may come to, or they get more digits
@@ -130,6 +132,7 @@ def solve(
     tol: float = 1e-8,
     max_iter: int = 100,
     check: Callable[[], Any] | None = None,
+    linear: bool = False,
 ) -> Result:
     """Solve a problem of `smo`'s form.
 
@@ -148,6 +151,9 @@ def solve(
         Iterations of the interior point method.
     check : callable
         Called before each iteration; ends the work by returning True, or KeyboardInterrupt.
+    linear : bool
+        The caller predicts by `Result.linear`: end as soon as that is good enough. Otherwise the
+        work goes on until b is so by itself, or can't be.
 
     Returns
     -------
@@ -157,8 +163,9 @@ def solve(
     with np.errstate(all="ignore"):  # a step that overflows is refused by its gap
         scaled = _Scaled(problem, factor, matrix, tol)
         if not len(scaled.index):
-            return scaled.result(scaled.pair(np.zeros(0), scaled.image(np.zeros(0))), 0, "converged")
-        return _Run(scaled, tol, max_iter, check).run()
+            none = np.zeros(0)
+            return scaled.result(scaled.pair(none, scaled.image(none)), 0, "converged")
+        return _Run(scaled, tol, max_iter, check, linear).run()
 
 
 def _relative(gap: float, dual: float, floor: float) -> float:
@@ -176,12 +183,12 @@ class _FactorKernel:
     Kernel values are those of `scale` * Z.
     """
 
-    def __init__(self, Z: np.ndarray) -> None:
+    def __init__(self, Z: Any) -> None:
         from scipy.linalg import blas, lapack
 
         self.syrk, self.potrf, self.potrs = blas.dsyrk, lapack.dpotrf, lapack.dpotrs
         self.Z = Z if Z.shape[1] else np.zeros((len(Z), 1))
-        self.n, self.r = self.Z.shape
+        self.n, self.r = len(self.Z), self.Z.shape[1]
         self.step = max(64, BLOCK // self.r)
         size = max((float(np.abs(rows).max()) for rows in self._blocks()), default=0.0)
         self.scale = math.ldexp(1.0, min(-_exponent(size), 1000))
@@ -224,7 +231,7 @@ class _FactorKernel:
             low += b2 @ Z2 + (b1 @ Z3 + b3 @ (Z1 + Z2) + (b2 + b3) @ Z3)
         return high + low
 
-    def square(self, beta: np.ndarray, u: np.ndarray) -> float:  # noqa: ARG002
+    def square(self, beta: np.ndarray, u: np.ndarray) -> float:
         """b'Kb, for u = Z'b."""
         return float(u @ u)
 
@@ -278,14 +285,15 @@ def _symmetric_inverse(S: np.ndarray) -> np.ndarray:
     """Inverse of a positive matrix of one or two rows; 0 for a row of zeros."""
     scale = np.sqrt(np.abs(np.diagonal(S)))
     scale = np.divide(1.0, scale, where=scale > 0, out=np.zeros_like(scale))
-    return np.linalg.pinv(S * scale * scale[:, None], rcond=1e-14, hermitian=True) * scale * scale[:, None]
+    inverse = np.linalg.pinv(S * scale * scale[:, None], rcond=1e-14, hermitian=True)
+    return inverse * scale * scale[:, None]
 
 
 def _sliced(x: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Three parts of x, the first two of so few bits that 2^SLICED products add up exactly."""
     bits = (53 - SLICED) // 2
     parts = []
-    for k in (1, 2):
+    for _ in range(2):
         most = np.abs(x).max(axis=0)
         q = np.ldexp(1.5, np.frexp(most)[1] + 53 - bits)
         head = (x + q) - q
@@ -311,7 +319,7 @@ class _MatrixKernel:
         self.scale *= factor**2
         self.diagonal = self.diagonal * factor**2
 
-    def image(self, beta: np.ndarray, finely: bool = False) -> np.ndarray:  # noqa: ARG002
+    def image(self, beta: np.ndarray, finely: bool = False) -> np.ndarray:
         """K beta; values of K have errors themselves."""
         return (self.K @ beta) * self.scale
 
@@ -497,12 +505,11 @@ class _Scaled:
         if (factor is None) == (matrix is None):
             raise ValueError("give either factor or matrix")
         m = len(problem.p)
-        n = len(matrix) if factor is None else len(factor)  # type: ignore[arg-type]
+        n = len(factor if matrix is None else matrix)  # type: ignore[arg-type]
         if n == 0 or m not in (n, 2 * n):
             raise ValueError(f"expected {n} or {2 * n} variables for {n} examples, got {m}")
         if factor is not None and factor.shape[1] > n:
-            matrix = _gram(factor)
-            factor = None
+            matrix, factor = _gram(factor), None
         lo, hi = (np.asarray(x, dtype=np.float64) for x in (problem.lo, problem.hi))
         self.problem, self.m = problem, m
         self.groups = 1 if problem.group is None else 2
@@ -514,12 +521,13 @@ class _Scaled:
         self.shift = np.array([_middle(p if group is None else p[group == g])
                                for g in range(self.groups)])
         p = p - self.at.spread(self.shift)
-        self.kernel: Any = _MatrixKernel(matrix) if factor is None else _FactorKernel(factor)
+        self.kernel: Any = _MatrixKernel(matrix) if matrix is not None else _FactorKernel(factor)
         most = float(np.abs(p).max(initial=0.0))
         longest = float((hi - lo).max(initial=0.0))
         self._units(most, longest)
         self.matrix, self.columns = factor is None, 0 if factor is None else factor.shape[1]
-        self.p, self.lo, self.hi = p / self.size, lo[self.index] / self.unit, hi[self.index] / self.unit
+        self.p = p / self.size
+        self.lo, self.hi = lo[self.index] / self.unit, hi[self.index] / self.unit
         self.start = start / self.unit
         self.length = self.hi - self.lo
         self.finely, self.floor, self.tol = False, 0.0, tol
@@ -534,7 +542,7 @@ class _Scaled:
     def _units(self, most: float, longest: float) -> None:
         """Units with kernel values of at most about 1, and b up to where Kb balances p."""
         kernel, factor = self.kernel, isinstance(self.kernel, _FactorKernel)
-        square = (_exponent(kernel.scale) - 1) * (2 if factor else 1)  # what values were multiplied by
+        square = (_exponent(kernel.scale) - 1) * (2 if factor else 1)  # of K's multiplier
         unit = _exponent(longest)
         size = unit - square
         if most > 0:
@@ -669,7 +677,8 @@ def _balanced(b: np.ndarray, lo: np.ndarray, hi: np.ndarray, total: float) -> np
             if whole < abs(lack):
                 free, whole = reach, float(reach.sum())
             if whole > 0:
-                b = np.clip(b + min(1.0, abs(lack) / whole) * math.copysign(1.0, lack) * free, lo, hi)
+                share = min(1.0, abs(lack) / whole) * math.copysign(1.0, lack)
+                b = np.clip(b + share * free, lo, hi)
             continue
         order = np.argsort(-np.where(inner > 0, inner, 0.0), kind="stable")
         most = free[order] if float(free.sum()) >= abs(lack) else reach[order]
@@ -684,10 +693,11 @@ class _Run:
     """The way from a start to the optimum."""
 
     def __init__(self, scaled: _Scaled, tol: float, max_iter: int,
-                 check: Callable[[], Any] | None) -> None:
+                 check: Callable[[], Any] | None, linear: bool) -> None:
+        self.linear = linear and not scaled.matrix
         self.p, self.tol, self.max_iter, self.check = scaled, tol, max_iter, check
         self.kernel, self.at = scaled.kernel, scaled.at
-        self.iterations, self.waiting, self.least, self.products = 0, 0, math.inf, math.inf
+        self.within, self.iterations, self.waiting, self.least, self.products = 0, 0, 0, math.inf, math.inf
         self.path: _Path | None = None
         self.diagonal = self.at.take(self.kernel.diagonal)
         self.share = 0.0  # of K that is added to what variables resist a step
@@ -724,7 +734,7 @@ class _Run:
         self.path = path
         while True:
             self._look(path)
-            if self.best.within(self.tol):
+            if self._enough():
                 return "converged"
             if self.waiting >= PATIENCE:
                 return "stalled"
@@ -735,6 +745,21 @@ class _Run:
             self.iterations += 1
             if not self._advance(path):
                 return "stalled"
+
+    def _enough(self) -> bool:
+        """Whether the gap is small enough, and it is clear which variables are free.
+
+        No more than there are weights and intercepts are, but for ties.
+        """
+        if not self.best.within(self.tol):
+            return False
+        self.within += 1
+        if self.p.matrix or self.within > EXTRA or self.best.within(CLOSER * self.tol):
+            return True
+        b = self._snapped(self.best, SNAP[0])
+        if np.count_nonzero((b > self.p.lo) & (b < self.p.hi)) > self.kernel.r + self.p.groups:
+            return False
+        return self.linear or self.p.certificate(self.best.b).within(self.tol)
 
     def _look(self, path: _Path) -> None:
         """The certificate of where the path has come to."""
@@ -814,13 +839,21 @@ class _Run:
         if self.path is None:
             return last
         found = self._purify(self._snapped(raw, SNAP[0]), raw)
-        if found.within(self.tol) or found.gap <= last.gap:
+        if self._acceptable(found, last):
             return found
         for near in SNAP[1:]:
             found = p.pair(p.repair(self._snapped(raw, near)), raw.v)
-            if found.within(self.tol) or found.gap <= last.gap:
+            if self._acceptable(found, last):
                 return found
         return last
+
+    def _acceptable(self, found: _Pair, last: _Pair) -> bool:
+        """Whether a solution with duals at their bounds can take the place of the last one."""
+        if last.within(self.tol) and not found.within(self.tol):
+            return False
+        if self.linear:
+            return found.within(self.tol) or found.gap <= last.gap
+        return found.alone.within(self.tol) or found.alone.gap <= last.alone.gap
 
     def _snapped(self, cert: _Certificate, near: float) -> np.ndarray:
         """B with variables at a bound whose distance from it is small for their gradient."""
@@ -858,6 +891,8 @@ class _Run:
             better = found.better(best, self.tol)
             if better:
                 best = found
+            elif not found.gap < WORSE * best.gap:
+                break
             if not better and not wrong.any() and (inside == free).all():
                 break
             b, free = moved, inside | wrong
