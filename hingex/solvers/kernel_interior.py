@@ -697,8 +697,12 @@ class _Run:
         self.linear = linear and not scaled.matrix
         self.p, self.tol, self.max_iter, self.check = scaled, tol, max_iter, check
         self.kernel, self.at = scaled.kernel, scaled.at
-        self.within, self.iterations, self.waiting, self.least, self.products = 0, 0, 0, math.inf, math.inf
+        self.within, self.iterations, self.waiting = 0, 0, 0
+        self.least, self.products = math.inf, math.inf
         self.path: _Path | None = None
+        self.found: _Pair | None = None
+        size = self.kernel.n if scaled.matrix else self.kernel.r
+        self.vertex = size + scaled.groups  # variables that are free at a vertex, at most
         self.diagonal = self.at.take(self.kernel.diagonal)
         self.share = 0.0  # of K that is added to what variables resist a step
         b = scaled.repair(scaled.start)
@@ -710,7 +714,7 @@ class _Run:
         try:
             status = self._iterate()
             if status != "stopped":
-                pair = self._finish()
+                pair = self.found or self._finish()
                 if pair.within(self.tol):
                     status = "converged"
                 elif status == "converged":
@@ -747,19 +751,24 @@ class _Run:
                 return "stalled"
 
     def _enough(self) -> bool:
-        """Whether the gap is small enough, and it is clear which variables are free.
+        """Whether the gap is small enough, and active-set steps come to the optimum from here.
 
-        No more than there are weights and intercepts are, but for ties.
+        They do where it is clear which variables are free: no more than weights and intercepts,
+        but for ties.
         """
         if not self.best.within(self.tol):
             return False
         self.within += 1
-        if self.p.matrix or self.within > EXTRA or self.best.within(CLOSER * self.tol):
-            return True
         b = self._snapped(self.best, SNAP[0])
-        if np.count_nonzero((b > self.p.lo) & (b < self.p.hi)) > self.kernel.r + self.p.groups:
-            return False
-        return self.linear or self.p.certificate(self.best.b).within(self.tol)
+        if self._free(b) <= self.vertex:
+            found = self._purify(b, self.best)
+            if (found if self.linear else found.alone).within(self.tol):
+                self.found = found
+                return True
+        return self.within > EXTRA or self.best.within(CLOSER * self.tol)
+
+    def _free(self, b: np.ndarray) -> int:
+        return int(np.count_nonzero((b > self.p.lo) & (b < self.p.hi)))
 
     def _look(self, path: _Path) -> None:
         """The certificate of where the path has come to."""
@@ -838,9 +847,11 @@ class _Run:
         last = p.pair(raw.b, raw.v)
         if self.path is None:
             return last
-        found = self._purify(self._snapped(raw, SNAP[0]), raw)
-        if self._acceptable(found, last):
-            return found
+        b = self._snapped(raw, SNAP[0])
+        for start in (b, self._trimmed(b, raw)):
+            found = self._purify(start, raw)
+            if self._acceptable(found, last):
+                return found
         for near in SNAP[1:]:
             found = p.pair(p.repair(self._snapped(raw, near)), raw.v)
             if self._acceptable(found, last):
@@ -864,6 +875,19 @@ class _Run:
         level = near * np.abs(x) / typical * reach
         b = np.where((x < 0) & (cert.b - p.lo < level), p.lo, cert.b)
         return np.where((x > 0) & (p.hi - cert.b < level), p.hi, b)
+
+    def _trimmed(self, b: np.ndarray, cert: _Certificate) -> np.ndarray:
+        """B with no more free variables than a vertex has: those go to a bound that are nearest."""
+        p = self.p
+        inner = np.minimum(b - p.lo, p.hi - b) / p.length
+        over = self._free(b) - self.vertex
+        if over <= 0:
+            return b
+        inner[inner <= 0] = math.inf
+        last = np.argsort(inner, kind="stable")[:over]
+        b = b.copy()
+        b[last] = np.where((cert.f - self.at.spread(cert.c))[last] > 0, p.hi[last], p.lo[last])
+        return b
 
     def _purify(self, b: np.ndarray, start: _Certificate) -> _Pair:
         """Active-set steps from b and weights of the start; the best of what they come to."""
