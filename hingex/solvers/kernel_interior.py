@@ -58,6 +58,7 @@ LONGEST, SHORTEST = 0.9999, 1e-8  # steps, as a share of the way to the first bo
 SNAP = (1.0, 1e-2, 1e-4, 1e-6)  # distances to a bound that are none, times the multiplier
 SOUND = 1e-3  # relative error of a solution that will do
 LEAST_SHARE, MOST_SHARE = 1e-16, 1e-8  # of the largest kernel value, to add to the system
+GUARD = (4.0, 64.0, 1024.0)  # times the rounding of a gradient
 WORSE = 100.0  # times the best gap: active-set steps that lead nowhere
 PURIFY = 12  # active-set steps at the end
 PROXIMAL = 1e-11  # of the largest kernel value: what keeps an active-set step short
@@ -651,6 +652,8 @@ def _intercept(f: np.ndarray, b: np.ndarray, lo: np.ndarray, hi: np.ndarray) -> 
     if not len(fall):
         return float(grow.max())
     most, least = float(grow.max()), float(fall.min())
+    if not (math.isfinite(most) and math.isfinite(least)):
+        return 0.0  # no number will do
     if most <= least:
         return most / 2 + least / 2
     near = np.flatnonzero((f >= least) & (f <= most))
@@ -920,6 +923,30 @@ class _Run:
             if not better and not wrong.any() and (inside == free).all():
                 break
             b, free = moved, inside | wrong
+        return best if best.within(self.tol) else self._guarded(best)
+
+    def _guarded(self, best: _Pair) -> _Pair:
+        """The gradients of free variables set to the cheaper side of 0, further than rounding.
+
+        Where bounds are much further off than b, as at a hard margin, the rounding of a gradient
+        times that distance would be all of the gap.
+        """
+        p, at = self.p, self.at
+        b, v, c = best.linear.b, best.linear.v, best.linear.c
+        free = (b > p.lo) & (b < p.hi)
+        f = p.gradients(v)
+        x = f - at.spread(c)
+        rounding = EPSILON * (2.0 * np.abs(p.p) + np.abs(f) + np.abs(at.spread(c)))
+        side = np.where(p.hi - b > b - p.lo, -rounding, rounding)
+        prox = 1.0 / np.maximum(PROXIMAL * self.diagonal, LEAST)
+        rhs = _Residual(x, p.sum - at.sums(b), p.image(b) - v)
+        system = self._system(np.where(free, prox, 0.0), rhs) if free.any() else None
+        for times in GUARD if system is not None else ():
+            step = system.solve(rhs._replace(r=x - times * side))  # type: ignore[union-attr]
+            moved = p.repair(np.where(free, b + step.db, b))
+            found = p.pair(moved, v + step.u)
+            if found.better(best, self.tol):
+                best = found
         return best
 
 
