@@ -95,8 +95,8 @@ def exact(x):
 def exact_gap(problem, Z, b, weights, intercepts):
     """Objectives in rational numbers: P of weights (None: of b), and D of b."""
     n = len(Z)
-    rows, b = [exact(z) for z in Z], exact(b)
-    beta = b if len(b) == n else [s + t for s, t in zip(b[:n], b[n:], strict=True)]
+    rows, beta = [exact(z) for z in Z], exact(b if len(b) == n else b[:n] + b[n:])
+    b = exact(b)
     own = [sum((t * z[j] for t, z in zip(beta, rows, strict=True)), Fraction(0))
            for j in range(Z.shape[1])]
     w = own if weights is None else exact(weights)
@@ -285,7 +285,7 @@ def test_any_scale_of_a_matrix(seed, kind, C, scale):
     Z, y, target = data(24, 30, seed)
     y[:4] = 1, -1, 1, -1
     K = (Z @ Z.T / 30) * 10.0 ** (2 * scale)
-    problem = make(kind, y, target, 10.0 ** (C - 2 * min(0.0, scale)))
+    problem = make(kind, y, target, 10.0 ** (C - 2 * scale))
     found = solve(problem, matrix=K)
     check_feasible(problem, found.b)
     assert found.relative_gap <= 1e-5

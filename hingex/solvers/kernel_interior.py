@@ -765,7 +765,7 @@ class _Run:
         b = self._snapped(self.best, SNAP[0])
         if self._free(b) <= self.vertex:
             found = self._purify(b, self.best)
-            if (found if self.linear else found.alone).within(self.tol):
+            if self._good(found):
                 self.found = found
                 return True
         return self.within > EXTRA or self.best.within(CLOSER * self.tol)
@@ -804,8 +804,8 @@ class _Run:
         system = self._system(w, _Residual(p.p, np.zeros(p.groups), base))
         if system is None:
             return None
-        _, c, v = system.first
-        return _Path(p, p.gradients(v) - at.spread(c), c, v)
+        db, c, v = system.first
+        return _Path(p, system.D * db, c, v)  # p - Zv - c, without cancellation
 
     def _system(self, w: np.ndarray, rhs: _Residual) -> _System | None:
         """Decompose K + 1/w, and solve for the first right-hand side.
@@ -865,9 +865,9 @@ class _Run:
         """Whether a solution with duals at their bounds can take the place of the last one."""
         if last.within(self.tol) and not found.within(self.tol):
             return False
-        if self.linear:
-            return found.within(self.tol) or found.gap <= last.gap
-        return found.alone.within(self.tol) or found.alone.gap <= last.alone.gap
+        if self._good(found):
+            return True
+        return found.gap <= last.gap if self.linear else found.alone.gap <= last.alone.gap
 
     def _snapped(self, cert: _Certificate, near: float) -> np.ndarray:
         """B with variables at a bound whose distance from it is small for their gradient."""
@@ -923,7 +923,11 @@ class _Run:
             if not better and not wrong.any() and (inside == free).all():
                 break
             b, free = moved, inside | wrong
-        return best if best.within(self.tol) else self._guarded(best)
+        return best if self._good(best) else self._guarded(best)
+
+    def _good(self, pair: _Pair) -> bool:
+        """Whether what the caller will use is good enough."""
+        return (pair if self.linear else pair.alone).within(self.tol)
 
     def _guarded(self, best: _Pair) -> _Pair:
         """The gradients of free variables set to the cheaper side of 0, further than rounding.
