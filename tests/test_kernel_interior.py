@@ -255,7 +255,7 @@ def test_certificates_are_true(form, kind):
             assert line.gap <= found.gap
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60, deadline=None, derandomize=True)
 @given(st.integers(0, 10**6), st.sampled_from(KINDS), st.floats(-3, 6), st.floats(-20, 8),
        st.floats(0, 10))
 def test_any_scale(seed, kind, C, scale, spread):
@@ -279,8 +279,8 @@ def test_any_scale(seed, kind, C, scale, spread):
     assert_allclose(found.gap, gap, rtol=1e-6, atol=1e-6 * size)
 
 
-@settings(max_examples=40, deadline=None)
-@given(st.integers(0, 10**6), st.sampled_from(KINDS), st.floats(-3, 6), st.floats(-20, 8))
+@settings(max_examples=40, deadline=None, derandomize=True)
+@given(st.integers(0, 10**6), st.sampled_from(KINDS), st.floats(-3, 5), st.floats(-20, 8))
 def test_any_scale_of_a_matrix(seed, kind, C, scale):
     Z, y, target = data(24, 30, seed)
     y[:4] = 1, -1, 1, -1
