@@ -13,7 +13,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from sklearn import svm
 from sklearn.datasets import load_breast_cancer
 
-from hingex.solvers import kernel_interior
+from hingex.solvers import _kernel_systems
 from hingex.solvers.kernel_interior import solve
 from hingex.solvers.smo import Problem
 
@@ -487,7 +487,7 @@ def test_memory_does_not_grow_with_rows_times_columns():
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert found.iterations <= 3
-    assert peak - Z.nbytes / 2 < 60 * 8 * 40_000 + 8 * kernel_interior.BLOCK * 8
+    assert peak - Z.nbytes / 2 < 60 * 8 * 40_000 + 8 * _kernel_systems.BLOCK * 8
 
 
 def test_fine_sums():
@@ -496,7 +496,7 @@ def test_fine_sums():
     Z = np.exp(rng.normal(4, 2, (3000, 2)))
     b = rng.standard_normal(3000) * 1e3
     b -= Z @ np.linalg.lstsq(Z, b, rcond=None)[0]
-    operator = kernel_interior._FactorKernel(Z)
+    operator = _kernel_systems.FactorKernel(Z)
     truth = [float(sum(Fraction(z) * Fraction(v) for z, v in zip(Z[:, j].tolist(), b.tolist(),
                                                                strict=True))) for j in range(2)]
     assert_allclose(operator.image(b, finely=True) / operator.scale, truth, rtol=1e-10)
