@@ -14,7 +14,7 @@ from sklearn import svm
 from sklearn.datasets import load_breast_cancer
 
 from hingex.solvers import _kernel_systems
-from hingex.solvers.kernel_interior import solve
+from hingex.solvers._kernel_interior import solve
 from hingex.solvers.smo import Problem
 
 FORMS = ["factor", "matrix"]

@@ -5,31 +5,36 @@ Problem, that of `smo` (variable v is of example v mod n; K = Z Z' or a matrix):
 
     max_b  p'b - 1/2 b'Kb    lo <= b <= hi,   the sums of b over one or two groups given
 
-With multipliers z, y >= 0 of the bounds and an intercept c for each group, b is optimal when
+With multipliers z, y >= 0 of the bounds, an intercept c for each group and weights v, b is optimal
+when
 
-    p - Kb - c = y - z,   (b - lo) z = 0,   (hi - b) y = 0
+    p - Zv - c = y - z,   v = Z'b,   (b - lo) z = 0,   (hi - b) y = 0
 
 Newton steps follow the path (b - lo) z = (hi - b) y = mu * share to mu = 0, with Mehrotra's
 predictor and corrector; `share` is the length hi - lo, so that an example of weight 2 goes the way
-of two examples. Eliminating the multipliers leaves
+of two examples. Eliminating the multipliers leaves the system of `_kernel_systems` with D =
+z / (b - lo) + y / (hi - b). Its solutions are refined by residuals. Where rounding leaves no way
+on, D gets a little more: a proximal step. The start is a least-squares fit, set onto the path.
 
-    (K + D) db + dc = r,   sums of db = t,   D = z / (b - lo) + y / (hi - b)
+The weights are a part of the state, so that duals which are large and cancel do not spoil the
+gradients; Z'b is summed up with more than double precision where that counts. (For a matrix, v is
+Kb, and as exact as K.)
 
-For K = Z Z' and weights w = 1 / D, that is the Cholesky decomposition of I + Z'WZ, in which each
-group's rows are centred by their weighted mean (which eliminates dc without cancellation). For a
-matrix it is that of I + W^1/2 K W^1/2. Both are scaled to a unit diagonal, so features and
-weights of any size will do. Solutions are refined with residuals of the system above.
+At the end, variables that are nearly at a bound, and whose multipliers say so, are set to it. A few
+Newton steps on the free ones follow, with bounds and signs of multipliers checked after each
+(a primal-dual active-set method). They come to vertices as exact as those of SMO.
 
-At the end variables that are nearly at a bound, and whose multipliers say so, are set to it. A few
-Newton steps on the free ones follow, each with bounds and signs of multipliers checked
-(an active-set method from the side of the primal-dual pair): vertices as exact as those of SMO.
+Stopping: the relative duality gap. For weights v that need not be those of b it is
 
-Stopping: the relative duality gap of b, with K b computed from b and the best intercepts. The
-gap in the result is always that of the b in the result.
+    P(v, c) - D(b) = 1/2 |v - Z'b|^2 + sum max((hi - b) x, (lo - b) x),   x = p - Zv - c
 
-Complexity: 15 to 40 iterations of n r^2 + r^3 / 3 multiply-adds for a factor of r columns,
-n^3 / 6 for a matrix; memory r^2 numbers and some 30 for each variable, n^2 for a matrix.
-Nothing is random; bits depend on the BLAS and its threads alone.
+Gaps are those of the numbers in the result, and of the best intercepts. On data that are not
+scaled no b in double precision may have good weights Z'b: its digits end before. The pair of b and
+v proves the optimum all the same, for models that predict by v (`Result.linear`).
+
+Complexity: 10 to 30 iterations of n r^2 + r^3 / 3 multiply-adds for a factor of r columns, and some
+50 passes over it; n^3 / 6 for a matrix. Memory: 2 r^2 numbers (2 n^2 for a matrix, beside it) and
+some 60 for each variable. Nothing is random; bits depend on the BLAS and its threads alone.
 
 Sources: Mehrotra, "On the implementation of a primal-dual interior point method", SIAM J. Optim.
 1992; Fine & Scheinberg, "Efficient SVM training using low-rank kernel representations", JMLR 2,
@@ -46,25 +51,25 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ._kernel_systems import FactorKernel, MatrixKernel, Places, Residual, Step, exponent
+
 HEAVY = 10.0  # times the median length of a box: longer ones do not ask for larger products
 EXTRA, CLOSER = 6, 1e-4  # iterations within tol, and share of it, to find out which are free
 PATIENCE = 12  # iterations without a clearly smaller gap: rounding error, or no way on
 REFINE = 4  # corrections of a solution at most
 EXACT = 1e-14  # residual of a solution, relative to the right-hand side, that needs no correction
-RIDGE = (0.0, 1e-15, 1e-13, 1e-11, 1e-9, 1e-7)  # of the unit diagonal, until Cholesky succeeds
-SLICED = 11  # bits of the number of rows whose products are added up exactly
-BLOCK = 1 << 19  # numbers of a factor that are worked on at a time
 LONGEST, SHORTEST = 0.9999, 1e-8  # steps, as a share of the way to the first bound
 SNAP = (1.0, 1e-2, 1e-4, 1e-6)  # distances to a bound that are none, times the multiplier
 SOUND = 1e-3  # relative error of a solution that will do
-LEAST_SHARE, MOST_SHARE = 1e-16, 1e-8  # of the largest kernel value, to add to the system
+LEAST_SHARE, MOST_SHARE = 1e-16, 1e-8  # of a variable's kernel value, to add to D
+GUARD = (4.0, 64.0, 1024.0)  # times the rounding of a gradient
 WORSE = 100.0  # times the best gap: active-set steps that lead nowhere
 PURIFY = 12  # active-set steps at the end
-PROXIMAL = 1e-11  # of the largest kernel value: what keeps an active-set step short
+PROXIMAL = 1e-11  # the same, for active-set steps
 FINE = 0.01  # share of tol that the rounding of long sums may come to, or they get more digits
 FLOOR = 1e-10  # of b'Kb of an even b: weights that cancel to less, without any p, are 0
 NOISE = 1e-4  # of that: rounding, whatever the tolerance
-EPSILON, ROUNDING = 2.0**-53, 1e-12
+EPSILON = 2.0**-53
 LEAST = 1e-300
 
 
@@ -172,286 +177,6 @@ def _relative(gap: float, dual: float, floor: float) -> float:
     return gap / max(abs(dual), abs(dual + gap), floor, LEAST) if gap > 0 else 0.0
 
 
-def _exponent(x: float) -> int:
-    """That of the power of two above x; 0 for what has none."""
-    return math.frexp(x)[1] if x > 0 and math.isfinite(x) else 0
-
-
-class _FactorKernel:
-    """K = Z Z' and the system (K + D) db + dc = r with given sums.
-
-    Kernel values are those of `scale` * Z.
-    """
-
-    def __init__(self, Z: Any) -> None:
-        from scipy.linalg import blas, lapack
-
-        self.syrk, self.potrf, self.potrs = blas.dsyrk, lapack.dpotrf, lapack.dpotrs
-        self.Z = Z if Z.shape[1] else np.zeros((len(Z), 1))
-        self.n, self.r = len(self.Z), self.Z.shape[1]
-        self.step = max(64, BLOCK // self.r)
-        size = max((float(np.abs(rows).max()) for rows in self._blocks()), default=0.0)
-        self.scale = math.ldexp(1.0, min(-_exponent(size), 1000))
-        self.diagonal = np.concatenate([np.einsum("ij,ij->i", Y, Y) for Y in (
-            rows * self.scale for rows in self._blocks())])
-
-    def _blocks(self) -> Any:
-        for a in range(0, self.n, self.step):
-            yield np.asarray(self.Z[a:a + self.step], dtype=np.float64)
-
-    def rescale(self, factor: float) -> None:
-        """Multiply Z by a number."""
-        self.scale *= factor
-        self.diagonal = self.diagonal * factor**2
-
-    def combine(self, beta: np.ndarray) -> np.ndarray:
-        """Z' beta, beta (n,) or (n, k)."""
-        out = np.zeros((self.r, *beta.shape[1:]))
-        for a, rows in zip(range(0, self.n, self.step), self._blocks(), strict=True):
-            out += rows.T @ beta[a:a + self.step]
-        return out * self.scale
-
-    def combine_finely(self, beta: np.ndarray) -> np.ndarray:
-        """Z' beta, beta (n,), with some 20 bits more than double precision has.
-
-        Numbers are cut into slices of few bits, so that sums of leading products are exact
-        (Ozaki et al., Numer. Algorithms 59, 2012).
-        """
-        high, low = np.zeros(self.r), np.zeros(self.r)
-        step = min(self.step, 1 << SLICED)
-        for a in range(0, self.n, step):
-            rows = np.array(self.Z[a:a + step], dtype=np.float64) * self.scale
-            part = beta[a:a + step]
-            (Z1, Z2, Z3), (b1, b2, b3) = _sliced(rows), _sliced(part)
-            for exact in (b1 @ Z1, b1 @ Z2, b2 @ Z1):
-                total = high + exact
-                back = total - high
-                low += (high - (total - back)) + (exact - back)
-                high = total
-            low += b2 @ Z2 + (b1 @ Z3 + b3 @ (Z1 + Z2) + (b2 + b3) @ Z3)
-        return high + low
-
-    def square(self, beta: np.ndarray, u: np.ndarray) -> float:
-        """b'Kb, for u = Z'b."""
-        return float(u @ u)
-
-    def expand(self, u: np.ndarray) -> np.ndarray:
-        """Z u."""
-        return np.concatenate([rows @ u for rows in self._blocks()]) * self.scale
-
-    def image(self, beta: np.ndarray, finely: bool = False) -> np.ndarray:
-        """Z' beta, the weights; perhaps without the errors of long sums."""
-        return self.combine_finely(beta) if finely else self.combine(beta)
-
-    def prepare(self, omega: np.ndarray) -> bool:
-        """Decompose for the weights omega (groups, n); whether that could be done."""
-        self.omega, self.total = omega, omega.sum(axis=1)
-        self.invert = np.divide(1.0, self.total, where=self.total > 0,
-                                out=np.zeros(len(self.total)))
-        self.mean = (self.combine(omega.T) * self.invert).T / self.scale  # of rows as they are
-        weight = omega.sum(axis=0)
-        part = np.divide(omega, weight, where=weight > 0, out=np.zeros_like(omega))
-        H = np.eye(self.r, order="F")
-        rows = np.flatnonzero(weight > 0)
-        for a in range(0, len(rows), self.step):
-            take = rows[a:a + self.step]
-            Y = self._rows(take) - (self.mean[0] if len(omega) == 1
-                                    else part[:, take].T @ self.mean)
-            Y *= (np.sqrt(weight[take]) * self.scale)[:, None]
-            H = self.syrk(1.0, Y.T, beta=1.0, c=H, lower=1, overwrite_c=1)
-        if len(omega) == 2:  # the two means of an example's variables
-            apart = float((omega[0] * part[1]).sum())
-            gap = np.asarray(self.mean[0] - self.mean[1]) * (math.sqrt(apart) * self.scale)
-            H += np.outer(gap, gap)
-        self.chol = _Cholesky(H, self.potrf, self.potrs)
-        return self.chol.sound
-
-    def _rows(self, take: np.ndarray) -> np.ndarray:
-        """Some rows of Z."""
-        if take[-1] - take[0] + 1 == len(take):
-            return np.asarray(self.Z[take[0]:take[-1] + 1], dtype=np.float64)
-        return self.Z[take].astype(np.float64)
-
-    def solve(self, w: np.ndarray, rhs: _Residual, at: _Places) -> _Step:
-        """The step for weights w = 1 / D of the variables, which `prepare` has summed up."""
-        wr = w * rhs.r
-        level = (at.sums(wr) - rhs.t) * self.invert
-        u = self.chol.solve(rhs.q + self.combine(at.examples(wr) - level @ self.omega))
-        dc = level - (self.mean @ u) * self.scale
-        return _Step(w * (rhs.r - at.spread(dc) - at.take(self.expand(u))), dc, u)
-
-
-def _symmetric_inverse(S: np.ndarray) -> np.ndarray:
-    """Inverse of a positive matrix of one or two rows; 0 for a row of zeros."""
-    scale = np.sqrt(np.abs(np.diagonal(S)))
-    scale = np.divide(1.0, scale, where=scale > 0, out=np.zeros_like(scale))
-    inverse = np.linalg.pinv(S * scale * scale[:, None], rcond=1e-14, hermitian=True)
-    return inverse * scale * scale[:, None]
-
-
-def _sliced(x: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Three parts of x, the first two of so few bits that 2^SLICED products add up exactly."""
-    bits = (53 - SLICED) // 2
-    parts = []
-    for _ in range(2):
-        most = np.abs(x).max(axis=0)
-        q = np.ldexp(1.5, np.frexp(most)[1] + 53 - bits)
-        head = (x + q) - q
-        parts.append(head)
-        x = x - head
-    return parts[0], parts[1], x
-
-
-class _MatrixKernel:
-    """A dense K; methods are those of `_FactorKernel`."""
-
-    def __init__(self, K: np.ndarray) -> None:
-        from scipy.linalg import lapack
-
-        self.potrf, self.potrs = lapack.dpotrf, lapack.dpotrs
-        self.K, self.n = K, len(K)
-        self.diagonal = np.abs(np.diagonal(K))
-        self.scale = math.ldexp(1.0, min(-_exponent(float(self.diagonal.max())), 1000))
-        self.diagonal = self.diagonal * self.scale
-
-    def rescale(self, factor: float) -> None:
-        """Multiply the features by a number."""
-        self.scale *= factor**2
-        self.diagonal = self.diagonal * factor**2
-
-    def image(self, beta: np.ndarray, finely: bool = False) -> np.ndarray:
-        """K beta; values of K have errors themselves."""
-        return (self.K @ beta) * self.scale
-
-    def square(self, beta: np.ndarray, s: np.ndarray) -> float:
-        """b'Kb, for s = Kb; rounding does not make it negative."""
-        square = float(beta @ s)
-        size = float(np.abs(beta) @ np.sqrt(self.diagonal))
-        return max(square, 0.0) if square > -ROUNDING * size**2 else square
-
-    def expand(self, s: np.ndarray) -> np.ndarray:
-        """What `image` gives are scores."""
-        return s
-
-    def prepare(self, omega: np.ndarray) -> bool:
-        """Decompose for the weights omega (groups, n); whether that could be done."""
-        self.weight = omega.sum(axis=0)
-        self.rows = np.flatnonzero(self.weight > 0)
-        weight = self.weight[self.rows]
-        self.root = np.sqrt(weight)
-        self.part = omega[:, self.rows] / weight
-        whole = len(self.rows) == self.n
-        M = np.array(self.K if whole else self.K[np.ix_(self.rows, self.rows)], order="F")
-        M *= self.root * self.scale
-        M *= self.root[:, None]
-        M[np.diag_indices(len(M))] += 1.0
-        self.chol = _Cholesky(M, self.potrf, self.potrs)
-        if not self.chol.sound:
-            return False
-        schur = self.part @ self._inverse(self.part.T)
-        if len(omega) == 2:
-            apart = float((omega[0, self.rows] * self.part[1]).sum())
-            schur += apart * np.array([[1.0, -1.0], [-1.0, 1.0]])
-        if not np.isfinite(schur).all():
-            return False
-        self.schur = _symmetric_inverse(schur)
-        return True
-
-    def _inverse(self, x: np.ndarray) -> np.ndarray:
-        """(1 / W + K)^-1 x, on the rows with a weight."""
-        root = self.root if x.ndim == 1 else self.root[:, None]
-        return root * self.chol.solve(root * x)
-
-    def solve(self, w: np.ndarray, rhs: _Residual, at: _Places) -> _Step:
-        """The step for weights w = 1 / D of the variables, which `prepare` has summed up."""
-        weight = np.where(self.weight > 0, self.weight, 1.0)
-        r = rhs.r - at.take(rhs.q)
-        mean = at.examples(w * r) / weight
-        dc = self.schur @ (self.part @ self._inverse(mean[self.rows])
-                           + at.sums(w * (r - at.take(mean))) - rhs.t)
-        level = dc @ self.part
-        moved, free = np.zeros(self.n), np.zeros(self.n)
-        moved[self.rows] = self._inverse(mean[self.rows] - level)
-        free[self.rows] = level
-        db = w * (r - at.spread(dc) - at.take(mean - free) + at.take(moved / weight))
-        return _Step(db, dc, rhs.q + self.image(at.examples(db)))
-
-
-class _Residual(NamedTuple):
-    """Right-hand side of D db + Zu + dc = r, sums of db = t, u - Z'db = q; see `_System`.
-
-    For a matrix u is that of Kb, and Z stands for the identity.
-    """
-
-    r: np.ndarray
-    t: np.ndarray
-    q: np.ndarray
-
-
-class _Step(NamedTuple):
-    """Of variables, intercepts and weights."""
-
-    db: np.ndarray
-    dc: np.ndarray
-    u: np.ndarray
-
-
-class _Cholesky:
-    """Decomposition of a positive definite matrix, scaled to a unit diagonal."""
-
-    def __init__(self, A: np.ndarray, potrf: Any, potrs: Any) -> None:
-        diagonal = np.diagonal(A).copy()
-        self.potrs, self.sound = potrs, False
-        if not (np.isfinite(diagonal).all() and (diagonal > 0).all()):
-            return
-        self.scale = 1.0 / np.sqrt(diagonal)
-        A *= self.scale
-        A *= self.scale[:, None]
-        for ridge in RIDGE:
-            A[np.diag_indices(len(A))] = 1.0 + ridge
-            self.L, info = potrf(A, lower=1, clean=0, overwrite_a=0)
-            if info == 0:
-                self.sound = True
-                return
-
-    def solve(self, x: np.ndarray) -> np.ndarray:
-        scale = self.scale if x.ndim == 1 else self.scale[:, None]
-        return scale * self.potrs(self.L, scale * x, lower=1)[0]
-
-
-class _Places:
-    """Which example and group each variable is of."""
-
-    def __init__(self, example: np.ndarray, group: np.ndarray | None, n: int, groups: int) -> None:
-        self.example, self.group, self.n, self.count = example, group, n, groups
-        self.plain = len(example) == n and bool((example == np.arange(n)).all())
-
-    def examples(self, x: np.ndarray) -> np.ndarray:
-        """Sums over the variables of each example."""
-        return x if self.plain else np.bincount(self.example, x, self.n)
-
-    def sums(self, x: np.ndarray) -> np.ndarray:
-        """Sums over the variables of each group."""
-        if self.group is None:
-            return np.array([x.sum()])
-        return np.array([x[self.group == g].sum() for g in range(self.count)])
-
-    def both(self, x: np.ndarray) -> np.ndarray:
-        """Sums over the variables of each group and example, (groups, n)."""
-        if self.group is None:
-            return self.examples(x)[None]
-        return np.stack([self.examples(np.where(self.group == g, x, 0.0))
-                         for g in range(self.count)])
-
-    def take(self, s: np.ndarray) -> np.ndarray:
-        """Values of examples, for their variables."""
-        return s if self.plain else s[self.example]
-
-    def spread(self, c: np.ndarray) -> np.ndarray:
-        """Values of groups, for their variables."""
-        return c[0] if self.group is None else c[self.group]
-
-
 class _Certificate(NamedTuple):
     """Scaled duals and weights, gradients p - Zv, best intercepts, and what they prove."""
 
@@ -515,13 +240,13 @@ class _Scaled:
         self.groups = 1 if problem.group is None else 2
         self.index = np.flatnonzero(hi > lo)
         group = None if problem.group is None else np.asarray(problem.group)[self.index]
-        self.at = _Places(self.index % n, group, n, self.groups)
+        self.at = Places(self.index % n, group, n, self.groups)
         start = np.asarray(problem.start, dtype=np.float64)[self.index]
         p = np.asarray(problem.p, dtype=np.float64)[self.index]
         self.shift = np.array([_middle(p if group is None else p[group == g])
                                for g in range(self.groups)])
         p = p - self.at.spread(self.shift)
-        self.kernel: Any = _MatrixKernel(matrix) if matrix is not None else _FactorKernel(factor)
+        self.kernel: Any = MatrixKernel(matrix) if matrix is not None else FactorKernel(factor)
         most = float(np.abs(p).max(initial=0.0))
         longest = float((hi - lo).max(initial=0.0))
         self._units(most, longest)
@@ -541,12 +266,12 @@ class _Scaled:
 
     def _units(self, most: float, longest: float) -> None:
         """Units with kernel values of at most about 1, and b up to where Kb balances p."""
-        kernel, factor = self.kernel, isinstance(self.kernel, _FactorKernel)
-        square = (_exponent(kernel.scale) - 1) * (2 if factor else 1)  # of K's multiplier
-        unit = _exponent(longest)
+        kernel, factor = self.kernel, isinstance(self.kernel, FactorKernel)
+        square = (exponent(kernel.scale) - 1) * (2 if factor else 1)  # of K's multiplier
+        unit = exponent(longest)
         size = unit - square
         if most > 0:
-            size = _exponent(most)
+            size = exponent(most)
             unit = min(unit, size + square)
         less = unit - square - size  # kernel values are that much smaller, in powers of two
         size += less % 2
@@ -651,6 +376,8 @@ def _intercept(f: np.ndarray, b: np.ndarray, lo: np.ndarray, hi: np.ndarray) -> 
     if not len(fall):
         return float(grow.max())
     most, least = float(grow.max()), float(fall.min())
+    if not (math.isfinite(most) and math.isfinite(least)):
+        return 0.0  # no number will do
     if most <= least:
         return most / 2 + least / 2
     near = np.flatnonzero((f >= least) & (f <= most))
@@ -762,7 +489,7 @@ class _Run:
         b = self._snapped(self.best, SNAP[0])
         if self._free(b) <= self.vertex:
             found = self._purify(b, self.best)
-            if (found if self.linear else found.alone).within(self.tol):
+            if self._good(found):
                 self.found = found
                 return True
         return self.within > EXTRA or self.best.within(CLOSER * self.tol)
@@ -798,13 +525,13 @@ class _Run:
         x = f - at.spread(at.sums(p.length * f) / total)
         spread = math.sqrt(float(p.length @ x**2) / max(float(total.sum()), LEAST))
         w = p.length / (spread if spread > 0 else 1.0)
-        system = self._system(w, _Residual(p.p, np.zeros(p.groups), base))
+        system = self._system(w, Residual(p.p, np.zeros(p.groups), base))
         if system is None:
             return None
-        _, c, v = system.first
-        return _Path(p, p.gradients(v) - at.spread(c), c, v)
+        db, c, v = system.first
+        return _Path(p, system.D * db, c, v)  # p - Zv - c, without cancellation
 
-    def _system(self, w: np.ndarray, rhs: _Residual) -> _System | None:
+    def _system(self, w: np.ndarray, rhs: Residual) -> _System | None:
         """Decompose K + 1/w, and solve for the first right-hand side.
 
         Where that comes to nothing, 1/w is made larger than a share of K: a proximal step.
@@ -825,7 +552,7 @@ class _Run:
         p, at = self.p, self.at
         mu, w, b = path.mu(), path.weights(), path.b()
         x = p.gradients(path.v) - at.spread(path.c)
-        rhs = _Residual(x, p.sum - at.sums(b), p.image(b) - path.v)
+        rhs = Residual(x, p.sum - at.sums(b), p.image(b) - path.v)
         system = self._system(w, rhs) if mu > 0 and np.isfinite(w).all() else None
         if system is None:
             return False
@@ -862,9 +589,9 @@ class _Run:
         """Whether a solution with duals at their bounds can take the place of the last one."""
         if last.within(self.tol) and not found.within(self.tol):
             return False
-        if self.linear:
-            return found.within(self.tol) or found.gap <= last.gap
-        return found.alone.within(self.tol) or found.alone.gap <= last.alone.gap
+        if self._good(found):
+            return True
+        return found.gap <= last.gap if self.linear else found.alone.gap <= last.alone.gap
 
     def _snapped(self, cert: _Certificate, near: float) -> np.ndarray:
         """B with variables at a bound whose distance from it is small for their gradient."""
@@ -900,7 +627,7 @@ class _Run:
             if self._stopped() or not free.any():
                 break
             x = p.gradients(v) - at.spread(c)
-            rhs = _Residual(x, p.sum - at.sums(b), p.image(b) - v)
+            rhs = Residual(x, p.sum - at.sums(b), p.image(b) - v)
             system = self._system(np.where(free, prox, 0.0), rhs)
             if system is None:
                 break
@@ -920,35 +647,63 @@ class _Run:
             if not better and not wrong.any() and (inside == free).all():
                 break
             b, free = moved, inside | wrong
+        return best if self._good(best) else self._guarded(best)
+
+    def _good(self, pair: _Pair) -> bool:
+        """Whether what the caller will use is good enough."""
+        return (pair if self.linear else pair.alone).within(self.tol)
+
+    def _guarded(self, best: _Pair) -> _Pair:
+        """The gradients of free variables set to the cheaper side of 0, further than rounding.
+
+        Where bounds are much further off than b, as at a hard margin, the rounding of a gradient
+        times that distance would be all of the gap.
+        """
+        p, at = self.p, self.at
+        b, v, c = best.linear.b, best.linear.v, best.linear.c
+        free = (b > p.lo) & (b < p.hi)
+        f = p.gradients(v)
+        x = f - at.spread(c)
+        rounding = EPSILON * (2.0 * np.abs(p.p) + np.abs(f) + np.abs(at.spread(c)))
+        side = np.where(p.hi - b > b - p.lo, -rounding, rounding)
+        prox = 1.0 / np.maximum(PROXIMAL * self.diagonal, LEAST)
+        rhs = Residual(x, p.sum - at.sums(b), p.image(b) - v)
+        system = self._system(np.where(free, prox, 0.0), rhs) if free.any() else None
+        for times in GUARD if system is not None else ():
+            step = system.solve(rhs._replace(r=x - times * side))  # type: ignore[union-attr]
+            moved = p.repair(np.where(free, b + step.db, b))
+            found = p.pair(moved, v + step.u)
+            if found.better(best, self.tol):
+                best = found
         return best
 
 
 class _System:
-    """(K + 1/w) db + dc = r with sums t, for a kernel that is prepared; w of 0 keeps a variable.
+    """The system for weights w, of a kernel that is prepared; w of 0 keeps a variable.
 
     `first` solves it for the first right-hand side, to the relative error `error`.
     """
 
-    def __init__(self, p: _Scaled, w: np.ndarray, rhs: _Residual) -> None:
+    def __init__(self, p: _Scaled, w: np.ndarray, rhs: Residual) -> None:
         self.p, self.w = p, w
         self.D = np.divide(1.0, w, where=w > 0, out=np.zeros_like(w))
         self.total = np.maximum(p.at.sums(w), LEAST)
         self.error = math.inf
         self.first = self.solve(rhs)
 
-    def _size(self, rhs: _Residual) -> float:
+    def _size(self, rhs: Residual) -> float:
         r = np.where(self.w > 0, rhs.r, 0.0)
         size = float(self.w @ r**2) + float(rhs.t @ (rhs.t / self.total))
         return size + (0.0 if self.p.matrix else float(rhs.q @ rhs.q))
 
-    def solve(self, rhs: _Residual) -> _Step:
+    def solve(self, rhs: Residual) -> Step:
         """Steps, refined."""
         at, kernel, w = self.p.at, self.p.kernel, self.w
         step = kept = kernel.solve(w, rhs, at)
         last = math.inf
         for _ in range(REFINE):
             db, dc, u = step
-            lack = _Residual(
+            lack = Residual(
                 rhs.r - self.D * db - at.take(kernel.expand(u)) - at.spread(dc),
                 rhs.t - at.sums(db),
                 np.zeros_like(u) if self.p.matrix else rhs.q - u + self.p.image(db))
@@ -961,7 +716,7 @@ class _System:
             if error <= EXACT**2 * size or error > 0.25 * before:
                 break
             more = kernel.solve(w, lack, at)
-            step = _Step(db + more.db, dc + more.dc, u + more.u)
+            step = Step(db + more.db, dc + more.dc, u + more.u)
         return kept
 
 
@@ -1032,7 +787,7 @@ class _Path:
         self.dz = self.pz - self.z - self.z / self.below * db
         self.dy = self.py - self.y + self.y / self.above * db
 
-    def move(self, size: float, step: _Step) -> None:
+    def move(self, size: float, step: Step) -> None:
         below, above = self.below + size * self.db, self.above - size * self.db
         length, near = self.p.length, below <= above
         self.below = np.where(near, below, length - above)
