@@ -35,6 +35,7 @@ USES = {  # parameters, by kernel
 _SINGLE_SPREAD = 64.0  # largest exponent of a kernel up to which single precision is enough
 _FINE, _FINE_SPREAD = 1e-4, 4.0  # the same for a finer tol than this
 _SINGLE_WIDTH = 4096  # terms of a sum up to which it is
+_AT_ONCE = 1 << 16  # entries of a table that are weighed at a time
 
 
 class RowKernel(Protocol):
@@ -174,25 +175,28 @@ def gram(
 
 
 def read_kernel(
-    kernel: str, degree: Any, gamma: Any, coef0: Any, rows: Any
+    kernel: str, degree: Any, gamma: Any, coef0: Any, rows: Any, weights: Any = None
 ) -> Parameters:
-    """The parameters that a kernel uses, checked; others are 0 and not looked at."""
+    """The parameters that a kernel uses, checked; others are 0 and not looked at.
+
+    `weights` (n,) are those of the rows, for "scale"; None if all are 1.
+    """
     name = check.choice("kernel", kernel, NAMES)
     used = USES[name]
     return Parameters(
         name,
         read_degree(degree) if "degree" in used else 0,
-        read_gamma(gamma, rows) if "gamma" in used else 0.0,
+        read_gamma(gamma, rows, weights) if "gamma" in used else 0.0,
         read_coef0(coef0) if "coef0" in used else 0.0,
     )
 
 
-def read_gamma(gamma: Any, rows: Any) -> float:
+def read_gamma(gamma: Any, rows: Any, weights: Any = None) -> float:
     """The number that "scale" and "auto" stand for, or gamma itself."""
     if isinstance(gamma, str):
         if check.choice("gamma", gamma, ("scale", "auto")) == "auto":
             return 1.0 / max(1, rows.d)
-        spread = variance(rows)
+        spread = variance(rows, weights)
         return 1.0 / (rows.d * spread) if spread > 0 else 1.0
     return check.real("gamma", gamma, positive=False)
 
@@ -214,8 +218,13 @@ def read_coef0(coef0: Any) -> float:
     return float(coef0)
 
 
-def variance(rows: Any) -> float:
-    """Of all entries of the table, zeros of sparse ones included."""
+def variance(rows: Any, weights: Any = None) -> float:
+    """Of all entries of the table, zeros of sparse ones included.
+
+    With weights (n,), of a table that has each row as often as its weight says.
+    """
+    if weights is not None and (weights != weights[0]).any():
+        return _weighted_variance(rows, weights)
     values = rows.arrays[0]
     if not rows.is_csr:
         return float(np.var(values, dtype=np.float64))
@@ -223,6 +232,35 @@ def variance(rows: Any) -> float:
     mean = float(values.sum(dtype=np.float64)) / total
     square = float(np.einsum("i,i->", values, values, dtype=np.float64)) / total
     return square - mean * mean
+
+
+def _weighted_variance(rows: Any, weights: np.ndarray) -> float:
+    share = weights / weights.max()
+    total = float(share.sum()) * rows.d
+    mean = _weighted_sum(rows, share, lambda x: x) / total
+    square = _weighted_sum(rows, share, lambda x: (x - mean) ** 2)
+    if rows.is_csr:  # the zeros
+        stored = _weighted_sum(rows, share, np.ones_like)
+        square += (total - stored) * mean * mean
+    return square / total
+
+
+def _weighted_sum(rows: Any, share: np.ndarray, term: Callable[[np.ndarray], np.ndarray]) -> float:
+    """sum_i share_i sum_k term(x_ik) over what is stored of rows with a share, some at a time."""
+    values, _, indptr = rows.arrays
+    step, total = max(1, _AT_ONCE * rows.n // max(rows.n, rows.nnz)), 0.0
+    for a in range(0, rows.n, step):
+        own = share[a:a + step]
+        if indptr is None:
+            some = values[a:a + step][own > 0].astype(np.float64)
+            each = np.broadcast_to(own[own > 0, None], some.shape)
+        else:
+            ends = indptr[a:a + step + 1]
+            each = np.repeat(own, np.diff(ends))
+            some = values[ends[0]:ends[-1]][each > 0].astype(np.float64)
+            each = each[each > 0]
+        total += float((each * term(some)).sum())
+    return total
 
 
 def exact_points(rows: Any, kernel: Parameters) -> Any:

@@ -20,7 +20,7 @@ import numpy as np
 import pytest
 
 import hingex
-from hingex import _threads, structured
+from hingex import structured
 
 JOBS = (1, 2, 3, None)
 CASES = {}

@@ -98,7 +98,7 @@ class KernelModel(Storable, Estimator):
             return "callable"
         return check.choice("kernel", self.kernel, KINDS)
 
-    def _training(self, X: Any, tol: float) -> Training:
+    def _training(self, X: Any, tol: float, sample_weight: Any = None) -> Training:
         owner, kind = type(self).__name__, self._kind()
         rows = check.as_rows(X, owner=owner, accept_sparse=kind != "precomputed")
         check.check_feature_names(self, X, reset=True)
@@ -112,7 +112,10 @@ class KernelModel(Storable, Estimator):
         if kind == "callable":
             source = kernel_functions.row_source(self.kernel, table)
             return Training(rows, table, None, source, None)
-        given = kernel_functions.read_kernel(kind, self.degree, self.gamma, self.coef0, rows)
+        # Those of classes are no numbers of rows: they stay out of the variance in "scale".
+        weights = check.sample_weights(sample_weight, rows.n)
+        given = kernel_functions.read_kernel(kind, self.degree, self.gamma, self.coef0, rows,
+                                             weights)
         points = kernel_functions.training_points(rows, given, tol)
         return Training(rows, table, points, None, given)
 

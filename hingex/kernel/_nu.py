@@ -109,7 +109,7 @@ cache_hit_rate_, gamma_, n_features_in_, shape_fit_, feature_names_in_
         self._shape()
         check.random_seed(self.random_state)
         monitor = self._monitor(options)
-        training = self._training(X, options.tol)
+        training = self._training(X, options.tol, sample_weight)
         n = training.rows.n
         classes, codes = check.encode_labels(y, n, owner)
         weights = check.row_weights(1.0, self.class_weight, sample_weight, classes, codes, n)
@@ -255,7 +255,7 @@ n_features_in_, shape_fit_, feature_names_in_
         nu = check.share("nu", self.nu)
         options = self._solver_options()
         monitor = self._monitor(options)
-        training = self._training(X, options.tol)
+        training = self._training(X, options.tol, sample_weight)
         weights = check.sample_weights(sample_weight, training.rows.n)
         cost = np.ones(training.rows.n) if weights is None else weights
         ids = np.flatnonzero(cost > 0)

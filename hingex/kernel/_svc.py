@@ -475,7 +475,7 @@ class SVC(PairwiseClassifier):
         warm = check.boolean("warm_start", self.warm_start)
         rank = self._rank(C, warm)
         monitor = self._monitor(options)
-        training = self._training(X, options.tol)
+        training = self._training(X, options.tol, sample_weight)
         n = training.rows.n
         classes, codes = check.encode_labels(y, n, owner)
         hard = math.isinf(C)

@@ -25,7 +25,7 @@ class KernelRegressor(KernelModel, Regressor):
         """Training, rows that count, their targets and costs."""
         owner = type(self).__name__
         C = check.positive_float("C", self.C)
-        training = self._training(X, options.tol)
+        training = self._training(X, options.tol, sample_weight)
         n = training.rows.n
         targets = check.numeric_targets(y, n, owner)
         weights = check.sample_weights(sample_weight, n)
