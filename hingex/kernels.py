@@ -42,9 +42,14 @@ class RowKernel(Protocol):
     """What SVMs take as a kernel of the user's.
 
     ``kernel(A, B)`` returns an array of shape (rows of A, rows of B) of finite float32 or float64
-    numbers. A and B are rows of the X that was given to `fit` or `predict`: 2-D arrays, or CSR
-    matrices if X was sparse. It must be symmetric, and positive semidefinite if the optimum is to
-    be one. It is called with some hundred rows in A at a time, from one thread.
+    numbers. A and B hold rows of the X that was given to `fit` or `predict`, which may be anything
+    that is indexed by rows, and stays what it is: a list of strings, of graphs or of sequences
+    gives lists, an array of any dtype and dimension arrays, a sparse matrix CSR; of frames come
+    the values. Nothing is converted to numbers, or looked through for NaN, as the kernel may know
+    what to do with it. Lists of numbers stay lists, too: ``np.asarray(X)`` makes a table of them.
+
+    It must be symmetric, and positive semidefinite if the optimum is to be one. It is called with
+    some hundred rows in A at a time, from one thread.
     """
 
     def __call__(self, A: Any, B: Any) -> np.ndarray: ...
@@ -320,25 +325,28 @@ def _refuse_negative(rows: Any, kernel: Parameters) -> None:
 
 def row_source(kernel: Callable[[Any, Any], Any], X: Any) -> Callable[[Any, Any], np.ndarray]:
     """A user's kernel on the rows of X, by their numbers; what it returns is checked."""
+    everything = np.arange(check.n_rows(X))
 
     def source(i: np.ndarray, j: np.ndarray) -> np.ndarray:
-        A, B = X[i], X if len(j) == X.shape[0] else X[j]
-        if len(j) == X.shape[0] and not np.array_equal(j, np.arange(len(j))):
-            B = X[j]
-        return called(kernel, A, B)
+        whole = len(j) == len(everything) and np.array_equal(j, everything)
+        return called(kernel, check.take(X, i), X if whole else check.take(X, j))
 
     return source
 
 
 def called(kernel: Callable[[Any, Any], Any], A: Any, B: Any) -> np.ndarray:
     """kernel(A, B) as a 2-D array of floats."""
+    shape = check.n_rows(A), check.n_rows(B)
+    if 0 in shape:
+        return np.zeros(shape)
     values = kernel(A, B)
     if check.is_sparse(values):
         values = values.toarray()
     values = np.asarray(values)
-    if values.shape != (A.shape[0], B.shape[0]):
-        raise ValueError(f"the kernel returned shape {values.shape} for {A.shape[0]} and "
-                         f"{B.shape[0]} rows; expected {(A.shape[0], B.shape[0])}")
+    if values.shape != shape:
+        raise ValueError(f"the kernel returned shape {values.shape} for {shape[0]} and {shape[1]} "
+                         f"rows; expected {shape}: the value of each row of its first argument "
+                         "with each row of its second")
     if values.dtype.kind not in "fiub":
         raise ValueError(f"the kernel returned {values.dtype}; expected float32 or float64")
     if values.dtype not in (np.float32, np.float64):

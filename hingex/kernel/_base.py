@@ -100,6 +100,11 @@ class KernelModel(Storable, Estimator):
 
     def _training(self, X: Any, tol: float, sample_weight: Any = None) -> Training:
         owner, kind = type(self).__name__, self._kind()
+        if kind == "callable":
+            things = check.as_objects(X, owner)
+            check.check_feature_names(self, X if things.d is not None else None, reset=True)
+            source = kernel_functions.row_source(self.kernel, things.table)
+            return Training(things, things.table, None, source, None)
         rows = check.as_rows(X, owner=owner, accept_sparse=kind != "precomputed")
         check.check_feature_names(self, X, reset=True)
         if kind == "precomputed":
@@ -109,9 +114,6 @@ class KernelModel(Storable, Estimator):
             table = rows.arrays[0]
             return Training(rows, None, None, kernel_functions.table_source(table), None)
         table = check.table_of(rows)
-        if kind == "callable":
-            source = kernel_functions.row_source(self.kernel, table)
-            return Training(rows, table, None, source, None)
         # Those of classes are no numbers of rows: they stay out of the variance in "scale".
         weights = check.sample_weights(sample_weight, rows.n)
         given = kernel_functions.read_kernel(kind, self.degree, self.gamma, self.coef0, rows,
@@ -121,14 +123,18 @@ class KernelModel(Storable, Estimator):
 
     def _keep_kernel(self, training: Training, support: np.ndarray) -> None:
         """Set what the scores take from X."""
-        self.n_features_in_ = training.rows.d
-        self.shape_fit_ = (training.rows.n, training.rows.d)
+        n, d = training.rows.n, training.rows.d
+        if d is None:  # objects, of which only the user's kernel knows what they are
+            vars(self).pop("n_features_in_", None)
+            self.shape_fit_ = tuple(getattr(training.table, "shape", (n,)))
+        else:
+            self.n_features_in_, self.shape_fit_ = d, (n, d)
         self.gamma_ = training.kernel.gamma if training.kernel else 0.0
-        self.support_ = support.astype(np.int32 if training.rows.n < 2**31 else np.int64)
+        self.support_ = support.astype(np.int32 if n < 2**31 else np.int64)
         if training.table is None:
             self.support_vectors_ = np.empty((0, 0))
         else:
-            self.support_vectors_ = training.table[support]
+            self.support_vectors_ = check.take(training.table, support)
         if training.kernel is not None:
             self._vector_points(training.kernel)
 
@@ -187,14 +193,20 @@ class KernelModel(Storable, Estimator):
         coef = check.finite_table("dual_coef_", self.dual_coef_, (sets, count), owner)
         intercept = check.finite_table("intercept_", self.intercept_, (outputs,), owner)
         found = getattr(self.support_vectors_, "shape", None)
-        if self._kind() != "precomputed" and found != (count, self.n_features_in_):
+        if self._of_objects():
+            if check.n_rows(self.support_vectors_) != count:
+                raise ValueError(f"support_vectors_ of this {owner} must be {count} objects; got "
+                                 f"{check.n_rows(self.support_vectors_)}")
+        elif self._kind() != "precomputed" and found != (count, self.n_features_in_):
             raise ValueError(f"support_vectors_ of this {owner} must have shape "
                              f"({count}, {self.n_features_in_}); got {found}")
         return coef, intercept
 
     def _check_shapes(self) -> None:
         """Raise ValueError unless shape_fit_ and n_features_in_ tell the same."""
-        shape, d = self.shape_fit_, self.n_features_in_
+        if self._of_objects():
+            return
+        shape, d = self.shape_fit_, getattr(self, "n_features_in_", None)
         if type(shape) is not tuple or len(shape) != 2 or not all(
                 isinstance(n, int | np.integer) and n > 0 for n in (*shape, d)) or shape[1] != d:
             raise ValueError(f"shape_fit_ of this {type(self).__name__} is {shape!r} and "
@@ -202,6 +214,10 @@ class KernelModel(Storable, Estimator):
         if self._kind() == "precomputed" and shape[0] != d:
             raise ValueError(f"shape_fit_ of this {type(self).__name__} with a precomputed kernel "
                              f"is {shape!r}, which is not square")
+
+    def _of_objects(self) -> bool:
+        """Whether X was no table of numbers, as only a kernel of the user's can have it."""
+        return self._kind() == "callable" and not hasattr(self, "n_features_in_")
 
     def _starts(self, classes: int) -> np.ndarray:
         """Where the support vectors of each class begin, and the last ones end."""
@@ -220,14 +236,12 @@ class KernelModel(Storable, Estimator):
         sets, starts, outputs, width = self._layout()
         (coef, intercept), kind = self._check_model(sets, width), self._kind()
         owner, threads = type(self).__name__, n_threads(self.n_jobs)
-        check.check_feature_names(self, X)
-        rows = check.as_rows(X, owner=owner, accept_sparse=kind != "precomputed")
-        check.check_n_features(self, rows)
+        rows = self._rows_to_score(X, owner, kind)
         support = np.asarray(self.support_)
         if kind in ("precomputed", "callable"):
-            table = check.table_of(rows)
+            table = rows.table if kind == "callable" else check.table_of(rows)
             vectors = self.support_vectors_
-            if kind == "callable":
+            if kind == "callable" and check.is_sparse(vectors):
                 self._vector_rows()  # SciPy, which kernels may use, trusts what matrices hold
 
             def block(a: int, b: int) -> np.ndarray:
@@ -258,6 +272,17 @@ class KernelModel(Storable, Estimator):
             return out
 
         return rows.n, computed
+
+    def _rows_to_score(self, X: Any, owner: str, kind: str) -> Any:
+        """X as scores read it, of the same kind as in fit."""
+        objects = self._of_objects()
+        if not objects:
+            check.check_feature_names(self, X)
+        rows = (check.as_objects(X, owner) if kind == "callable" else
+                check.as_rows(X, owner=owner, accept_sparse=kind != "precomputed"))
+        if not objects:
+            check.check_n_features(self, rows)
+        return rows
 
     def _vector_points(self, kernel: kernel_functions.Parameters) -> Any:
         """The support vectors, checked; kept for the next call, and read-only while they are."""
@@ -339,7 +364,7 @@ class KernelModel(Storable, Estimator):
         """Raise ValueError unless the fitted attributes that predictions need fit together."""
         for name in ("support_", "support_vectors_", "n_support_", "dual_coef_", "intercept_",
                      "n_features_in_", "shape_fit_", "gamma_"):
-            if name not in vars(self):
+            if name not in vars(self) and not (name == "n_features_in_" and self._of_objects()):
                 raise ValueError(f"{name} is missing")
         sets, _, _, width = self._layout()
         self._check_model(sets, width)
@@ -349,7 +374,8 @@ class KernelModel(Storable, Estimator):
             raise ValueError(f"feature_names_in_ must be {self.n_features_in_} strings")
         kind = self._kind()
         if kind == "callable":
-            self._vector_rows()
+            if check.is_sparse(self.support_vectors_):
+                self._vector_rows()
         elif kind != "precomputed":
             given = kernel_functions.Parameters(kind, *self._kernel_numbers())
             self._vector_points(given)

@@ -14,6 +14,8 @@ from ._base import KernelModel
 from ._svc import PairwiseClassifier
 from ._svr import filled
 
+_LAST_BITS = 2.0**-44  # relative errors of scores
+
 
 class NuSVC(PairwiseClassifier):
     r"""Kernel support vector classification with a share of errors instead of their cost.
@@ -239,7 +241,7 @@ n_features_in_, shape_fit_, feature_names_in_
             With kernel="precomputed", the kernel of all rows with each other, (n, n).
         y : ignored
         sample_weight : float or array-like, shape (n,), optional
-            Non-negative; a weight of 0 is as good as leaving the row out.
+            Non-negative; as `SVC.fit` has them.
 
         Returns
         -------
@@ -266,8 +268,8 @@ n_features_in_, shape_fit_, feature_names_in_
         nonzero = np.flatnonzero(solution.b)
         self.dual_coef_ = solution.b[None, nonzero]
         self.n_support_ = np.array([len(nonzero)], dtype=np.int32)
-        self.intercept_ = np.array([solution.intercept[0]])
-        self.offset_ = -solution.intercept[0]
+        self.offset_ = _below(-solution.intercept[0], solution.violation)
+        self.intercept_ = np.array([-self.offset_])
         self._keep_kernel(training, ids[nonzero])
         self._keep_solutions([solution])
         self._conclude([solution], options)
@@ -318,3 +320,13 @@ n_features_in_, shape_fit_, feature_names_in_
         tags = super().__sklearn_tags__()
         tags.estimator_type = "outlier_detector"
         return tags
+
+
+def _below(rho: float, violation: float) -> float:
+    """rho, less what rounding may take off the scores of rows on the margin, which are inside.
+
+    Without it the labels of these rows would be those of rounding errors, where a fit is so
+    accurate that nothing else is left.
+    """
+    rounding = _LAST_BITS * abs(rho)
+    return rho - violation - rounding if violation <= 2**8 * rounding else rho

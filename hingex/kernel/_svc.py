@@ -253,11 +253,12 @@ class SVC(PairwiseClassifier):
     kernel : str or callable, default "rbf"
         "linear", "poly", "rbf", "sigmoid", "laplacian" or "chi2", see `hingex.kernels`;
         "precomputed": X is the kernel's matrix, n x n, dense; or a function of two tables of rows
-        that returns their kernel, see `hingex.kernels.RowKernel`.
+        that returns their kernel, see `hingex.kernels.RowKernel`. It gets X as it is, which may be
+        a list of strings, graphs or other objects then.
     degree : int, default 3
         Of "poly".
     gamma : {"scale", "auto"} or float, default "scale"
-        Of all but "linear": "scale" is 1 / (d var(X)), "auto" 1 / d.
+        Of all but "linear": "scale" is 1 / (d var(X)), with the sample weights, "auto" 1 / d.
     coef0 : float, default 0.0
         Of "poly" and "sigmoid".
     shrinking : bool, default True
@@ -311,7 +312,8 @@ class SVC(PairwiseClassifier):
     support_ : ndarray (n_SV,) of int
         Rows that are support vectors of any problem, by class and then ascending.
     support_vectors_ : ndarray or CSR matrix, shape (n_SV, d)
-        Those rows; with kernel="precomputed" (0, 0).
+        Those rows; with kernel="precomputed" (0, 0). With a kernel of the user's, the rows as X has
+        them: a list's are a list.
     n_support_ : ndarray (K,) of int32
         Support vectors of each class.
     dual_coef_ : ndarray (1, n_SV) or (K - 1, n_SV)
@@ -356,7 +358,7 @@ class SVC(PairwiseClassifier):
     approximation_error_ : float
         Trace of the kernel's matrix less its approximation, relative to the trace of the former.
     n_features_in_, shape_fit_, feature_names_in_
-        Of X.
+        Of X; `n_features_in_` of tables of numbers only.
 
     Warns
     -----
@@ -449,8 +451,11 @@ class SVC(PairwiseClassifier):
         y : array-like, shape (n,)
             Labels: at least two distinct strings, integers, booleans or integral floats.
         sample_weight : float or array-like, shape (n,), optional
-            Non-negative; a weight of 0 is as good as leaving the row out, save that the variance
-            in gamma="scale" is that of all rows.
+            Non-negative; a weight of 0 is as good as leaving the row out, one of 2 as good as two
+            such rows, to within `tol`. So they count in the variance of gamma="scale", where class
+            weights do not: these are costs, and leave the data what they are. Draws know no
+            weights: two rows may be in different folds of `probability`, a row of weight 2 is in
+            one, and a landmark is likelier to be drawn if its row is there twice.
 
         Returns
         -------
@@ -489,7 +494,7 @@ class SVC(PairwiseClassifier):
         if self.approximation is not None:
             self._fit_low_rank(training, examples, classes, cost, rank, seed, options, monitor)
             if probability:
-                self._fit_probability(training, codes, cost / C, seed)
+                self._fit_probability(training, codes, sample_weight, seed)
             return self
         for name in ("landmarks_", "approximation_error_"):
             vars(self).pop(name, None)
@@ -518,8 +523,7 @@ class SVC(PairwiseClassifier):
                 duals[ids] = s.b
                 self._last_duals.append(duals)
         if probability:
-            given = check.sample_weights(sample_weight, n)
-            self._fit_probability(training, codes, np.ones(n) if given is None else given, seed)
+            self._fit_probability(training, codes, sample_weight, seed)
         self._conclude(solutions, options)
         return self
 
@@ -543,18 +547,22 @@ class SVC(PairwiseClassifier):
         """Fit with a kernel of low rank."""
         from . import _nystroem
 
-        n = training.rows.n
-        candidates = np.flatnonzero(cost > 0)
-        if self.landmarks == "uniform" and rank < len(candidates):
+        used = np.flatnonzero(cost > 0)  # others are not looked at: Z has no rows for them
+        n = len(used)
+        examples = [(np.searchsorted(used, ids), sign) for ids, sign in examples]
+        candidates = np.arange(n)
+        if self.landmarks == "uniform" and rank < n:
             candidates = np.random.default_rng(seed).choice(candidates, rank, replace=False)
         block = _nystroem.blocks(training, options.threads)
-        factor = _nystroem.factor(block, n, min(rank, len(candidates)), candidates, seed)
+        factor = _nystroem.factor(lambda i, j: block(used[i], used[j]), n,
+                                  min(rank, len(candidates)), candidates, seed)
+        landmarks = used[factor.landmarks]
         if len(factor.landmarks) == 0:
             raise ValueError("the kernel of all rows with themselves is 0: there is nothing to "
                              "learn from")
         most = 1000 if math.isinf(options.max_iter) else int(options.max_iter)
         solved = _nystroem.solve(
-            np.ascontiguousarray(factor.Z, dtype=np.float32), examples, cost,
+            np.ascontiguousarray(factor.Z, dtype=np.float32), examples, cost[used],
             {"tol": options.tol, "max_iter": most, "max_time": options.max_time,
              "threads": options.threads, "seed": seed}, monitor,
         )  # fmt: skip
@@ -562,21 +570,23 @@ class SVC(PairwiseClassifier):
                      "cache_hit_rate_", "probability_slopes_", "probability_temperature_"):
             vars(self).pop(name, None)
         self.classes_ = classes
-        self.landmarks_, self.approximation_error_ = factor.landmarks, factor.error
+        self.landmarks_, self.approximation_error_ = landmarks, factor.error
         self.dual_coef_ = np.ascontiguousarray(solved.weights @ factor.A.T)
         self.intercept_, self.dual_objective_ = solved.intercept, solved.dual
         self.duality_gap_, self.n_iter_ = solved.gap, solved.n_iter
         self.converged_, self.fit_status_ = solved.converged, int(not solved.converged)
         self.history_ = smo.history_of([])
         self.n_support_ = np.array([len(factor.landmarks)], dtype=np.int32)
-        self._keep_kernel(training, factor.landmarks)
+        self._keep_kernel(training, landmarks)
         self._last_duals = None
         self._conclude_statuses(solved.statuses, float(solved.gap.max()), math.nan, options)
 
     def _fit_probability(
-        self, training: Training, codes: np.ndarray, weights: np.ndarray, seed: int
+        self, training: Training, codes: np.ndarray, sample_weight: Any, seed: int
     ) -> None:
         """Set what makes probabilities of scores, from scores of rows that were held out."""
+        given = check.sample_weights(sample_weight, len(codes))
+        weights = np.ones(len(codes)) if given is None else given
         K, folds = len(self.classes_), _probability.FOLDS
         used = weights > 0
         counts = np.bincount(codes[used], minlength=K)
@@ -594,7 +604,7 @@ class SVC(PairwiseClassifier):
             train, test = np.flatnonzero((fold != k) & used), np.flatnonzero(fold == k)
             if len(test) == 0:
                 continue
-            X, Z = table[train], table[test]
+            X, Z = check.take(table, train), check.take(table, test)
             if training.table is None:
                 X, Z = X[:, train], Z[:, train]
             model = base.fit(X, self.classes_[codes[train]], sample_weight=weights[train])

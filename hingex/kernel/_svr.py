@@ -158,7 +158,7 @@ n_features_in_, shape_fit_, feature_names_in_
         y : array-like, shape (n,)
             Finite numbers.
         sample_weight : float or array-like, shape (n,), optional
-            Non-negative; a weight of 0 is as good as leaving the row out.
+            Non-negative; as `SVC.fit` has them.
 
         Returns
         -------
