@@ -470,14 +470,14 @@ def as_objects(X: Any, owner: str) -> Objects:
         For what has no rows, and for sparse matrices that are malformed.
     """
     X = _sparse_from_frame(X)
-    if is_sparse(X):
+    if is_sparse(X):  # SciPy trusts indices
         X = X if _is_csr(X) else X.tocsr()
-        rows = as_rows(X, owner=owner, check_finite=False, unique=False)  # SciPy trusts indices
+        rows = as_rows(X, owner=owner, check_finite=False, unique=False)
         return Objects(X, rows.n, rows.d)
     if hasattr(X, "__dataframe__") or hasattr(X, "to_numpy"):
         X = np.asarray(X)
-    elif isinstance(X, Sequence) and not isinstance(X, str | bytes | list):
-        X = list(X)
+    elif isinstance(X, Sequence) and not isinstance(X, str | bytes):
+        X = X if isinstance(X, list) else list(X)
     if not isinstance(X, list) and (isinstance(X, str | bytes | Mapping) or not all(
             hasattr(X, name) for name in ("__getitem__", "__len__")) or np.shape(X) == ()):
         raise TypeError(f"X is of type {type(X).__name__}, which has no rows to take; {owner} with "
@@ -488,8 +488,9 @@ def as_objects(X: Any, owner: str) -> Objects:
                          f"required by {owner}.")
     if len(X) > MAX_ROWS:
         raise ValueError(f"X has {len(X)} rows; {owner} handles at most 2**31 - 1: train on a part")
+    table: Any = X
     numeric = isinstance(X, np.ndarray) and X.ndim == 2 and X.dtype.kind in "biuf"
-    return Objects(X, len(X), X.shape[1] if numeric else None)
+    return Objects(table, len(X), table.shape[1] if numeric else None)
 
 
 def take(table: Any, which: np.ndarray) -> Any:

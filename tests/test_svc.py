@@ -591,3 +591,19 @@ def test_convergence_warning(Model):
     assert model.fit_status_ == 1
     assert (model.n_iter_ <= 1).all()
     assert Model().fit(X, y).fit_status_ == 0
+
+
+@pytest.mark.parametrize("Model", ALL)
+@pytest.mark.parametrize("wrap", [np.asarray, csr_array])
+def test_coef_is_read_only(Model, wrap):
+    X, y = blobs(40, classes=2)
+    models = [Model(kernel="linear").fit(wrap(X), y)]
+    if Model is SVC:
+        models.append(SVC(kernel="linear", approximation="nystroem", n_components=3).fit(X, y))
+        models.append(SVC(kernel="linear", multi_class="ovr").fit(X, np.arange(40) % 3))
+    for model in models:
+        with pytest.raises(ValueError, match="read-only"):
+            model.coef_[0] = 0
+        assert not model.coef_.flags.writeable
+        with pytest.raises(AttributeError):
+            model.coef_ = np.zeros((1, 3))

@@ -22,6 +22,8 @@ from ..stop import Monitor
 SCORES_AT_ONCE = 1 << 22  # pairs of classes times rows, when labels are predicted
 ROWS_AT_ONCE = 256  # that a user's kernel is asked for
 _SPARSE = tuple(f"support_vectors__{part}_" for part in ("values", "indices", "indptr"))
+# What models of LIBSVM's have of probabilities, see `hingex.model_io.load_libsvm`.
+LIBSVM_PROBABILITIES = ("probA_", "probB_", "libsvm_order_", "prob_density_marks_")
 KINDS = (*kernel_functions.NAMES, "precomputed")
 
 
@@ -69,7 +71,9 @@ class KernelModel(Storable, Estimator):
     dual_coef_: Any
     intercept_: Any
     n_features_in_: int
-    shape_fit_: tuple[int, int]
+    shape_fit_: tuple[int, ...]
+    probA_: Any
+    probB_: Any
 
     # ---- fit --------------------------------------------------------------------------------
 
@@ -130,6 +134,8 @@ class KernelModel(Storable, Estimator):
         else:
             self.n_features_in_, self.shape_fit_ = d, (n, d)
         self.gamma_ = training.kernel.gamma if training.kernel else 0.0
+        for name in LIBSVM_PROBABILITIES:
+            vars(self).pop(name, None)
         self.support_ = support.astype(np.int32 if n < 2**31 else np.int64)
         if training.table is None:
             self.support_vectors_ = np.empty((0, 0))
@@ -372,6 +378,7 @@ class KernelModel(Storable, Estimator):
         if names is not None and (np.shape(names) != (self.n_features_in_,) or not all(
                 isinstance(name, str) for name in names)):
             raise ValueError(f"feature_names_in_ must be {self.n_features_in_} strings")
+        self._check_libsvm(width)
         kind = self._kind()
         if kind == "callable":
             if check.is_sparse(self.support_vectors_):
@@ -379,6 +386,16 @@ class KernelModel(Storable, Estimator):
         elif kind != "precomputed":
             given = kernel_functions.Parameters(kind, *self._kernel_numbers())
             self._vector_points(given)
+
+    def _check_libsvm(self, problems: int) -> None:
+        """Raise ValueError if there is what LIBSVM's probabilities take, and it is malformed."""
+        owner, kept = type(self).__name__, vars(self)
+        for name in ("probA_", "probB_"):
+            if name in kept:
+                check.finite_table(name, kept[name], (problems,), owner)
+        if "prob_density_marks_" in kept:
+            marks = kept["prob_density_marks_"]
+            check.finite_table("prob_density_marks_", marks, np.shape(marks)[:1], owner)
 
     def _layout(self) -> tuple[int, np.ndarray, np.ndarray, int]:
         """Rows of dual_coef_, where classes begin, outputs by class and row, how many."""
@@ -398,13 +415,18 @@ class KernelModel(Storable, Estimator):
 
     @property
     def coef_(self) -> np.ndarray:
-        """Weights of the features, of linear kernels only: dual_coef_ @ support_vectors_."""
+        """Weights of the features, of linear kernels only: dual_coef_ @ support_vectors_.
+
+        Computed at each access, and read-only: what is written to it would reach no model.
+        """
         if self.kernel != "linear":
             raise AttributeError('coef_ is only available when using kernel="linear"')
         self._check_fitted()
         self.__dict__.pop("_vectors", None)  # SciPy trusts what matrices hold: look anew
         self._check_arrays()
-        return np.asarray(self._weights())
+        weights = np.asarray(self._weights())
+        weights.flags.writeable = False
+        return weights
 
     def _weights(self) -> Any:
         return self.dual_coef_ @ self.support_vectors_

@@ -40,7 +40,7 @@ decision_function_shape, break_ties, n_jobs, random_state, verbose, callback
     ----------
     classes_, support_, support_vectors_, n_support_, dual_coef_, support_kind_, intercept_, \
 coef_, dual_objective_, duality_gap_, kkt_violation_, n_iter_, converged_, fit_status_, history_, \
-cache_hit_rate_, gamma_, n_features_in_, shape_fit_, feature_names_in_
+cache_hit_rate_, gamma_, n_features_in_, shape_fit_, feature_names_in_, probA_, probB_
         As those of `SVC`; the objective is -1/2 ||w||^2 before the division.
 
     Warns
@@ -153,6 +153,14 @@ cache_hit_rate_, gamma_, n_features_in_, shape_fit_, feature_names_in_
         self._conclude(solutions, options)
         return self
 
+    @property
+    def predict_proba(self) -> Callable[[Any], np.ndarray]:
+        """LIBSVM's probabilities, only of models that came with them: see `SVC.probA_`."""
+        if "probA_" not in vars(self):
+            raise AttributeError("predict_proba of NuSVC is only available in models that LIBSVM "
+                                 "trained with probabilities (-b 1); SVC has probability=True")
+        return self._libsvm_proba
+
 
 class OneClassSVM(KernelModel):
     r"""Kernel machine that tells rows like those of `fit` from others.
@@ -176,6 +184,8 @@ callback
     dual_coef_ : ndarray (1, n_SV)
     offset_ : float
         rho = -intercept_.
+    prob_density_marks_ : ndarray
+        In models of LIBSVM's only that have them: scores between which it has other probabilities.
     support_, support_vectors_, n_support_, intercept_, coef_, dual_objective_, duality_gap_, \
 kkt_violation_, n_iter_, converged_, fit_status_, history_, cache_hit_rate_, gamma_, \
 n_features_in_, shape_fit_, feature_names_in_

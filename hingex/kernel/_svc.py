@@ -26,6 +26,7 @@ class PairwiseClassifier(KernelModel, Classifier):
     C: float
     decision_function_shape: str
     break_ties: bool
+    libsvm_order_: Any
     multi_class = "ovo"
 
     def _shape(self) -> tuple[str, bool]:
@@ -196,6 +197,32 @@ class PairwiseClassifier(KernelModel, Classifier):
                 votes = _votes_and_sums(scores, K) if ties else _votes(scores > 0, K)
                 yield scores, votes.argmax(axis=1)
 
+    def _libsvm_proba(self, X: Any) -> np.ndarray:
+        """LIBSVM's probabilities, of a model that came with them."""
+        n, block = self._scorer(X)
+        K, parts = len(self.classes_), []
+        self._check_libsvm(len(self._problems(K)))
+        A, B = np.asarray(self.probA_), np.asarray(self.probB_)
+        for a, b in _parts(n, K * K):
+            p = _probability.libsvm_sigmoids(block(a, b), A, B)
+            parts.append(np.hstack([1 - p, p]) if K == 2 else
+                         _probability.libsvm_coupled(p, K, np.asarray(self.libsvm_order_)))
+        return np.concatenate(parts)
+
+    def _check_libsvm(self, problems: int) -> None:
+        super()._check_libsvm(problems)
+        kept = {"probA_", "probB_", "libsvm_order_"} & vars(self).keys()
+        if not kept:
+            return
+        if len(kept) < 3:
+            raise ValueError(f"{' and '.join(sorted(kept))} of this {type(self).__name__} need the "
+                             "others of probA_, probB_ and libsvm_order_")
+        order = np.asarray(self.libsvm_order_)
+        if order.dtype.kind not in "iu" or not np.array_equal(np.sort(order),
+                                                              np.arange(len(self.classes_))):
+            raise ValueError(f"libsvm_order_ of this {type(self).__name__} must hold each of 0 to "
+                             f"{len(self.classes_) - 1} once")
+
     def _weights(self) -> Any:
         if "landmarks_" in vars(self):
             return super()._weights()
@@ -351,6 +378,11 @@ class SVC(PairwiseClassifier):
         With `probability`: of the sigmoids, for scores up to 0 and above.
     probability_temperature_ : float
         In its place with multi_class="ovr" and more than two classes: the factor of the scores.
+    probA_, probB_ : ndarray (problems,)
+        In models of `hingex.model_io.load_libsvm` only, if these came with LIBSVM's probabilities:
+        1 / (1 + exp(A f + B)) for the positive class of each problem with the score f, coupled as
+        LIBSVM does, its classes in the order `libsvm_order_`. Another class than that of `predict`
+        may have the highest one.
     landmarks_ : ndarray (r,)
         With `approximation`: row numbers, the same as `support_` then is. `support_vectors_` are
         these rows, `dual_coef_` (problems, r) their coefficients, `n_support_` (1,) is r, and there
@@ -631,7 +663,8 @@ class SVC(PairwiseClassifier):
         Slopes and t are those of most likelihood for scores of rows that five models were not
         trained on. The class of the highest probability is the one that `predict` returns, always:
         where it would be another one, the two classes' probabilities are exchanged. Raises as
-        `predict`.
+        `predict`. Models that LIBSVM trained with probabilities have LIBSVM's instead, see
+        `probA_`.
         """
         if not self.probability:
             raise AttributeError("predict_proba is only available with probability=True, set "
@@ -669,6 +702,8 @@ class SVC(PairwiseClassifier):
 
     def _predict_proba(self, X: Any) -> np.ndarray:
         self._check_fitted()
+        if "probA_" in vars(self):
+            return self._libsvm_proba(X)
         K, (soft, fitted) = len(self.classes_), self._of_probability()
         parts = []
         for scores, codes in self._predicted(X):

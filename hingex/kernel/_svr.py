@@ -91,6 +91,8 @@ callback
     ----------
     dual_coef_ : ndarray (1, n_SV)
         Duals, positive where y is above the prediction.
+    probA_ : ndarray (1,)
+        In models of LIBSVM's only that have it: scale of the Laplace distribution of their errors.
     support_, support_vectors_, n_support_, intercept_, coef_, dual_objective_, duality_gap_, \
 kkt_violation_, n_iter_, converged_, fit_status_, history_, cache_hit_rate_, gamma_, \
 n_features_in_, shape_fit_, feature_names_in_
