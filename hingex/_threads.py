@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""How many threads a call may use."""
+"""How many shares the work of a call has, and how many threads may carry them out."""
 
 import os
 from functools import cache
@@ -44,22 +44,30 @@ def n_threads(n_jobs: Any = None) -> int:
     ValueError, TypeError
         If `n_jobs` is 0 or not an integer.
     """
-    wanted = n_parts(n_jobs)
+    wanted = n_shares(n_jobs)
     if _in_forked_child:
         return 1
     if n_jobs is None:
-        return max(1, min(available_cpus(), kernels("build").max_threads()))
+        return max(1, min(wanted, kernels("build").max_threads()))
     return wanted
 
 
 def n_parts(n_jobs: Any = None) -> int:
-    """How many parts to share a problem out in where the result depends on their number.
+    """Shares of a linear problem: those of `n_shares`, but 1 for None.
 
-    The threads asked for, whether there are so many or not; 1 for None, because the result may
-    not depend on how many CPUs there happen to be.
+    Its result does not depend on how many CPUs there happen to be unless that is asked for.
+    """
+    return 1 if n_jobs is None else n_shares(n_jobs)
+
+
+def n_shares(n_jobs: Any = None) -> int:
+    """Shares of work for the parameter `n_jobs`, where the result depends on their number.
+
+    The threads asked for, or CPUs for None, whether so many can work or not: the bits of a result
+    are the same in a forked child, below OpenMP's limits and in builds without OpenMP.
     """
     if n_jobs is None:
-        return 1
+        return available_cpus()
     if isinstance(n_jobs, bool) or not hasattr(n_jobs, "__index__"):
         raise TypeError(f"n_jobs must be an integer or None; got {n_jobs!r}")
     n_jobs = n_jobs.__index__()

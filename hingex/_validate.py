@@ -11,7 +11,7 @@ import operator
 import re
 from collections.abc import Mapping, Sequence
 from math import isfinite
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -570,6 +570,54 @@ def take_rows(data: Any, which: np.ndarray) -> Any:
     if isinstance(data, list | tuple):
         return [data[i] for i in which]
     return data[which] if hasattr(data, "__getitem__") else np.asarray(data)[which]
+class Objects(NamedTuple):
+    """X as a function of the user's gets it, with the numbers that a row view has, too."""
+
+    table: Any
+    n: int
+    d: int | None  # features, of tables of numbers
+
+
+def as_objects(X: Any, owner: str) -> Objects:
+    """X as it is, for a kernel of the user's: anything whose rows can be counted and taken.
+
+    Lists, arrays of any dtype and dimension and CSR stay what they are; other sequences become
+    lists, frames and series their values, other sparse formats CSR.
+
+    Raises
+    ------
+    ValueError, TypeError
+        For what has no rows, and for sparse matrices that are malformed.
+    """
+    X = _sparse_from_frame(X)
+    if is_sparse(X):  # SciPy trusts indices
+        X = X if _is_csr(X) else X.tocsr()
+        rows = as_rows(X, owner=owner, check_finite=False, unique=False)
+        return Objects(X, rows.n, rows.d)
+    if hasattr(X, "__dataframe__") or hasattr(X, "to_numpy"):
+        X = np.asarray(X)
+    elif isinstance(X, Sequence) and not isinstance(X, str | bytes):
+        X = X if isinstance(X, list) else list(X)
+    if not isinstance(X, list) and (isinstance(X, str | bytes | Mapping) or not all(
+            hasattr(X, name) for name in ("__getitem__", "__len__")) or np.shape(X) == ()):
+        raise TypeError(f"X is of type {type(X).__name__}, which has no rows to take; {owner} with "
+                        "a kernel of your own needs a list of objects, an array or a CSR matrix, "
+                        "an entry or row for each example")
+    if len(X) == 0:
+        raise ValueError(f"Found array with 0 sample(s) (X is empty) while a minimum of 1 is "
+                         f"required by {owner}.")
+    if len(X) > MAX_ROWS:
+        raise ValueError(f"X has {len(X)} rows; {owner} handles at most 2**31 - 1: train on a part")
+    table: Any = X
+    numeric = isinstance(X, np.ndarray) and X.ndim == 2 and X.dtype.kind in "biuf"
+    return Objects(table, len(X), table.shape[1] if numeric else None)
+
+
+def take(table: Any, which: np.ndarray) -> Any:
+    """These rows of what `as_objects` or `table_of` gave, as the same kind of thing."""
+    return [table[i] for i in which] if isinstance(table, list) else table[which]
+
+
 
 
 def finite_table(name: str, value: Any, shape: tuple[int, ...], owner: str) -> np.ndarray:

@@ -49,9 +49,14 @@ class RowKernel(Protocol):
     """What SVMs take as a kernel of the user's.
 
     ``kernel(A, B)`` returns an array of shape (rows of A, rows of B) of finite float32 or float64
-    numbers. A and B are rows of the X that was given to `fit` or `predict`: 2-D arrays, or CSR
-    matrices if X was sparse. It must be symmetric, and positive semidefinite if the optimum is to
-    be one. It is called with some hundred rows in A at a time, from one thread.
+    numbers. A and B hold rows of the X that was given to `fit` or `predict`, which may be anything
+    that is indexed by rows, and stays what it is: a list of strings, of graphs or of sequences
+    gives lists, an array of any dtype and dimension arrays, a sparse matrix CSR; of frames come
+    the values. Nothing is converted to numbers, or looked through for NaN, as the kernel may know
+    what to do with it. Lists of numbers stay lists, too: ``np.asarray(X)`` makes a table of them.
+
+    It must be symmetric, and positive semidefinite if the optimum is to be one. It is called with
+    some hundred rows in A at a time, from one thread.
     """
 
     def __call__(self, A: Any, B: Any) -> np.ndarray: ...
@@ -182,26 +187,29 @@ def gram(
 
 
 def read_kernel(
-    kernel: str, degree: Any, gamma: Any, coef0: Any, rows: Any
+    kernel: str, degree: Any, gamma: Any, coef0: Any, rows: Any, weights: Any = None
 ) -> Parameters:
-    """The parameters that a kernel uses, checked; others are 0 and not looked at."""
+    """The parameters that a kernel uses, checked; others are 0 and not looked at.
+
+    `weights` (n,) are those of the rows, for "scale"; None if all are 1.
+    """
     name = check.choice("kernel", kernel, NAMES)
     used = USES[name]
     return Parameters(
         name,
         read_degree(degree) if "degree" in used else 0,
-        read_gamma(gamma, rows) if "gamma" in used else 0.0,
+        read_gamma(gamma, rows, weights) if "gamma" in used else 0.0,
         read_coef0(coef0) if "coef0" in used else 0.0,
     )
 
 
-def read_gamma(gamma: Any, rows: Any) -> float:
+def read_gamma(gamma: Any, rows: Any, weights: Any = None) -> float:
     """The number that "scale" and "auto" stand for, or gamma itself."""
     if isinstance(gamma, str):
         if check.choice("gamma", gamma, ("scale", "auto")) == "auto":
             return 1.0 / max(1, rows.d)
         _refuse_large(rows)
-        spread = variance(rows)
+        spread = variance(rows, weights)
         if not _SMALLEST_VARIANCE <= spread < np.inf and not _is_constant(rows):
             row, column = position_of_largest(rows)
             raise ValueError(f"gamma='scale' is 1 / (d var(X)), and var(X) is {spread:.3g}: the "
@@ -229,8 +237,13 @@ def read_coef0(coef0: Any) -> float:
     return float(coef0)
 
 
-def variance(rows: Any) -> float:
-    """Of all entries of the table, zeros of sparse ones included."""
+def variance(rows: Any, weights: Any = None) -> float:
+    """Of all entries of the table, zeros of sparse ones included.
+
+    With weights (n,), of a table that has each row as often as its weight says.
+    """
+    if weights is not None and (weights != weights[0]).any():
+        return _weighted_variance(rows, weights)
     values = rows.arrays[0]
     if not rows.is_csr:
         return float(np.var(values, dtype=np.float64))
@@ -241,6 +254,35 @@ def variance(rows: Any) -> float:
         part = values[at:at + _ROWS_AT_ONCE].astype(np.float64) - mean
         square += float(part @ part)
     return square / total
+
+
+def _weighted_variance(rows: Any, weights: np.ndarray) -> float:
+    share = weights / weights.max()
+    total = float(share.sum()) * rows.d
+    mean = _weighted_sum(rows, share, lambda x: x) / total
+    square = _weighted_sum(rows, share, lambda x: (x - mean) ** 2)
+    if rows.is_csr:  # the zeros
+        stored = _weighted_sum(rows, share, np.ones_like)
+        square += (total - stored) * mean * mean
+    return square / total
+
+
+def _weighted_sum(rows: Any, share: np.ndarray, term: Callable[[np.ndarray], np.ndarray]) -> float:
+    """sum_i share_i sum_k term(x_ik) over what is stored of rows with a share, some at a time."""
+    values, _, indptr = rows.arrays
+    step, total = max(1, _ROWS_AT_ONCE * rows.n // max(rows.n, rows.nnz)), 0.0
+    for a in range(0, rows.n, step):
+        own = share[a:a + step]
+        if indptr is None:
+            some = values[a:a + step][own > 0].astype(np.float64)
+            each = np.broadcast_to(own[own > 0, None], some.shape)
+        else:
+            ends = indptr[a:a + step + 1]
+            each = np.repeat(own, np.diff(ends))
+            some = values[ends[0]:ends[-1]][each > 0].astype(np.float64)
+            each = each[each > 0]
+        total += float((each * term(some)).sum())
+    return total
 
 
 def _is_constant(rows: Any) -> bool:
@@ -493,25 +535,28 @@ def _refuse_negative(rows: Any, kernel: Parameters) -> None:
 
 def row_source(kernel: Callable[[Any, Any], Any], X: Any) -> Callable[[Any, Any], np.ndarray]:
     """A user's kernel on the rows of X, by their numbers; what it returns is checked."""
+    everything = np.arange(check.n_rows(X))
 
     def source(i: np.ndarray, j: np.ndarray) -> np.ndarray:
-        A, B = X[i], X if len(j) == X.shape[0] else X[j]
-        if len(j) == X.shape[0] and not np.array_equal(j, np.arange(len(j))):
-            B = X[j]
-        return called(kernel, A, B)
+        whole = len(j) == len(everything) and np.array_equal(j, everything)
+        return called(kernel, check.take(X, i), X if whole else check.take(X, j))
 
     return source
 
 
 def called(kernel: Callable[[Any, Any], Any], A: Any, B: Any) -> np.ndarray:
     """kernel(A, B) as a 2-D array of floats."""
+    shape = check.n_rows(A), check.n_rows(B)
+    if 0 in shape:
+        return np.zeros(shape)
     values = kernel(A, B)
     if check.is_sparse(values):
         values = values.toarray()
     values = np.asarray(values)
-    if values.shape != (A.shape[0], B.shape[0]):
-        raise ValueError(f"the kernel returned shape {values.shape} for {A.shape[0]} and "
-                         f"{B.shape[0]} rows; expected {(A.shape[0], B.shape[0])}")
+    if values.shape != shape:
+        raise ValueError(f"the kernel returned shape {values.shape} for {shape[0]} and {shape[1]} "
+                         f"rows; expected {shape}: the value of each row of its first argument "
+                         "with each row of its second")
     if values.dtype.kind not in "fiub":
         raise ValueError(f"the kernel returned {values.dtype}; expected float32 or float64")
     if values.dtype not in (np.float32, np.float64):

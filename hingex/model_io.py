@@ -1114,7 +1114,8 @@ def save_libsvm(model: Any, path: str | os.PathLike[str]) -> None:
     Support vectors, coefficients, intercepts, labels and the kernel's parameters are kept exactly,
     with 17 significant digits each; the certificate, other parameters, feature names, which rows
     of `fit` the support vectors are (except with "precomputed"), how many features there are
-    after the last one that is not zero, and what makes probabilities have no place in that format.
+    after the last one that is not zero, and what makes hingex's probabilities have no place in that
+    format. What `load_libsvm` has kept of LIBSVM's probabilities is written.
     For two classes LIBSVM's positive scores mean the first label written, which is therefore
     ``classes_[1]``.
 
@@ -1158,7 +1159,7 @@ def save_libsvm(model: Any, path: str | os.PathLike[str]) -> None:
         lines += [f"{key} {value:.17g}" if key != "degree" else f"{key} {value}"
                   for key, value in zip(("degree", "gamma", "coef0"), numbers, strict=True)
                   if key in used]
-    tail = []
+    head, tail = [], []
     if name in ("SVC", "NuSVC"):
         labels = _int_labels(np.asarray(model.classes_), "LIBSVM")
         if len(labels) > 2 and model.multi_class == "ovr":
@@ -1166,20 +1167,26 @@ def save_libsvm(model: Any, path: str | os.PathLike[str]) -> None:
                              "use save")
         if hasattr(model, "landmarks_"):
             raise ValueError("LIBSVM's models have no kernels of low rank: use save")
-        counts = [int(count) for count in model.n_support_]
-        if len(labels) == 2:
-            order = np.roll(order, counts[1])
-            labels.reverse()
-            counts.reverse()
-        tail = [f"label {_words(labels, 'd')}", f"nr_sv {_words(counts, 'd')}"]
+        K, counts = len(labels), [int(count) for count in model.n_support_]
+        # As the file that it came from had them, for probabilities.
+        places = np.asarray(getattr(model, "libsvm_order_", range(K) if K > 2 else (1, 0)))
+        coef, intercept, counts, order = _by_class(coef, intercept, counts, places)
+        labels = [labels[k] for k in places]
+        head, tail = [f"label {_words(labels, 'd')}"], [f"nr_sv {_words(counts, 'd')}"]
         lines.append(f"nr_class {len(labels)}")
     else:
         lines.append("nr_class 2")  # as LIBSVM has it
-    lines += [f"total_sv {total}", f"rho {_words((-intercept).tolist(), '.17g')}", *tail, "SV"]
+    kept = {key: np.asarray(vars(model)[key + "_"])
+            for key in ("probA", "probB", "prob_density_marks") if key + "_" in vars(model)}
+    if "libsvm_order_" in vars(model):
+        kept = _sigmoids_by_class(kept, places)
+    head += [f"{key} {_words(numbers.tolist(), '.17g')}" for key, numbers in kept.items()]
+    lines += [f"total_sv {total}", f"rho {_words((-intercept).tolist(), '.17g')}", *head, *tail,
+              "SV"]
     with replacing(path) as file:
         file.write(("\n".join(lines) + "\n").encode())
-        for at, pairs in zip(order.tolist(), _sparse_rows(model, kind, order), strict=True):
-            file.write(f"{_words(coef[:, at].tolist(), '.17g')} {pairs}\n".encode())
+        for alphas, pairs in zip(coef.T.tolist(), _sparse_rows(model, kind, order), strict=True):
+            file.write(f"{_words(alphas, '.17g')} {pairs}\n".encode())
 
 
 def _words(values: list[Any], form: str) -> str:
@@ -1226,8 +1233,11 @@ def load_libsvm(path: str | os.PathLike[str], n_features: int | None = None) -> 
         and coef0 as the file tells them, other parameters at defaults. Except with kernel
         "precomputed", `support_` counts the support vectors, as the file does not tell which rows
         they were. What a text model does not hold is not set: `n_iter_`, `converged_`, objectives,
-        gap, history. LIBSVM's probabilities are left out. Predictions are LIBSVM's except for
-        scores that tie or cancel to the last bits.
+        gap, history. Predictions are LIBSVM's except for scores that tie or cancel to the last
+        bits, and so are probabilities, where the file has them: `predict_proba` of SVC (whose
+        `probability` is True then) and NuSVC takes `probA_` and `probB_`. `probA_` of SVR and NuSVR
+        (the scale of a Laplace distribution) and `prob_density_marks_` of OneClassSVM are kept for
+        `save_libsvm`.
 
     Raises
     ------
@@ -1345,11 +1355,37 @@ class _Libsvm(_Text):
                     self.line = self.where[key]
                     self._fail(f"{key!r} has no place in a model of type {self.svm_type}")
         self.rho = self._list("rho", float, pairs)
-        for key in ("probA", "probB"):
-            if key in self.found:
-                self._list(key, float, pairs)
-        if "prob_density_marks" in self.found:
-            self._list("prob_density_marks", float, len(self.found["prob_density_marks"]))
+        self._read_probabilities(pairs, classifier)
+
+    def _read_probabilities(self, pairs: int, classifier: bool) -> None:
+        """What -b 1 has added: sigmoids, the scale of errors, or scores between probabilities."""
+        known = ("probA", "probB") if classifier else (
+            ("prob_density_marks",) if self.owner == "OneClassSVM" else ("probA",))
+        self.probabilities: dict[str, np.ndarray] = {}
+        for key in ("probA", "probB", "prob_density_marks"):
+            if key not in self.found:
+                continue
+            if key not in known:
+                self.line = self.where[key]
+                self._fail(f"{key!r} has no place in a model of type {self.svm_type}")
+            count = pairs if key != "prob_density_marks" else len(self.found[key])
+            self.probabilities[key] = np.array(self._list(key, float, count))
+        if len(self.probabilities) == 1 < len(known):
+            there, missing = known if known[0] in self.probabilities else known[::-1]
+            self.line = self.where[there]
+            self._fail(f"{there!r} without {missing!r}: probabilities need both")
+
+    def _keep_probabilities(self, model: Any) -> None:
+        """Set them, for scores as hingex has them."""
+        kept = dict(self.probabilities)
+        if kept and self.labels:
+            places = np.argsort(self.labels)  # of each class, in the file
+            kept = _sigmoids_by_class(kept, places)
+            model.libsvm_order_ = np.argsort(places)
+            if self.owner == "SVC":
+                model.probability = True
+        for key, numbers in kept.items():
+            setattr(model, key + "_", numbers)
 
     def model(self, n_features: int | None = None) -> Any:
         coef, (values, indices, indptr) = self._vectors(n_features)
@@ -1360,7 +1396,8 @@ class _Libsvm(_Text):
         intercept = -np.array(self.rho)
         counts, order = [self.total], np.arange(self.total)
         if self.labels:
-            coef, intercept, counts, order = self._ascending(coef, intercept)
+            coef, intercept, counts, order = _by_class(coef, intercept, self.counts,
+                                                       np.argsort(self.labels))
             model.classes_ = np.sort(self.labels)
         model.dual_coef_ = coef
         model.intercept_ = intercept
@@ -1383,6 +1420,7 @@ class _Libsvm(_Text):
             model.shape_fit_ = (max(1, self.total), d)
         if self.owner == "OneClassSVM":
             model.offset_ = -float(intercept[0])
+        self._keep_probabilities(model)
         try:
             model._check_arrays()
         except (ValueError, TypeError) as error:
@@ -1448,38 +1486,58 @@ class _Libsvm(_Text):
                 self._fail(f"text after the {self.total} support vectors that the header tells of")
         return coef, (values, indices, indptr)
 
-    def _ascending(
-        self, coef: np.ndarray, intercept: np.ndarray
-    ) -> tuple[np.ndarray, np.ndarray, list[int], np.ndarray]:
-        """Coefficients, intercepts, counts and the order of the vectors, by ascending label.
 
-        A pair's score is of the class that comes first, but with two classes in hingex of the
-        second: it turns its sign where the other class comes to be that.
-        """
-        K = len(self.labels)
-        old = np.argsort(self.labels).tolist()  # of each class, its place in the file
-        starts = np.concatenate([[0], np.cumsum(self.counts)])
-        parts = [np.arange(starts[o], starts[o + 1]) for o in old]
-        order = np.concatenate(parts)
-        counts = [self.counts[o] for o in old]
-        if K == 2:
-            sign = 1.0 if old == [1, 0] else -1.0
-            return sign * coef[:, order], sign * intercept, counts, order
-        if old == list(range(K)):
-            return coef, intercept, counts, order
-        out, turned, ends = np.empty_like(coef), np.empty_like(intercept), np.cumsum(counts)
-        number = np.zeros((K, K), dtype=np.int64)
-        i, j = np.triu_indices(K, 1)
-        number[i, j] = number[j, i] = np.arange(len(i))
-        for a in range(K):
-            for b in range(K):
-                if a == b:
-                    continue
-                sign = 1.0 if (a < b) == (old[a] < old[b]) else -1.0
-                rows = coef[old[b] - (old[b] > old[a])]
-                out[b - (b > a), ends[a] - counts[a]:ends[a]] = sign * rows[parts[a]]
-                turned[number[a, b]] = sign * intercept[number[old[a], old[b]]]
-        return out, turned, counts, order
+def _pairs_of(places: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Of each pair of classes, its number in another order, and whether its score turns its sign.
+
+    Class k has been at places[k]. A pair's score is of the class that comes first, but with two
+    classes in hingex of the second.
+    """
+    K = len(places)
+    number = np.zeros((K, K), dtype=np.int64)
+    i, j = np.triu_indices(K, 1)
+    number[i, j] = number[j, i] = np.arange(len(i))
+    return number[places[i], places[j]], (places[i] > places[j]) != (K == 2)
+
+
+def _sigmoids_by_class(
+    sigmoids: dict[str, np.ndarray], places: np.ndarray
+) -> dict[str, np.ndarray]:
+    """probA and probB by another order of the classes; see `_pairs_of`.
+
+    Where a score has turned its sign, the probability has become that of the other class.
+    """
+    at, turned = _pairs_of(places)
+    return {"probA": sigmoids["probA"][at],
+            "probB": np.where(turned, -1.0, 1.0) * sigmoids["probB"][at]}
+
+
+def _by_class(
+    coef: np.ndarray, intercept: np.ndarray, counts: list[int], places: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, list[int], np.ndarray]:
+    """Coefficients, intercepts, counts and the order of the vectors, by another order of classes.
+
+    See `_pairs_of`; vectors come class by class.
+    """
+    K, old = len(places), places.tolist()
+    starts = np.concatenate([[0], np.cumsum(counts)])
+    parts = [np.arange(starts[o], starts[o + 1]) for o in old]
+    order, counts = np.concatenate(parts), [counts[o] for o in old]
+    at, turned = _pairs_of(places)
+    sign = np.where(turned, -1.0, 1.0)
+    intercept = sign * intercept[at]
+    if K == 2:
+        return sign * coef[:, order], intercept, counts, order
+    if old == list(range(K)):
+        return coef, intercept, counts, order
+    out, ends = np.empty_like(coef), np.cumsum(counts)
+    for a in range(K):
+        for b in range(K):
+            if a != b:
+                same = (a < b) == (old[a] < old[b])
+                rows = coef[old[b] - (old[b] > old[a])][parts[a]]
+                out[b - (b > a), ends[a] - counts[a]:ends[a]] = rows if same else -rows
+    return out, intercept, counts, order
 
 
 def _is_int(number: int) -> bool:

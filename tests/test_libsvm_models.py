@@ -207,3 +207,120 @@ def test_what_the_format_cannot_hold(tmp_path):
     with pytest.raises(ValueError, match="low rank"):
         save_libsvm(low, path)
     assert not path.exists()
+
+
+# ---------------------------------------------------------------------------------- probabilities
+
+
+def trained_by_libsvm(libsvm, Model, classes, path):
+    """A file that LIBSVM wrote with -b 1, and the probabilities that LIBSVM reads out of it."""
+    rng = np.random.default_rng(2)
+    y = X.sum(axis=1)
+    if Model in (SVC, NuSVC):
+        labels = np.array([5, -3, 8, 2, 0][:classes])
+        y = labels[(X @ rng.normal(size=(4, classes)) + rng.normal(size=(60, classes))).argmax(1)]
+    rows = [{j + 1: v for j, v in enumerate(row)} for row in X.tolist()]
+    options = f"-s {CODES[Model]} -t 2 -g 0.3 -n 0.1 -c 2 -b 1 -q"
+    libsvm.svm_save_model(path, libsvm.svm_train(y.tolist(), rows, options))
+    return lambda name: probabilities_of(libsvm, name, rows)
+
+
+def probabilities_of(libsvm, path, rows):
+    model = libsvm.svm_load_model(path)
+    found = np.array(libsvm.svm_predict([0] * len(rows), rows, model, "-b 1 -q")[2])
+    return found[:, np.argsort(model.get_labels())]
+
+
+def header(path):
+    return path.read_text().split("SV\n")[0].splitlines()
+
+
+@pytest.mark.parametrize("Model", [SVC, NuSVC])
+@pytest.mark.parametrize("classes", [2, 3, 5])
+def test_probabilities_are_libsvms(Model, classes, tmp_path):
+    libsvm = pytest.importorskip("libsvm.svmutil")
+    path, again = tmp_path / "theirs", tmp_path / "again"
+    expected = trained_by_libsvm(libsvm, Model, classes, str(path))
+    model = load_libsvm(path)
+    assert model.probA_.shape == model.probB_.shape == (classes * (classes - 1) // 2,)
+    assert_allclose(model.predict_proba(X), expected(str(path)), atol=1e-12)
+    # What is written again is what was read, and LIBSVM finds the same in it.
+    save_libsvm(model, again)
+    assert header(again) == header(path)
+    assert_allclose(expected(str(again)), expected(str(path)), atol=1e-12)
+    assert_array_equal(load_libsvm(again).predict_proba(X), model.predict_proba(X))
+    # So do hingex's own files.
+    model.save(tmp_path / "own")
+    assert_array_equal(hingex.load(tmp_path / "own").predict_proba(X), model.predict_proba(X))
+    # A fit leaves nothing of them.
+    model.set_params(**({"nu": 0.1} if Model is NuSVC else {})).fit(X, targets(Model, 2))
+    assert not hasattr(model, "probA_")
+    assert not hasattr(model, "libsvm_order_")
+    if Model is NuSVC:
+        with pytest.raises(AttributeError, match="only available in models that LIBSVM trained"):
+            _ = model.predict_proba
+    else:
+        assert_array_equal(model.predict_proba(X).argmax(axis=1),
+                           np.searchsorted(model.classes_, model.predict(X)))
+
+
+@pytest.mark.parametrize(("Model", "name", "shape"), [
+    (SVR, "probA_", (1,)), (NuSVR, "probA_", (1,)), (OneClassSVM, "prob_density_marks_", (10,)),
+])
+def test_what_else_probabilities_are_is_kept(Model, name, shape, tmp_path):
+    libsvm = pytest.importorskip("libsvm.svmutil")
+    path, again = tmp_path / "theirs", tmp_path / "again"
+    trained_by_libsvm(libsvm, Model, 0, str(path))
+    model = load_libsvm(path)
+    assert getattr(model, name).shape == shape
+    save_libsvm(model, again)
+    assert header(again) == header(path)
+    assert not hasattr(model, "predict_proba")
+    model.fit(X, X.sum(axis=1))
+    assert not hasattr(model, name)
+
+
+def test_sigmoids_of_two_classes(tmp_path):
+    """By hand: 1 / (1 + exp(A f + B)) of the label that comes first in the file."""
+    text = ("svm_type c_svc\nkernel_type linear\nnr_class 2\ntotal_sv 2\nrho 0.5\nlabel {}\n"
+            "probA -2\nprobB 0.25\nnr_sv 1 1\nSV\n1 1:1\n-1 1:-1\n")
+    for labels in ("1 7", "7 1"):
+        (tmp_path / "model").write_text(text.format(labels))
+        model = load_libsvm(tmp_path / "model")
+        for x in (-3.0, 0.0, 0.1, 2.0):
+            first = 1 / (1 + np.exp(-2 * (2 * x - 0.5) + 0.25))
+            expected = [first, 1 - first] if labels == "1 7" else [1 - first, first]
+            assert_allclose(model.predict_proba([[x]]), [expected], rtol=1e-9)
+        assert_allclose(model.predict_proba([[1e3]]).max(), 1 - 1e-7, rtol=1e-12)
+        assert_allclose(model.predict_log_proba([[1.0]]), np.log(model.predict_proba([[1.0]])))
+
+
+@pytest.mark.parametrize(("change", "words"), [
+    (("probB 0.25\n", ""), "line 7: 'probA' without 'probB': probabilities need both"),
+    (("probB 0.25\n", "probB 0.25 1\n"), "line 8: 'probB' has 2 numbers"),
+    (("probB 0.25\n", "probB nan\n"), "line 8: 'probB' has a number that is not finite"),
+    (("probB 0.25\n", "probB 0.25\nprob_density_marks 1 2\n"),
+     "line 9: 'prob_density_marks' has no place in a model of type c_svc"),
+])
+def test_damaged_probabilities(change, words, tmp_path):
+    text = ("svm_type c_svc\nkernel_type linear\nnr_class 2\ntotal_sv 2\nrho 0.5\nlabel 1 7\n"
+            "probA -2\nprobB 0.25\nnr_sv 1 1\nSV\n1 1:1\n-1 1:-1\n")
+    (tmp_path / "model").write_text(text.replace(*change))
+    with pytest.raises(ModelFormatError, match=words):
+        load_libsvm(tmp_path / "model")
+
+
+def test_changed_probabilities_are_refused(tmp_path):
+    (tmp_path / "model").write_text(
+        "svm_type c_svc\nkernel_type linear\nnr_class 2\ntotal_sv 2\nrho 0.5\nlabel 1 7\n"
+        "probA -2\nprobB 0.25\nnr_sv 1 1\nSV\n1 1:1\n-1 1:-1\n")
+    for name, value, words in [
+        ("probA_", np.zeros(2), "probA_ of this SVC must"), ("probB_", None, "probB_ of this SVC"),
+        ("libsvm_order_", np.array([0, 0]), "libsvm_order_ of this SVC must hold each of 0 to 1"),
+    ]:
+        model = load_libsvm(tmp_path / "model")
+        setattr(model, name, value)
+        for use in (lambda: save_libsvm(model, tmp_path / "again"),  # noqa: B023
+                    lambda: model.predict_proba([[1.0]])):  # noqa: B023
+            with pytest.raises(ValueError, match=words):
+                use()

@@ -33,9 +33,10 @@ def outputs(model, X):
 
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("model", [
-    # Weights as good as repeated rows, to 1e-7: without gamma="scale", which has no weights, nor
-    # kernels in single precision that depend on the mean of the rows.
-    SVC(gamma=0.1, tol=1e-9), SVR(kernel="linear", tol=1e-9), NuSVR(kernel="linear", tol=1e-9),
+    # Weights are as good as repeated rows, which a check asks for to seven digits: a fine tol, and
+    # for labels of one class, of which many rows are on the margin, nothing but rounding left.
+    SVC(tol=1e-9), SVR(tol=1e-9), SVR(kernel="linear", tol=1e-9), NuSVR(tol=1e-9),
+    OneClassSVM(tol=1e-12),
 ], ids=lambda m: type(m).__name__)
 def test_check_estimator(model):
     checks = pytest.importorskip("sklearn.utils.estimator_checks")
@@ -44,6 +45,17 @@ def test_check_estimator(model):
               if r["status"] not in ("passed", "skipped")}
     assert not failed
     assert len(results) > 50
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("kernel", ["rbf", "poly", "sigmoid", "laplacian", "chi2", "linear"])
+@pytest.mark.parametrize("Model", ALL)
+def test_weights_are_repeated_rows(Model, kernel):
+    """Of every kernel, with gamma="scale"; no large nu is feasible for the check's classes."""
+    checks = pytest.importorskip("sklearn.utils.estimator_checks")
+    model = Model(kernel=kernel, tol=1e-12, **({"nu": 0.1} if Model is NuSVC else {}))
+    checks.check_sample_weight_equivalence_on_dense_data(Model.__name__, model)
+    checks.check_sample_weight_equivalence_on_sparse_data(Model.__name__, model)
 
 
 @pytest.mark.filterwarnings("ignore")
@@ -352,7 +364,8 @@ def test_class_weights():
                     SVC(class_weight=share, tol=1e-8).fit(X, y).decision_function(X), rtol=1e-6)
     weights = np.where(y == 0, share[0], share[1])
     assert_allclose(balanced.decision_function(X),
-                    SVC(tol=1e-8).fit(X, y, weights).decision_function(X), rtol=1e-6)
+                    SVC(tol=1e-8, gamma=balanced.gamma_).fit(X, y, weights).decision_function(X),
+                    rtol=1e-6)
 
 
 @pytest.mark.parametrize("Model", ALL)
@@ -363,6 +376,31 @@ def test_weight_zero_leaves_rows_out(Model):
     assert used[model.support_].all()
     assert_allclose(outputs(model, X), outputs(Model(gamma=0.2, tol=1e-7).fit(X[used], y[used]), X),
                     atol=2e-3)
+
+
+@pytest.mark.filterwarnings("ignore::hingex.ConvergenceWarning")
+@pytest.mark.parametrize("wrap", [
+    np.asarray, csr_matrix, lambda X: np.asfortranarray(np.float32(X)),
+], ids=["dense", "csr", "float32"])
+def test_scale_weighs_the_variance(wrap):
+    """gamma="scale" is that of a table with each row as often as its weight says."""
+    rng = np.random.default_rng(5)
+    X = np.where(rng.random((90, 6)) < 0.6, rng.standard_normal((90, 6)) + 2, 0.0)
+    y, weights = np.arange(90) % 3, rng.integers(0, 4, 90)
+    X[weights == 0] *= 1e4
+    X = wrap(X)
+    table = X.toarray() if hasattr(X, "toarray") else X.astype(float)
+    expected = 1 / (6 * np.repeat(table, weights, axis=0).var())
+    for Model in ALL:
+        for factor in (1, 0.3):
+            model = Model(max_iter=1, **({"nu": 0.1} if Model is NuSVC else {}))
+            model.fit(X, y, sample_weight=factor * weights)
+            assert_allclose(model.gamma_, expected, rtol=1e-12)
+        # Equal weights are none, to the bit, and class weights are no rows.
+        plain = Model(max_iter=1).fit(X, y).gamma_
+        assert Model(max_iter=1).fit(X, y, sample_weight=np.full(90, 2.0)).gamma_ == plain
+        if Model in (SVC, NuSVC):
+            assert Model(max_iter=1, class_weight={0: 1.1}).fit(X, y).gamma_ == plain
 
 
 def test_support_kind():
@@ -553,3 +591,19 @@ def test_convergence_warning(Model):
     assert model.fit_status_ == 1
     assert (model.n_iter_ <= 1).all()
     assert Model().fit(X, y).fit_status_ == 0
+
+
+@pytest.mark.parametrize("Model", ALL)
+@pytest.mark.parametrize("wrap", [np.asarray, csr_array])
+def test_coef_is_read_only(Model, wrap):
+    X, y = blobs(40, classes=2)
+    models = [Model(kernel="linear").fit(wrap(X), y)]
+    if Model is SVC:
+        models.append(SVC(kernel="linear", approximation="nystroem", n_components=3).fit(X, y))
+        models.append(SVC(kernel="linear", multi_class="ovr").fit(X, np.arange(40) % 3))
+    for model in models:
+        with pytest.raises(ValueError, match="read-only"):
+            model.coef_[0] = 0
+        assert not model.coef_.flags.writeable
+        with pytest.raises(AttributeError):
+            model.coef_ = np.zeros((1, 3))

@@ -151,3 +151,26 @@ def test_errors():
             SVC(**{"approximation": "nystroem"} | options).fit(X, y)
     with pytest.raises(ValueError, match="nothing to learn from"):
         low_rank(kernel="linear").fit(np.zeros((4, 2)), [0, 1, 0, 1])
+
+
+@pytest.mark.parametrize("landmarks", ["pivoted", "uniform"])
+def test_rows_without_weight_change_nothing(landmarks):
+    X, y = blobs(120, 3)
+    used = np.arange(120) % 4 > 0
+    X[~used] *= 1e3
+    options = {"n_components": 20, "probability": True, "landmarks": landmarks}
+    model = low_rank(**options).fit(X, y, used * 1.0)
+    without = low_rank(**options).fit(X[used], y[used])
+    assert_array_equal(model.support_vectors_, without.support_vectors_)
+    assert model.approximation_error_ == without.approximation_error_
+    assert_array_equal(model.predict_proba(X[used]), without.predict_proba(X[used]))
+
+
+def test_probabilities_count_class_weights_once():
+    X, y = blobs(120, 2)
+    options = {"n_components": 20, "probability": True}
+    twice = low_rank(class_weight={0: 2.0, 1: 2.0}, **options).fit(X, y)
+    C = low_rank().C
+    assert_allclose(twice.probability_slopes_,
+                    low_rank(**options).set_params(C=2 * C).fit(X, y).probability_slopes_,
+                    rtol=1e-6)

@@ -25,6 +25,8 @@ MOST_DUALS = 1e70  # sum of duals that a fit begins with
 WEIGHTS = ("primal_coef_", "primal_centre_", "primal_intercept_")
 ZERO_SUM = 1e-9  # of the sum of sizes: sum of duals that stands for 0
 _SPARSE = tuple(f"support_vectors__{part}_" for part in ("values", "indices", "indptr"))
+# What models of LIBSVM's have of probabilities, see `hingex.model_io.load_libsvm`.
+LIBSVM_PROBABILITIES = ("probA_", "probB_", "libsvm_order_", "prob_density_marks_")
 KINDS = (*kernel_functions.NAMES, "precomputed")
 
 
@@ -111,7 +113,9 @@ class KernelModel(Storable, Estimator):
     dual_coef_: Any
     intercept_: Any
     n_features_in_: int
-    shape_fit_: tuple[int, int]
+    shape_fit_: tuple[int, ...]
+    probA_: Any
+    probB_: Any
 
     # ---- fit --------------------------------------------------------------------------------
 
@@ -140,8 +144,15 @@ class KernelModel(Storable, Estimator):
             return "callable"
         return check.choice("kernel", self.kernel, KINDS)
 
-    def _training(self, X: Any, tol: float, sum_zero: bool = True) -> Training:
+    def _training(
+        self, X: Any, tol: float, sample_weight: Any = None, sum_zero: bool = True
+    ) -> Training:
         owner, kind = type(self).__name__, self._kind()
+        if kind == "callable":
+            things = check.as_objects(X, owner)
+            check.check_feature_names(self, X if things.d is not None else None, reset=True)
+            source = kernel_functions.row_source(self.kernel, things.table)
+            return Training(things, things.table, None, source, None)
         rows = check.as_rows(X, owner=owner, accept_sparse=kind != "precomputed")
         check.check_feature_names(self, X, reset=True)
         if kind == "precomputed":
@@ -151,23 +162,29 @@ class KernelModel(Storable, Estimator):
             table = rows.arrays[0]
             return Training(rows, None, None, kernel_functions.table_source(table), None)
         table = check.table_of(rows)
-        if kind == "callable":
-            source = kernel_functions.row_source(self.kernel, table)
-            return Training(rows, table, None, source, None)
-        given = kernel_functions.read_kernel(kind, self.degree, self.gamma, self.coef0, rows)
+        # Those of classes are no numbers of rows: they stay out of the variance in "scale".
+        weights = check.sample_weights(sample_weight, rows.n)
+        given = kernel_functions.read_kernel(kind, self.degree, self.gamma, self.coef0, rows,
+                                             weights)
         points = kernel_functions.training_points(rows, given, tol, sum_zero)
         return Training(rows, table, points, None, given, sum_zero)
 
     def _keep_kernel(self, training: Training, support: np.ndarray) -> None:
         """Set what the scores take from X."""
-        self.n_features_in_ = training.rows.d
-        self.shape_fit_ = (training.rows.n, training.rows.d)
+        n, d = training.rows.n, training.rows.d
+        if d is None:  # objects, of which only the user's kernel knows what they are
+            vars(self).pop("n_features_in_", None)
+            self.shape_fit_ = tuple(getattr(training.table, "shape", (n,)))
+        else:
+            self.n_features_in_, self.shape_fit_ = d, (n, d)
         self.gamma_ = training.kernel.gamma if training.kernel else 0.0
-        self.support_ = support.astype(np.int32 if training.rows.n < 2**31 else np.int64)
+        for name in LIBSVM_PROBABILITIES:
+            vars(self).pop(name, None)
+        self.support_ = support.astype(np.int32 if n < 2**31 else np.int64)
         if training.table is None:
             self.support_vectors_ = np.empty((0, 0))
         else:
-            self.support_vectors_ = training.table[support]
+            self.support_vectors_ = check.take(training.table, support)
         if training.kernel is not None:
             self._vector_points(training.kernel)
 
@@ -245,14 +262,20 @@ class KernelModel(Storable, Estimator):
         coef = check.finite_table("dual_coef_", self.dual_coef_, (sets, count), owner)
         intercept = check.finite_table("intercept_", self.intercept_, (outputs,), owner)
         found = getattr(self.support_vectors_, "shape", None)
-        if self._kind() != "precomputed" and found != (count, self.n_features_in_):
+        if self._of_objects():
+            if check.n_rows(self.support_vectors_) != count:
+                raise ValueError(f"support_vectors_ of this {owner} must be {count} objects; got "
+                                 f"{check.n_rows(self.support_vectors_)}")
+        elif self._kind() != "precomputed" and found != (count, self.n_features_in_):
             raise ValueError(f"support_vectors_ of this {owner} must have shape "
                              f"({count}, {self.n_features_in_}); got {found}")
         return coef, intercept
 
     def _check_shapes(self) -> None:
         """Raise ValueError unless shape_fit_ and n_features_in_ tell the same."""
-        shape, d = self.shape_fit_, self.n_features_in_
+        if self._of_objects():
+            return
+        shape, d = self.shape_fit_, getattr(self, "n_features_in_", None)
         if type(shape) is not tuple or len(shape) != 2 or not all(
                 isinstance(n, int | np.integer) and n > 0 for n in (*shape, d)) or shape[1] != d:
             raise ValueError(f"shape_fit_ of this {type(self).__name__} is {shape!r} and "
@@ -260,6 +283,10 @@ class KernelModel(Storable, Estimator):
         if self._kind() == "precomputed" and shape[0] != d:
             raise ValueError(f"shape_fit_ of this {type(self).__name__} with a precomputed kernel "
                              f"is {shape!r}, which is not square")
+
+    def _of_objects(self) -> bool:
+        """Whether X was no table of numbers, as only a kernel of the user's can have it."""
+        return self._kind() == "callable" and not hasattr(self, "n_features_in_")
 
     def _starts(self, classes: int) -> np.ndarray:
         """Where the support vectors of each class begin, and the last ones end."""
@@ -282,14 +309,12 @@ class KernelModel(Storable, Estimator):
         sets, starts, outputs, width = self._layout()
         (coef, intercept), kind = self._check_model(sets, width), self._kind()
         owner, threads = type(self).__name__, n_threads(self.n_jobs)
-        check.check_feature_names(self, X)
-        rows = check.as_rows(X, owner=owner, accept_sparse=kind != "precomputed")
-        check.check_n_features(self, rows)
+        rows = self._rows_to_score(X, owner, kind)
         support = np.asarray(self.support_)
         if kind in ("precomputed", "callable"):
-            table = check.table_of(rows)
+            table = rows.table if kind == "callable" else check.table_of(rows)
             vectors = self.support_vectors_
-            if kind == "callable":
+            if kind == "callable" and check.is_sparse(vectors):
                 self._vector_rows()  # SciPy, which kernels may use, trusts what matrices hold
 
             def block(a: int, b: int, what: str = "", **given: Any) -> np.ndarray:
@@ -402,6 +427,17 @@ class KernelModel(Storable, Estimator):
             np.add.at(shift, outputs[c], (coef[:, part] @ vectors[part]) @ centre)
         return shift if (np.abs(sums) <= ZERO_SUM * sizes).all() else None
 
+    def _rows_to_score(self, X: Any, owner: str, kind: str) -> Any:
+        """X as scores read it, of the same kind as in fit."""
+        objects = self._of_objects()
+        if not objects:
+            check.check_feature_names(self, X)
+        rows = (check.as_objects(X, owner) if kind == "callable" else
+                check.as_rows(X, owner=owner, accept_sparse=kind != "precomputed"))
+        if not objects:
+            check.check_n_features(self, rows)
+        return rows
+
     def _vector_points(self, kernel: kernel_functions.Parameters) -> Any:
         """The support vectors, checked; kept for the next call, and read-only while they are."""
         vectors: Any = self.support_vectors_
@@ -483,7 +519,7 @@ class KernelModel(Storable, Estimator):
         """Raise ValueError unless the fitted attributes that predictions need fit together."""
         for name in ("support_", "support_vectors_", "n_support_", "dual_coef_", "intercept_",
                      "n_features_in_", "shape_fit_", "gamma_"):
-            if name not in vars(self):
+            if name not in vars(self) and not (name == "n_features_in_" and self._of_objects()):
                 raise ValueError(f"{name} is missing")
         sets, _, _, width = self._layout()
         self._check_model(sets, width)
@@ -493,12 +529,24 @@ class KernelModel(Storable, Estimator):
         if names is not None and (np.shape(names) != (self.n_features_in_,) or not all(
                 isinstance(name, str) for name in names)):
             raise ValueError(f"feature_names_in_ must be {self.n_features_in_} strings")
+        self._check_libsvm(width)
         kind = self._kind()
         if kind == "callable":
-            self._vector_rows()
+            if check.is_sparse(self.support_vectors_):
+                self._vector_rows()
         elif kind != "precomputed":
             given = kernel_functions.Parameters(kind, *self._kernel_numbers())
             self._vector_points(given)
+
+    def _check_libsvm(self, problems: int) -> None:
+        """Raise ValueError if there is what LIBSVM's probabilities take, and it is malformed."""
+        owner, kept = type(self).__name__, vars(self)
+        for name in ("probA_", "probB_"):
+            if name in kept:
+                check.finite_table(name, kept[name], (problems,), owner)
+        if "prob_density_marks_" in kept:
+            marks = kept["prob_density_marks_"]
+            check.finite_table("prob_density_marks_", marks, np.shape(marks)[:1], owner)
 
     def _layout(self) -> tuple[int, np.ndarray, np.ndarray, int]:
         """Rows of dual_coef_, where classes begin, outputs by class and row, how many."""
@@ -518,15 +566,19 @@ class KernelModel(Storable, Estimator):
 
     @property
     def coef_(self) -> np.ndarray:
-        """Weights of the features, of linear kernels only: dual_coef_ @ support_vectors_."""
+        """Weights of the features, of linear kernels only: dual_coef_ @ support_vectors_.
+
+        Computed at each access, and read-only: what is written to it would reach no model.
+        """
         if self.kernel != "linear":
             raise AttributeError('coef_ is only available when using kernel="linear"')
         self._check_fitted()
         self.__dict__.pop("_vectors", None)  # SciPy trusts what matrices hold: look anew
         self._check_arrays()
-        if "primal_coef_" in vars(self):
-            return np.asarray(self.primal_coef_)
-        return np.asarray(self._weights())
+        weights = np.asarray(
+            self.primal_coef_ if "primal_coef_" in vars(self) else self._weights()).view()
+        weights.flags.writeable = False
+        return weights
 
     def _weights(self) -> Any:
         return self.dual_coef_ @ self.support_vectors_

@@ -9,12 +9,22 @@ from typing import Any, Self
 import numpy as np
 
 from .. import _validate as check
+from .._available import available
 from .._result import warn
 from ..solvers import smo
 from . import _pairs
 from ._base import KernelModel
 from ._svc import PairwiseClassifier
 from ._svr import filled
+
+_LAST_BITS = 2.0**-44  # relative errors of scores
+
+
+def _refuse_probability(model: NuSVC) -> None:
+    """Raise AttributeError unless the model came from LIBSVM with probabilities."""
+    if "probA_" not in vars(model):
+        raise AttributeError("predict_proba of NuSVC is only available in models that LIBSVM "
+                             "trained with probabilities (-b 1); SVC has probability=True")
 
 
 class NuSVC(PairwiseClassifier):
@@ -40,7 +50,8 @@ decision_function_shape, break_ties, n_jobs, random_state, verbose, callback
     ----------
     classes_, support_, support_vectors_, n_support_, dual_coef_, support_kind_, intercept_, \
 coef_, primal_objective_, dual_objective_, duality_gap_, kkt_violation_, n_iter_, converged_, \
-fit_status_, history_, cache_hit_rate_, gamma_, n_features_in_, shape_fit_, feature_names_in_
+fit_status_, history_, cache_hit_rate_, gamma_, n_features_in_, shape_fit_, feature_names_in_, \
+probA_, probB_
         As those of `SVC`; the objective is -1/2 ||w||^2 before the division.
 
     Warns
@@ -114,7 +125,7 @@ fit_status_, history_, cache_hit_rate_, gamma_, n_features_in_, shape_fit_, feat
         self._shape()
         check.random_seed(self.random_state)
         monitor = self._monitor(options)
-        training = self._training(X, options.tol)
+        training = self._training(X, options.tol, sample_weight)
         n = training.rows.n
         classes, codes = check.encode_labels(y, n, owner)
         weights = check.row_weights(1.0, self.class_weight, sample_weight, classes, codes, n)
@@ -164,6 +175,12 @@ fit_status_, history_, cache_hit_rate_, gamma_, n_features_in_, shape_fit_, feat
                      f"rows of class {light_label} are support vectors")
         return clip
 
+    @available(_refuse_probability)
+    def predict_proba(self, X: Any) -> np.ndarray:
+        """LIBSVM's probabilities (n, K), only of models that came with them: see `SVC.probA_`."""
+        self._check_fitted()
+        return self._libsvm_proba(X)
+
 
 class OneClassSVM(KernelModel):
     r"""Kernel machine that tells rows like those of `fit` from others.
@@ -187,6 +204,8 @@ callback
     dual_coef_ : ndarray (1, n_SV)
     offset_ : float
         rho = -intercept_.
+    prob_density_marks_ : ndarray
+        In models of LIBSVM's only that have them: scores between which it has other probabilities.
     support_, support_vectors_, n_support_, intercept_, coef_, primal_objective_, \
 dual_objective_, duality_gap_, kkt_violation_, n_iter_, converged_, fit_status_, history_, \
 cache_hit_rate_, gamma_, n_features_in_, shape_fit_, feature_names_in_
@@ -252,7 +271,7 @@ cache_hit_rate_, gamma_, n_features_in_, shape_fit_, feature_names_in_
             With kernel="precomputed", the kernel of all rows with each other, (n, n).
         y : ignored
         sample_weight : float or array-like, shape (n,), optional
-            Non-negative; a weight of 0 is as good as leaving the row out.
+            Non-negative; as `SVC.fit` has them.
 
         Returns
         -------
@@ -268,7 +287,7 @@ cache_hit_rate_, gamma_, n_features_in_, shape_fit_, feature_names_in_
         nu = check.share("nu", self.nu)
         options = self._solver_options()
         monitor = self._monitor(options)
-        training = self._training(X, options.tol, sum_zero=False)
+        training = self._training(X, options.tol, sample_weight, sum_zero=False)
         weights = check.sample_weights(sample_weight, training.rows.n)
         cost = np.ones(training.rows.n) if weights is None else weights
         ids = np.flatnonzero(cost > 0)
@@ -279,8 +298,8 @@ cache_hit_rate_, gamma_, n_features_in_, shape_fit_, feature_names_in_
         nonzero = np.flatnonzero(solution.b)
         self.dual_coef_ = solution.b[None, nonzero]
         self.n_support_ = np.array([len(nonzero)], dtype=np.int32)
-        self.intercept_ = np.array([solution.intercept[0]])
-        self.offset_ = -solution.intercept[0]
+        self.offset_ = _below(-solution.intercept[0], solution.violation)
+        self.intercept_ = np.array([-self.offset_])
         self._keep_kernel(training, ids[nonzero])
         self._keep_solutions([solution])
         self._conclude([solution], options)
@@ -331,3 +350,13 @@ cache_hit_rate_, gamma_, n_features_in_, shape_fit_, feature_names_in_
         tags = super().__sklearn_tags__()
         tags.estimator_type = "outlier_detector"
         return tags
+
+
+def _below(rho: float, violation: float) -> float:
+    """rho, less what rounding may take off the scores of rows on the margin, which are inside.
+
+    Without it the labels of these rows would be those of rounding errors, where a fit is so
+    accurate that nothing else is left.
+    """
+    rounding = _LAST_BITS * abs(rho)
+    return rho - violation - rounding if violation <= 2**8 * rounding else rho

@@ -11,6 +11,7 @@ from .._core import kernels
 
 FOLDS = 5
 CERTAIN = 16.0  # slope that makes a score of 1 a probability of 1 - 1e-7
+LIBSVM_LEAST = 1e-7  # probability of a pair in LIBSVM
 _REACH = 40.0  # logarithms of slopes are looked for so far from that of the scores' spread
 
 
@@ -63,6 +64,49 @@ def coupled(pairs: np.ndarray, K: int) -> np.ndarray:
     """
     out = np.empty((len(pairs), K))
     kernels("pair_scores").couple(np.array(pairs, dtype=np.float64, order="C"), out)
+    return out
+
+
+def libsvm_sigmoids(scores: np.ndarray, A: np.ndarray, B: np.ndarray) -> np.ndarray:
+    """LIBSVM's probabilities of being positive, 1 / (1 + exp(A f + B)), for scores (n, P)."""
+    z = A * scores + B
+    small = np.exp(-np.abs(z))
+    p = np.where(z >= 0, small, 1.0) / (1 + small)
+    return np.clip(p, LIBSVM_LEAST, 1 - LIBSVM_LEAST)
+
+
+def libsvm_coupled(pairs: np.ndarray, K: int, order: np.ndarray) -> np.ndarray:
+    """The p of `coupled` as LIBSVM comes to it, which stops short of it.
+
+    Wu, Lin and Weng's algorithm 2: coordinate by coordinate, in the order of the classes in
+    LIBSVM's model, until the conditions of the optimum hold to 0.005 / K.
+    """
+    i, j = np.triu_indices(K, 1)
+    r = np.zeros((len(pairs), K, K))
+    r[:, i, j], r[:, j, i] = pairs, 1 - pairs
+    r = r[:, order][:, :, order]
+    Q = -r.transpose(0, 2, 1) * r
+    each = np.arange(K)
+    Q[:, each, each] = (r**2).sum(axis=1)
+    p = np.full((len(r), K), 1 / K)
+    left = np.arange(len(r))
+    for _ in range(max(100, K)):
+        Qp = np.einsum("nab,nb->na", Q[left], p[left])
+        mean = (p[left] * Qp).sum(axis=1)
+        off = np.abs(Qp - mean[:, None]).max(axis=1) >= 0.005 / K
+        left, Qp, mean = left[off], Qp[off], mean[off]
+        if len(left) == 0:
+            break
+        mine, now = Q[left], p[left]
+        for t in range(K):
+            step = (mean - Qp[:, t]) / mine[:, t, t]
+            now[:, t] += step
+            mean = (mean + step * (step * mine[:, t, t] + 2 * Qp[:, t])) / (1 + step) ** 2
+            Qp = (Qp + step[:, None] * mine[:, t]) / (1 + step)[:, None]
+            now /= (1 + step)[:, None]
+        p[left] = now
+    out = np.empty_like(p)
+    out[:, order] = p
     return out
 
 

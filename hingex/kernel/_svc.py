@@ -29,6 +29,7 @@ class PairwiseClassifier(KernelModel, Classifier):
     C: float
     decision_function_shape: str
     break_ties: bool
+    libsvm_order_: Any
     multi_class = "ovo"
 
     def _shape(self) -> tuple[str, bool]:
@@ -208,6 +209,32 @@ class PairwiseClassifier(KernelModel, Classifier):
                 votes = _votes_and_sums(scores, K) if ties else _votes(scores > 0, K)
                 yield scores, votes.argmax(axis=1)
 
+    def _libsvm_proba(self, X: Any) -> np.ndarray:
+        """LIBSVM's probabilities, of a model that came with them."""
+        n, block = self._scorer(X)
+        K, parts = len(self.classes_), []
+        self._check_libsvm(self._count(K))
+        A, B = np.asarray(self.probA_), np.asarray(self.probB_)
+        for a, b in _parts(n, K * K):
+            p = _probability.libsvm_sigmoids(block(a, b), A, B)
+            parts.append(np.hstack([1 - p, p]) if K == 2 else
+                         _probability.libsvm_coupled(p, K, np.asarray(self.libsvm_order_)))
+        return np.concatenate(parts)
+
+    def _check_libsvm(self, problems: int) -> None:
+        super()._check_libsvm(problems)
+        kept = {"probA_", "probB_", "libsvm_order_"} & vars(self).keys()
+        if not kept:
+            return
+        if len(kept) < 3:
+            raise ValueError(f"{' and '.join(sorted(kept))} of this {type(self).__name__} need the "
+                             "others of probA_, probB_ and libsvm_order_")
+        order = np.asarray(self.libsvm_order_)
+        if order.dtype.kind not in "iu" or not np.array_equal(np.sort(order),
+                                                              np.arange(len(self.classes_))):
+            raise ValueError(f"libsvm_order_ of this {type(self).__name__} must hold each of 0 to "
+                             f"{len(self.classes_) - 1} once")
+
     def _weights(self) -> Any:
         if "landmarks_" in vars(self):
             return super()._weights()
@@ -271,7 +298,8 @@ def _refuse_probability(model: SVC) -> None:
         raise AttributeError("predict_proba and predict_log_proba are only available with "
                              "probability=True, set before fit")
     kept = vars(model).keys()
-    if "classes_" in kept and not kept & {"probability_slopes_", "probability_temperature_"}:
+    if "classes_" in kept and not kept & {"probability_slopes_", "probability_temperature_",
+                                              "probA_"}:
         raise warning_category("NotFittedError")(_WITHOUT.format(type(model).__name__))
 
 
@@ -294,11 +322,12 @@ class SVC(PairwiseClassifier):
     kernel : str or callable, default "rbf"
         "linear", "poly", "rbf", "sigmoid", "laplacian" or "chi2", see `hingex.kernels`;
         "precomputed": X is the kernel's matrix, n x n, dense; or a function of two tables of rows
-        that returns their kernel, see `hingex.kernels.RowKernel`.
+        that returns their kernel, see `hingex.kernels.RowKernel`. It gets X as it is, which may be
+        a list of strings, graphs or other objects then.
     degree : int, default 3
         Of "poly".
     gamma : {"scale", "auto"} or float, default "scale"
-        Of all but "linear": "scale" is 1 / (d var(X)), "auto" 1 / d.
+        Of all but "linear": "scale" is 1 / (d var(X)), with the sample weights, "auto" 1 / d.
     coef0 : float, default 0.0
         Of "poly" and "sigmoid".
     shrinking : bool, default True
@@ -355,7 +384,8 @@ class SVC(PairwiseClassifier):
     support_ : ndarray (n_SV,) of int
         Rows that are support vectors of any problem, by class and then ascending.
     support_vectors_ : ndarray or CSR matrix, shape (n_SV, d)
-        Those rows; with kernel="precomputed" (0, 0).
+        Those rows; with kernel="precomputed" (0, 0). With a kernel of the user's, the rows as X has
+        them: a list's are a list.
     n_support_ : ndarray (K,) of int32
         Support vectors of each class.
     dual_coef_ : ndarray (1, n_SV) or (K - 1, n_SV)
@@ -402,6 +432,11 @@ class SVC(PairwiseClassifier):
         With `probability`: of the sigmoids, for scores up to 0 and above.
     probability_temperature_ : float
         In its place with multi_class="ovr" and more than two classes: the factor of the scores.
+    probA_, probB_ : ndarray (problems,)
+        In models of `hingex.model_io.load_libsvm` only, if these came with LIBSVM's probabilities:
+        1 / (1 + exp(A f + B)) for the positive class of each problem with the score f, coupled as
+        LIBSVM does, its classes in the order `libsvm_order_`. Another class than that of `predict`
+        may have the highest one.
     landmarks_ : ndarray (r,)
         With `approximation`: row numbers, the same as `support_` then is. `support_vectors_` are
         these rows, `dual_coef_` (problems, r) their coefficients, `n_support_` (1,) is r, and there
@@ -409,7 +444,7 @@ class SVC(PairwiseClassifier):
     approximation_error_ : float
         Trace of the kernel's matrix less its approximation, relative to the trace of the former.
     n_features_in_, shape_fit_, feature_names_in_
-        Of X.
+        Of X; `n_features_in_` of tables of numbers only.
 
     Warns
     -----
@@ -508,11 +543,15 @@ class SVC(PairwiseClassifier):
         y : array-like, shape (n,)
             Labels: at least two distinct strings, integers, booleans or integral floats.
         sample_weight : float or array-like, shape (n,), optional
-            Non-negative; a weight of 0 is as good as leaving the row out, save that the variance
-            in gamma="scale" is that of all rows, and that a class of such rows stays in `classes_`:
-            the other class wins each pair with a score of 1, it is never predicted, and its
-            probability is 0; see `absent_`. With multi_class="ovr" its score is the mean of the
-            others' less 1. At least two classes must have a row of positive weight.
+            Non-negative; a weight of 0 is as good as leaving the row out, one of 2 as good as two
+            such rows, to within `tol`. So they count in the variance of gamma="scale", where class
+            weights do not: these are costs, and leave the data what they are. Draws know no
+            weights: two rows may be in different folds of `probability`, a row of weight 2 is in
+            one, and a landmark is likelier to be drawn if its row is there twice. A class of rows
+            of weight 0 stays in `classes_`: the other class wins each pair with a score of 1, it
+            is never predicted, and its probability is 0; see `absent_`. With multi_class="ovr" its
+            score is the mean of the others' less 1. At least two classes must have a row of
+            positive weight.
 
         Returns
         -------
@@ -537,7 +576,7 @@ class SVC(PairwiseClassifier):
         warm = check.boolean("warm_start", self.warm_start)
         rank = self._rank(C, warm)
         monitor = self._monitor(options)
-        training = self._training(X, options.tol)
+        training = self._training(X, options.tol, sample_weight)
         n = training.rows.n
         classes, codes = check.encode_labels(y, n, owner)
         hard = math.isinf(C)
@@ -596,18 +635,22 @@ class SVC(PairwiseClassifier):
         """Fit with a kernel of low rank."""
         from . import _nystroem
 
-        n = training.rows.n
-        candidates = np.flatnonzero(cost > 0)
-        if self.landmarks == "uniform" and rank < len(candidates):
+        used = np.flatnonzero(cost > 0)  # others are not looked at: Z has no rows for them
+        n = len(used)
+        examples = [(np.searchsorted(used, ids), sign) for ids, sign in layout.examples()]
+        candidates = np.arange(n)
+        if self.landmarks == "uniform" and rank < n:
             candidates = np.random.default_rng(seed).choice(candidates, rank, replace=False)
         block = _nystroem.blocks(training, options.threads)
-        factor = _nystroem.factor(block, n, min(rank, len(candidates)), candidates, seed)
+        factor = _nystroem.factor(lambda i, j: block(used[i], used[j]), n,
+                                  min(rank, len(candidates)), candidates, seed)
+        landmarks = used[factor.landmarks]
         if len(factor.landmarks) == 0:
             raise ValueError("the kernel of all rows with themselves is 0: there is nothing to "
                              "learn from")
         most = 1000 if math.isinf(options.max_iter) else int(options.max_iter)
         solved = _nystroem.solve(
-            np.ascontiguousarray(factor.Z, dtype=np.float32), layout.examples(), cost,
+            np.ascontiguousarray(factor.Z, dtype=np.float32), examples, cost[used],
             {"tol": options.tol, "max_iter": most, "max_time": options.max_time,
              "threads": options.threads, "seed": seed}, monitor,
         )  # fmt: skip
@@ -616,18 +659,18 @@ class SVC(PairwiseClassifier):
                      *WEIGHTS):
             vars(self).pop(name, None)
         self.classes_ = classes
-        self.landmarks_, self.approximation_error_ = factor.landmarks, factor.error
+        self.landmarks_, self.approximation_error_ = landmarks, factor.error
         self.dual_coef_ = np.ascontiguousarray(solved.weights @ factor.A.T)
         self.intercept_, self.dual_objective_ = solved.intercept, solved.dual
         self.primal_objective_ = solved.primal
-        self._keep_losers(two_sided(layout.examples()))
+        self._keep_losers(two_sided(examples))
         self.duality_gap_, self.n_iter_ = solved.gap, solved.n_iter
         self.converged_, self.fit_status_ = solved.converged, int(not solved.converged)
         self.history_ = smo.history_of([])
         self.n_support_ = np.array([len(factor.landmarks)], dtype=np.int32)
-        self._keep_kernel(training, factor.landmarks)
+        self._keep_kernel(training, landmarks)
         if training.points is not None and training.points.shifted:
-            self._shift_low_rank(training, factor.landmarks)
+            self._shift_low_rank(training, landmarks)
         self._last_duals = None
         self._conclude_statuses(solved.statuses, float(solved.gap.max()), math.nan, options)
 
@@ -641,9 +684,9 @@ class SVC(PairwiseClassifier):
         self, training: Training, codes: np.ndarray, sample_weight: Any, seed: int
     ) -> None:
         """Set what makes probabilities of scores, from scores of rows that were held out."""
-        K, folds = len(self.classes_), _probability.FOLDS
         given = check.sample_weights(sample_weight, len(codes))
         weights = np.ones(len(codes)) if given is None else given
+        K, folds = len(self.classes_), _probability.FOLDS
         used = weights > 0
         counts = np.bincount(codes[used], minlength=K)
         present = np.flatnonzero(counts)
@@ -661,7 +704,7 @@ class SVC(PairwiseClassifier):
             train, test = np.flatnonzero((fold != k) & used), np.flatnonzero(used & (fold == k))
             if len(test) == 0:
                 continue
-            X, Z = table[train], table[test]
+            X, Z = check.take(table, train), check.take(table, test)
             if training.table is None:
                 X, Z = X[:, train], Z[:, train]
             model: Any = unfitted(self).set_params(probability=False, warm_start=False,
@@ -709,7 +752,8 @@ class SVC(PairwiseClassifier):
         LIBSVM couples them; with multi_class="ovr", exp(t s_k) of the scores over the sum of all.
         Slopes and t are those of most likelihood for scores of rows that five models were not
         trained on. The class of the highest probability is the one that `predict` returns, always:
-        where it would be another one, the two classes' probabilities are exchanged.
+        where it would be another one, the two classes' probabilities are exchanged. Models that
+        LIBSVM trained with probabilities have LIBSVM's instead, see `probA_`.
 
         Parameters
         ----------
@@ -726,6 +770,8 @@ class SVC(PairwiseClassifier):
             As `predict`; AttributeError without ``probability=True``.
         """
         self._check_fitted()
+        if "probA_" in vars(self):
+            return self._libsvm_proba(X)
         K, (soft, fitted) = len(self.classes_), self._of_probability()
         absent, parts = absent_of(self, K), []
         for scores, codes in self._predicted(X, "" if soft else "probabilities",
@@ -766,22 +812,6 @@ class SVC(PairwiseClassifier):
         absent_of(self, len(self.classes_))
         if any(name.startswith("probability_") for name in vars(self)):
             self._of_probability()
-
-    def _predict_proba(self, X: Any) -> np.ndarray:
-        self._check_fitted()
-        K, (soft, fitted) = len(self.classes_), self._of_probability()
-        parts = []
-        for scores, codes in self._predicted(X, "" if soft else "probabilities",
-                                             **({} if soft else {"slopes": fitted})):
-            if not soft and self._reads(K):
-                p = scores
-            elif soft:
-                p = _probability.softmax(scores, fitted)
-            else:
-                p = _probability.sigmoids(scores, fitted)
-                p = np.hstack([1 - p, p]) if K == 2 else _probability.coupled(p, K)
-            parts.append(_probability.with_first(p, codes))
-        return np.concatenate(parts)
 
     def _warm_duals(self, n: int, classes: np.ndarray, sets: int) -> np.ndarray | None:
         """Signed duals of the last fit, or None when there was none."""

@@ -25,7 +25,7 @@ class KernelRegressor(KernelModel, Regressor):
         """Training, rows that count, their targets and costs."""
         owner = type(self).__name__
         C = check.cost("C", self.C)
-        training = self._training(X, options.tol)
+        training = self._training(X, options.tol, sample_weight)
         n = training.rows.n
         targets = check.numeric_targets(y, n, owner)
         weights = check.sample_weights(sample_weight, n)
@@ -91,6 +91,8 @@ callback
     ----------
     dual_coef_ : ndarray (1, n_SV)
         Duals, positive where y is above the prediction.
+    probA_ : ndarray (1,)
+        In models of LIBSVM's only that have it: scale of the Laplace distribution of their errors.
     support_, support_vectors_, n_support_, intercept_, coef_, primal_objective_, \
 dual_objective_, duality_gap_, kkt_violation_, n_iter_, converged_, fit_status_, history_, \
 cache_hit_rate_, gamma_, n_features_in_, shape_fit_, feature_names_in_
@@ -158,7 +160,7 @@ cache_hit_rate_, gamma_, n_features_in_, shape_fit_, feature_names_in_
         y : array-like, shape (n,)
             Finite numbers.
         sample_weight : float or array-like, shape (n,), optional
-            Non-negative; a weight of 0 is as good as leaving the row out.
+            Non-negative; as `SVC.fit` has them.
 
         Returns
         -------

@@ -19,6 +19,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 
 from .._core import kernels
+from .._threads import n_shares, n_threads
 from ..stop import HISTORY_DTYPE, Monitor, State
 
 TURNS = 10  # pairwise steps in a block, at most,
@@ -94,7 +95,8 @@ class Compiled:
     cost : ndarray (values, values)
     K : int
         Columns of W.
-    threads : int
+    n_jobs : int or None
+        Shares of work; the solvers' results depend on their number, not on that of threads.
     joined : dict
         Of trees parent and order, of graphs edges and edge: see `_structured.Examples`.
     slack : bool
@@ -102,12 +104,12 @@ class Compiled:
     """
 
     def __init__(self, kind: str, rows: Any, start: np.ndarray, label: np.ndarray, y: np.ndarray,
-                 cost: np.ndarray, K: int, threads: int, joined: dict[str, np.ndarray],
-                 slack: bool = False) -> None:
+                 cost: np.ndarray, K: int, n_jobs: int | None,
+                 joined: dict[str, np.ndarray], slack: bool = False) -> None:
         own = kernels("structured")
         self.examples = own.Examples(
-            rows, start, label, y, np.ascontiguousarray(cost), K, own.KINDS[kind], threads,
-            slack=slack, **joined)
+            rows, start, label, y, np.ascontiguousarray(cost), K, own.KINDS[kind],
+            n_shares(n_jobs), slack=slack, threads=n_threads(n_jobs), **joined)
         self.n, self.size, self.lanes = len(start) - 1, self.examples.size, self.examples.lanes
         self.d, self.K = rows.d, K
         self.flat_size = (self.size // self.lanes) * K

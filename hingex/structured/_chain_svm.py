@@ -13,7 +13,6 @@ from .._core import kernels
 from .._estimator import Estimator
 from .._reading import forget_reading
 from .._storable import CheckedStorable
-from .._threads import n_threads
 from ._chain import Chain
 from ._parts import Layout, gathered_sequences
 from ._svm import StructuredSVM, hand_over, predicted, svm_of
@@ -215,7 +214,7 @@ class ChainSVM(CheckedStorable, Estimator):
             raise ValueError(f"X has {layout.rows.d} features, but {owner} is expecting "
                              f"{self.n_features_in_} features as input")
         model, weights = Chain(len(self.classes_)), self._weights()
-        return predicted(model, layout, lambda _: weights, n_threads(self.n_jobs)), layout.start
+        return predicted(model, layout, lambda _: weights, self.n_jobs), layout.start
 
     def _check_kind(self, X: Any, lengths: Any) -> None:
         """Raise ValueError if tokens of X are not of the kind that `fit` has seen."""

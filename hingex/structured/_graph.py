@@ -96,14 +96,14 @@ class Graph(Parts):
     def _own_labels(self, found: np.ndarray, layout: Layout) -> np.ndarray:
         return found[self._nodes(layout)]
 
-    def _blocks(self, layout: Layout, y: np.ndarray | None, K: int, threads: int,
+    def _blocks(self, layout: Layout, y: np.ndarray | None, K: int, n_jobs: int | None,
                 slack: bool = False) -> Compiled:
         nodes = self._nodes(layout)
         labels = np.zeros(len(nodes), np.int32)
         if y is not None:
             labels[nodes] = y
         return Compiled(self._kind, layout.rows, layout.start,
-                        layout.start + layout.joined["edge"], labels, self._costs(2), 2, threads,
+                        layout.start + layout.joined["edge"], labels, self._costs(2), 2, n_jobs,
                         layout.joined)
 
 

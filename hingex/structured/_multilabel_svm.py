@@ -10,7 +10,6 @@ import numpy as np
 
 from .. import _validate as check
 from .._estimator import Estimator
-from .._threads import n_threads
 from ._multilabel import Multilabel
 from ._parts import Layout
 from ._svm import StructuredSVM, hand_over, predicted, svm_of
@@ -160,7 +159,7 @@ class MultilabelSVM(Estimator):
         model = Multilabel(K, pairwise=self.pairwise)
         layout = Layout(rows, np.arange(rows.n + 1))
         return predicted(model, layout, lambda blocks: blocks.packed(np.concatenate(parts)),
-                         n_threads(self.n_jobs)).reshape(rows.n, K)
+                         self.n_jobs).reshape(rows.n, K)
 
     def predict(self, X: Any) -> Any:
         """The best set of labels for each row.

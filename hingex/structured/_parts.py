@@ -117,14 +117,14 @@ class Parts(Estimator):
         K = len(np.asarray(self.cost))
         return float(self._costs(K)[_integers(y, K), _integers(other, K)].sum())
 
-    def _blocks(self, layout: Layout, y: np.ndarray | None, K: int, threads: int,
+    def _blocks(self, layout: Layout, y: np.ndarray | None, K: int, n_jobs: int | None,
                 slack: bool = False) -> Compiled:
         """The examples for the kernels."""
         label = self._label(layout.start, K)
         if y is None:
             y = np.zeros(label[-1], np.int32)
         self._check_count(y, label)
-        return Compiled(self._kind, layout.rows, layout.start, label, y, self._costs(K), K, threads,
+        return Compiled(self._kind, layout.rows, layout.start, label, y, self._costs(K), K, n_jobs,
                         layout.joined, slack)
 
     def _check_count(self, y: np.ndarray, label: np.ndarray) -> None:

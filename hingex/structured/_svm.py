@@ -12,7 +12,6 @@ import numpy as np
 from .. import _validate as check
 from .._estimator import Estimator
 from .._result import warn
-from .._threads import n_threads
 from ..solvers import bcfw, one_slack, structured_subgradient
 from ..solvers._blocks import Blocks, Compiled, Duck, Learned
 from ..stop import Monitor
@@ -73,9 +72,11 @@ class StructuredSVM(Estimator):
         Begin where the last fit ended: with bcfw at its dual, if data and C are the same; else at
         its weights, for the other solvers.
     n_jobs : int or None, default 1
-        Threads over examples; None for all CPUs. Each has weights of its own for some examples, so
-        that results depend on how many there are, and more than one pay with few features only.
-        Without effect on models in Python.
+        Shares of the examples, each with a thread where there are so many; None for as many as
+        there are CPUs. Each share has weights of its own for some examples, so that results depend
+        on the number of shares (not on that of threads: a forked child has one, and computes the
+        same bits), and more than one pay with few features only. Without effect on models in
+        Python.
     random_state : None, int, RandomState or Generator, default None
         Order of the examples; None means 0.
     verbose : bool, default False
@@ -236,7 +237,7 @@ class StructuredSVM(Estimator):
         y = model._checked(y, K)
         check.squared_norms(layout.rows, 1.0)  # for its errors
         model = type(model)(**(model.get_params(deep=False) | {"n_states": K}))
-        blocks = model._blocks(layout, y, K, n_threads(self.n_jobs), slack)
+        blocks = model._blocks(layout, y, K, self.n_jobs, slack)
         return model, blocks, _mark(layout, y, model) if self.warm_start else None
 
     def _solve(self, blocks: Any, options: dict[str, Any], seed: int, warm: bool,
@@ -341,7 +342,7 @@ class StructuredSVM(Estimator):
         if layout.rows.d != d:
             raise ValueError(f"X has {layout.rows.d} features, but the model was fitted with {d}")
         return predicted(model, layout, lambda blocks: blocks.packed(self.coef_),
-                         n_threads(self.n_jobs))
+                         self.n_jobs)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
@@ -368,10 +369,10 @@ def hand_over(svm: StructuredSVM, estimator: Any) -> None:
         setattr(estimator, name, getattr(svm, name))
 
 
-def predicted(model: Parts, layout: Layout, weights: Any, threads: int) -> np.ndarray:
+def predicted(model: Parts, layout: Layout, weights: Any, n_jobs: int | None) -> np.ndarray:
     """The best labels of all examples; `weights(blocks)` gives those that kernels need."""
     assert model.n_states is not None
-    blocks = model._blocks(layout, None, model.n_states, threads)
+    blocks = model._blocks(layout, None, model.n_states, n_jobs)
     return model._own_labels(blocks.predict(weights(blocks)), layout).astype(np.intp)
 
 

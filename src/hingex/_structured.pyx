@@ -684,7 +684,9 @@ cdef class Examples:
         Columns of W.
     kind : int
         Of KINDS.
-    threads : int
+    shares : int
+        Shares of work, each with a workspace of its own. More than one change what the solvers
+        compute; the bits depend on their number, not on that of the threads.
     parent, order : int32 (rows,), optional
         Of trees: parents by their number in the example, or -1; its rows, parents first.
     edges : int32 (edges, 2), optional
@@ -694,11 +696,13 @@ cdef class Examples:
         Where the edges of each example begin.
     slack : bool
         Slack rescaling, for MULTICLASS, and for CHAIN where cost counts wrong labels.
+    threads : int
+        That carry the shares out.
     """
     cdef Data data
     cdef Room *room
     cdef object keep
-    cdef int threads
+    cdef int shares, threads
     cdef int64_t longest, widest
     cdef readonly int64_t size      # of w
     cdef readonly int64_t lanes     # ld
@@ -706,10 +710,10 @@ cdef class Examples:
 
     def __cinit__(self, Rows X not None, const int64_t[::1] start not None,
                   const int64_t[::1] label not None, const int32_t[::1] y not None,
-                  const double[:, ::1] cost not None, int64_t K, int kind, int threads,
+                  const double[:, ::1] cost not None, int64_t K, int kind, int shares,
                   const int32_t[::1] parent=None, const int32_t[::1] order=None,
                   const int32_t[:, ::1] edges=None, const int64_t[::1] edge=None,
-                  bint slack=False):
+                  bint slack=False, int threads=1):
         cdef int64_t n = start.shape[0] - 1, values = cost.shape[0], i, r, width, rows, most
         cdef int64_t ld = columns_for(K), longest = 1, widest = 1, joined = 0
         cdef int64_t nodes, arcs, own
@@ -736,7 +740,8 @@ cdef class Examples:
                 raise ValueError("an example has no rows, or too many")
             if kind == GRAPH and not 0 <= edge[i] <= edge[i + 1] <= edges.shape[0]:
                 raise ValueError("arrays of Examples do not fit each other")
-        threads = max(1, min(threads, n))
+        shares = max(1, min(shares, n))
+        threads = max(1, min(threads, shares))
         for i in range(n):
             rows = start[i + 1] - start[i]
             if rows < 1 or (rows > 1 and kind not in (CHAIN, TREE, GRAPH)):
@@ -765,27 +770,27 @@ cdef class Examples:
             most = 2 * (longest + joined)
         if slack:
             most *= 2       # marks of three outputs
-        deep = np.zeros((threads, longest * (longest + 1) * ld if slack and kind == CHAIN else 1))
+        deep = np.zeros((shares, longest * (longest + 1) * ld if slack and kind == CHAIN else 1))
         D.m = ld * (K + 2 if kind == CHAIN else K + 1 if kind in (TREE, GRAPH, PAIRS) else 1)
         padded = np.zeros((values, max(ld, values)))
         padded[:, :values] = cost
         if kind == GRAPH:       # of halves
             for i in range(2):
                 padded[i, HX_HALF] = 0.5 * (cost[i, 0] + cost[i, 1])
-        U, A = np.zeros((2, threads, longest * ld))
-        M = np.zeros((threads, (longest + 1) * ld + longest))
-        t, counts = np.zeros((2, threads, D.m))
-        path = np.zeros((threads, max(longest + joined, K)), np.int32)
-        slot = np.full((threads, X.c.d), -1, np.int32)
-        lists, sign = np.zeros((threads, 5 * most), np.int64), np.zeros((threads, 2 * most))
-        parts = np.zeros((threads, 3 * most if kind == GRAPH else 1))
+        U, A = np.zeros((2, shares, longest * ld))
+        M = np.zeros((shares, (longest + 1) * ld + longest))
+        t, counts = np.zeros((2, shares, D.m))
+        path = np.zeros((shares, max(longest + joined, K)), np.int32)
+        slot = np.full((shares, X.c.d), -1, np.int32)
+        lists, sign = np.zeros((shares, 5 * most), np.int64), np.zeros((shares, 2 * most))
+        parts = np.zeros((shares, 3 * most if kind == GRAPH else 1))
         nodes = 2 * longest + 2 if kind == GRAPH else 1
         arcs = 8 * longest + 4 * joined if kind == GRAPH else 1
-        network, capacity = np.zeros((threads, 5 * nodes + 2 * arcs), np.int32), np.zeros(
-            (threads, arcs))
-        rooms = np.zeros((threads, sizeof(Room)), np.uint8)
+        network, capacity = np.zeros((shares, 5 * nodes + 2 * arcs), np.int32), np.zeros(
+            (shares, arcs))
+        rooms = np.zeros((shares, sizeof(Room)), np.uint8)
         self.room = <Room *>&rooms[0, 0]
-        for i in range(threads):
+        for i in range(shares):
             room = self.room + i
             if kind == GRAPH:
                 room.mark_parts, room.other_parts, room.place_parts = (
@@ -811,7 +816,7 @@ cdef class Examples:
             D.edges = &edges[0, 0] if edges.shape[0] else NULL
         self.keep = (X, start, label, y, padded, U, A, M, path, slot, t, counts, lists, sign, rooms,
                      parent, order, edges, edge, parts, network, capacity, deep)
-        self.threads, self.longest, self.widest = threads, longest, widest
+        self.shares, self.threads, self.longest, self.widest = shares, threads, longest, widest
         self.size, self.lanes = D.d * ld + D.m, ld
 
     @property
@@ -826,8 +831,8 @@ cdef class Examples:
     def infer(self, const double[::1] w, bint augmented, int32_t[::1] y, double[::1] value):
         """The best outputs, with costs if `augmented`; `value`: their loss, or their score."""
         cdef Data *D = &self.data
-        cdef int64_t at = 0, end, each = 64 * self.threads
-        cdef int b, team = self.threads
+        cdef int64_t at = 0, end, each = 64 * self.shares
+        cdef int b, team = self.shares, threads = self.threads
         cdef Room *room = self.room
         cdef double now = perf_counter()
         if w.shape[0] != self.size or y.shape[0] != D.label[D.n] or value.shape[0] != D.n:
@@ -835,7 +840,7 @@ cdef class Examples:
         while at < D.n:
             end = min(D.n, at + each)
             with nogil:
-                for b in prange(team, num_threads=team, schedule="static"):
+                for b in prange(team, num_threads=threads, schedule="static"):
                     _infer(D, at, end, b, team, &w[0], augmented, room + b, &y[0], &value[0])
             at = end
             now = self._look(now)
@@ -956,12 +961,12 @@ cdef class FrankWolfe:
     def steps(self, const int64_t[::1] order, double deadline):
         """A step for each of these examples; returns how many were made.
 
-        With several threads the maximisers of TOGETHER examples a thread are found at once, for
+        With several shares the maximisers of TOGETHER examples a share are found at once, for
         the same w; the steps are exact for the w that they meet.
         """
         cdef Examples own = self.examples
         cdef const Data *D = &own.data
-        cdef int team = own.threads, b
+        cdef int team = own.shares, threads = own.threads, b
         cdef int64_t together = 1 if team == 1 else team * TOGETHER
         cdef int64_t at = 0, end, j, count = order.shape[0]
         cdef double[::1] w = self.w, ell = self.marginals[2], gaps = self.gaps
@@ -992,7 +997,7 @@ cdef class FrankWolfe:
                     _prepare_any(D, order[at], &w[0], self.C, &R[0, 0], &S[0, 0], room,
                                  step)
                 else:
-                    for b in prange(team, num_threads=team, schedule="static"):
+                    for b in prange(team, num_threads=threads, schedule="static"):
                         _prepare_some(D, &order[at], end - at, b, team, &w[0], self.C, &R[0, 0],
                                       &S[0, 0], room + b, step)
                 for j in range(end - at):
@@ -1378,7 +1383,7 @@ cdef void _products(const Data *D, int64_t i, double *G, double *dense, const re
             dense[idx[m] if D.X.is_csr else m] = 0
 
 
-cdef struct Worker:             # a thread
+cdef struct Worker:             # a share of the blocks
     int64_t first, last         # of the blocks of this meeting
     Room *room
     double *delta
@@ -1468,13 +1473,13 @@ cdef class Pairwise:
     def steps(self, const int64_t[::1] order, double deadline, int most, double accuracy):
         """Blocks solved by pairwise steps, one after the other.
 
-        Each by at most so many steps, until its gap is this part of what it was. Several threads
+        Each by at most so many steps, until its gap is this part of what it was. Several shares
         have a w each: after some blocks w goes along the sum of all changes, as far as D rises, and
         so do the duals of these blocks. Returns the blocks done, and the steps.
         """
         cdef Examples own = self.examples
         cdef const Data *D = &own.data
-        cdef int team = own.threads, b
+        cdef int team = own.shares, threads = own.threads, b
         cdef int64_t at = 0, end, j, count = order.shape[0], turns = 0
         cdef int64_t together = max(1, min(count, <int64_t>team * APART if team > 1 else 1))
         cdef double[::1] w = self.w, ell = self.ell, gaps = self.gaps, G = self.products
@@ -1521,10 +1526,10 @@ cdef class Pairwise:
                     for j in range(end - at):
                         step[j].i = order[at + j]
                     _share_out(&p, worker, step, end - at)
-                    for b in prange(team, num_threads=team, schedule="static"):
+                    for b in prange(team, num_threads=threads, schedule="static"):
                         _solve_some(&p, worker, b, step)
                     _meet(&p, worker, step, end - at)
-                    for b in prange(team, num_threads=team, schedule="static"):
+                    for b in prange(team, num_threads=threads, schedule="static"):
                         _finish_some(&p, b, step, end - at)
             for j in range(end - at):
                 turns += step[j].turns
