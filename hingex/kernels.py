@@ -336,8 +336,12 @@ def training_points(
 
 
 def column_means(rows: Any) -> np.ndarray:
-    """Means of the columns of dense rows."""
-    means: np.ndarray = np.asarray(rows.arrays[0]).mean(axis=0, dtype=np.float64)
+    """Means of the columns of dense rows: the same bits for every order in memory."""
+    values, total = np.asarray(rows.arrays[0]), np.zeros(rows.d)
+    step = max(1, _ROWS_AT_ONCE // max(1, rows.d))
+    for at in range(0, rows.n, step):
+        total += np.array(values[at:at + step], dtype=np.float64, order="C").sum(axis=0)
+    means: np.ndarray = total / max(1, rows.n)
     return means
 
 
