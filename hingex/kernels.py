@@ -17,7 +17,7 @@ asked for blocks, some rows with others, and the whole Gram matrix is never form
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -307,22 +307,24 @@ def exact_points(rows: Any, kernel: Parameters, centre: np.ndarray | None = None
 
 
 def training_points(
-    rows: Any, kernel: Parameters, tol: float = 1e-3, sum_zero: bool = True
+    rows: Any, kernel: Parameters, tol: float = 1e-3, sum_zero: bool = True,
+    counted: np.ndarray | None = None,
 ) -> Any:
     """Points for a solver, which has float32 values: from sums in single precision if that will do.
 
     Single precision has 24 bits. A kernel exp(-u) loses as many of them as the terms of its
     exponent u have: those of the farthest row, with columns centred as far as that is free. So it
     is of the linear kernel too: pairs of duals that move up and down see differences only. For
-    gradients of rows less the centre the sum of all duals must be 0 (`sum_zero`).
+    gradients of rows less the centre the sum of all duals must be 0 (`sum_zero`). The centre is
+    that of the rows `counted`, or of all.
     """
     _refuse_large(rows)
     _refuse_small(rows, kernel)
     _refuse_negative(rows, kernel)
     make, centre, shifted = kernels("kernel_rows").Points, None, False
     if not rows.is_csr and kernel.name in ("linear", "rbf", "laplacian"):
-        centre = column_means(rows)
-        shifted = sum_zero and kernel.name == "linear" and _has_level(rows, centre)
+        centre = column_means(rows, counted)
+        shifted = sum_zero and kernel.name == "linear" and _has_level(rows, centre, counted)
     made = make(rows, *kernel, False, centre, shifted)
     largest = made.largest_own
     spread = kernel.gamma * largest if kernel.name != "linear" else 0.0
@@ -335,14 +337,26 @@ def training_points(
     return make(rows, *kernel, True, centre, shifted)
 
 
-def column_means(rows: Any) -> np.ndarray:
-    """Means of the columns of dense rows: the same bits for every order in memory."""
-    values, total = np.asarray(rows.arrays[0]), np.zeros(rows.d)
-    step = max(1, _ROWS_AT_ONCE // max(1, rows.d))
-    for at in range(0, rows.n, step):
-        total += np.array(values[at:at + step], dtype=np.float64, order="C").sum(axis=0)
-    means: np.ndarray = total / max(1, rows.n)
+def column_means(rows: Any, counted: np.ndarray | None = None) -> np.ndarray:
+    """Means of the columns of dense rows: the same bits for every order in memory.
+
+    Of the rows with these numbers, if there are some.
+    """
+    total, n = np.zeros(rows.d), 0
+    for part in _dense_blocks(rows, counted):
+        total += part.sum(axis=0)
+        n += len(part)
+    means: np.ndarray = total / max(1, n)
     return means
+
+
+def _dense_blocks(rows: Any, counted: np.ndarray | None) -> Iterator[np.ndarray]:
+    """Rows with these numbers, or all, as float64 in C order, some at a time."""
+    values, n = np.asarray(rows.arrays[0]), rows.n if counted is None else len(counted)
+    step = max(1, _ROWS_AT_ONCE // max(1, rows.d))
+    for at in range(0, n, step):
+        part = values[at:at + step] if counted is None else values[counted[at:at + step]]
+        yield np.array(part, dtype=np.float64, order="C")
 
 
 def prediction_centre(rows: Any, kernel: Parameters) -> np.ndarray | None:
@@ -358,18 +372,17 @@ def prediction_centre(rows: Any, kernel: Parameters) -> np.ndarray | None:
     return centre if _has_level(rows, centre) else None
 
 
-def _has_level(rows: Any, centre: np.ndarray) -> bool:
+def _has_level(rows: Any, centre: np.ndarray, counted: np.ndarray | None = None) -> bool:
     """Whether a column's mean is many times its standard deviation.
 
     That of a constant column counts beside those of the other columns.
     """
-    values = np.asarray(rows.arrays[0])
-    square = np.zeros(rows.d)
-    step = max(1, _ROWS_AT_ONCE // max(1, rows.d))
-    for at in range(0, rows.n, step):
-        part = values[at:at + step] - centre
+    square, n = np.zeros(rows.d), 0
+    for part in _dense_blocks(rows, counted):
+        part -= centre
         square += np.einsum("ij,ij->j", part, part)
-    spread = np.sqrt(square / max(1, rows.n))
+        n += len(part)
+    spread = np.sqrt(square / max(1, n))
     size = np.abs(centre)
     constant = spread <= 1e-14 * size
     typical = float(np.sqrt((spread**2).mean())) if rows.d else 0.0
@@ -453,13 +466,18 @@ class Exact:
     kernel : Parameters
     sum_zero : bool
         Whether the sum of all duals is 0: then a linear kernel's rows may be less a centre.
+    counted : ndarray, optional
+        Numbers of the rows whose centre that is; of all by default.
     """
 
-    def __init__(self, rows: Any, kernel: Parameters, sum_zero: bool = True) -> None:
+    def __init__(
+        self, rows: Any, kernel: Parameters, sum_zero: bool = True,
+        counted: np.ndarray | None = None,
+    ) -> None:
         self.rows, self.kernel = rows, kernel
         self.centre = None
         if not rows.is_csr and kernel.name in (("linear", "rbf") if sum_zero else ("rbf",)):
-            self.centre = column_means(rows)
+            self.centre = column_means(rows, counted)
         self._points: Any = None
         self._lock = threading.Lock()
 

@@ -39,6 +39,7 @@ class Training(NamedTuple):
     source: Callable[[Any, Any], Any] | None
     kernel: kernel_functions.Parameters | None
     sum_zero: bool = True  # whether all duals sum up to 0
+    counted: np.ndarray | None = None  # rows of positive weight, if others are there
 
     def solve(
         self, problems: list[smo.Problem], options: smo.Options, monitor: Monitor
@@ -53,12 +54,17 @@ class Training(NamedTuple):
                                  "values of sample_weight")
         if given is None:
             return smo.solve(problems, None, self.source, options, monitor, self._rounding())
-        exact = kernel_functions.Exact(self.rows, given, self.sum_zero)
+        exact = self.exact(self.sum_zero)
         solutions = smo.solve(problems, self.points, None, options, monitor,
                               kernel_functions.rounding(self.points, given), exact)
         if self.points.shifted or any(s.weights is not None for s in solutions):
             self._weigh(problems, solutions, exact)
         return solutions
+
+    def exact(self, sum_zero: bool) -> kernel_functions.Exact:
+        """The rows with kernel values in double precision."""
+        assert self.kernel is not None
+        return kernel_functions.Exact(self.rows, self.kernel, sum_zero, self.counted)
 
     def _rounding(self) -> kernel_functions.Rounding:
         """Of values that are given as they are."""
@@ -166,8 +172,9 @@ class KernelModel(Storable, Estimator):
         weights = check.sample_weights(sample_weight, rows.n)
         given = kernel_functions.read_kernel(kind, self.degree, self.gamma, self.coef0, rows,
                                              weights)
-        points = kernel_functions.training_points(rows, given, tol, sum_zero)
-        return Training(rows, table, points, None, given, sum_zero)
+        counted = None if weights is None or weights.all() else np.flatnonzero(weights)
+        points = kernel_functions.training_points(rows, given, tol, sum_zero, counted)
+        return Training(rows, table, points, None, given, sum_zero, counted)
 
     def _keep_kernel(self, training: Training, support: np.ndarray) -> None:
         """Set what the scores take from X."""

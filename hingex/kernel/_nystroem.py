@@ -19,7 +19,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from .. import _validate as check
-from .. import kernels as kernel_functions
 from .._result import Fit
 from ..solvers import solve_linear
 from ..stop import HISTORY_DTYPE
@@ -47,8 +46,7 @@ def blocks(training: Training, threads: int) -> Callable[[np.ndarray, np.ndarray
         assert training.source is not None
         source = training.source
         return lambda i, j: np.asarray(source(i, j), dtype=np.float64)
-    exact = kernel_functions.Exact(training.rows, training.kernel, training.points.shifted)
-    points = exact.points()
+    points = training.exact(training.points.shifted).points()
 
     def block(i: np.ndarray, j: np.ndarray) -> np.ndarray:
         out = np.empty((len(i), len(j)))

@@ -9,7 +9,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .. import kernels as kernel_functions
 from ..solvers import small_pairs, smo
 from ..stop import Monitor
 from ._base import Training
@@ -289,8 +288,7 @@ def _solve_all(
 def _weigh(outcome: Outcome, training: Training, centre: Any) -> None:
     """Weights of the problems that are solved, and their intercepts for rows less the centre."""
     layout = outcome.layout
-    assert training.kernel is not None
-    features = kernel_functions.Exact(training.rows, training.kernel).features(layout.order)
+    features = training.exact(True).features(layout.order)
     outcome.weights, outcome.centre = np.zeros((layout.count, features.shape[1])), centre
     for k in np.flatnonzero((outcome.status != _WAITING) & (outcome.status != _LEFT)):
         at, sets, _ = layout.places(int(k))
@@ -305,8 +303,7 @@ def _for_rows_as_they_are(
 
     What is subtracted is (x - mean) . mean, summed up with the duals of each pair.
     """
-    assert training.kernel is not None
-    exact = kernel_functions.Exact(training.rows, training.kernel)
+    exact = training.exact(True)
     along = exact.features(layout.order) @ exact.centre
     sums = np.add.reduceat(batch.dual * along, layout.start[:-1], axis=1)
     i, j = small_pairs.pair_of(np.arange(layout.count), layout.K)
@@ -330,7 +327,7 @@ def _solve_small(
     points, spread = None, 0.0
     if given is not None:
         centred = given.name == "rbf" or training.points.shifted
-        points = kernel_functions.Exact(training.rows, given, centred).points()
+        points = training.exact(centred).points()
         if given.name == "poly":
             spread = float(given.degree)
         elif given.name not in ("linear", "sigmoid"):

@@ -676,8 +676,7 @@ class SVC(PairwiseClassifier):
 
     def _shift_low_rank(self, training: Training, landmarks: np.ndarray) -> None:
         """Weights and intercepts for rows as they are, of a fit with rows less the means."""
-        assert training.kernel is not None
-        exact = kernel_functions.Exact(training.rows, training.kernel)
+        exact = training.exact(True)
         self._keep_weights(self.dual_coef_ @ exact.features(landmarks), np.asarray(exact.centre))
 
     def _fit_probability(
