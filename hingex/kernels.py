@@ -379,8 +379,8 @@ def _has_level(rows: Any, centre: np.ndarray, counted: np.ndarray | None = None)
     """
     square, n = np.zeros(rows.d), 0
     for part in _dense_blocks(rows, counted):
-        part -= centre
-        square += np.einsum("ij,ij->j", part, part)
+        apart = part - centre
+        square += np.einsum("ij,ij->j", apart, apart)
         n += len(part)
     spread = np.sqrt(square / max(1, n))
     size = np.abs(centre)
