@@ -222,7 +222,7 @@ class WestonWatkins(MulticlassLoss):
         check.boolean("mean_over_classes", self.mean_over_classes)
         if self.weight is not None:
             w = gate.scores(self.weight, "weight")
-            if w.ndim != 1 or w.size < 2:
+            if w.ndim != 1 or w.size < 1:
                 raise ValueError(f"weight.shape == {w.shape}, expected (K,): one for each class")
             set_parameters(self, weight=tuple(gate.weights(w, w.shape, "weight").tolist()))
 
