@@ -227,8 +227,8 @@ class MultilabelSVM(Estimator):
         if unseen.any():
             row = int(unseen.argmax())
             raise ValueError(f"row {row} of Y has a label that is not among the classes of fit, "
-                             f"which confusion counts: {check._some(self.classes_.tolist())}. Leave "
-                             "other labels out of Y")
+                             f"which confusion counts: {check._some(self.classes_.tolist())}. "
+                             "Leave other labels out of Y")
         K = len(self.classes_)
         code = np.arange(K) * 4 + 2 * true + table
         return np.bincount(code.ravel(), minlength=4 * K).reshape(K, 2, 2)

@@ -81,6 +81,18 @@ def read_tagged(path: str | os.PathLike[str], word_column: int = 0, tag_column: 
         For a file without sentences.
     OSError
         If the file cannot be read.
+
+    Examples
+    --------
+    >>> import os, tempfile
+    >>> from hingex.structured import read_tagged
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     name = os.path.join(folder, "words.tsv")
+    ...     with open(name, "w") as file:
+    ...         _ = file.write("the\\tDET\\ndog\\tNOUN\\n\\nGo\\tVERB\\n")
+    ...     words, tags = read_tagged(name)
+    >>> words, tags
+    ([['the', 'dog'], ['Go']], [['DET', 'NOUN'], ['VERB']])
     """
     name = os.fsdecode(path)
     columns = (check.integer("word_column", word_column, 0),

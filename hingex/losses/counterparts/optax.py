@@ -88,6 +88,12 @@ class _HingeLoss(_Elementwise):
 
     Targets are -1 and +1. optax takes others as they are (for a target 0 the loss is always 1);
     here they are a ValueError.
+
+    Examples
+    --------
+    >>> from hingex.losses.counterparts import optax
+    >>> optax.hinge_loss([0.25, -3.0], [1, -1]).tolist()
+    [0.75, 0.0]
     """
 
     _loss = Hinge()
@@ -97,6 +103,12 @@ class _PerceptronLoss(_Elementwise):
     """optax.losses.perceptron_loss(predictor_outputs, targets): max(0, -predictor_outputs targets).
 
     Targets are -1 and +1; others are a ValueError here.
+
+    Examples
+    --------
+    >>> from hingex.losses.counterparts import optax
+    >>> optax.perceptron_loss([0.25, -3.0], [-1, 1]).tolist()
+    [0.25, 3.0]
     """
 
     _loss = Perceptron()
@@ -107,6 +119,12 @@ class _MulticlassHingeLoss(_Multiclass):
 
     This is Crammer and Singer's loss. Labels out of range, which optax takes for a class whose
     score is 0, are a ValueError here.
+
+    Examples
+    --------
+    >>> from hingex.losses.counterparts import optax
+    >>> float(optax.multiclass_hinge_loss([0.5, 2.0, 1.0], 2))
+    2.0
     """
 
     _loss = CrammerSinger()
@@ -116,6 +134,12 @@ class _MulticlassPerceptronLoss(_Multiclass):
     """optax.losses.multiclass_perceptron_loss(scores, labels): max_j s_j - s_k.
 
     This is Crammer and Singer's loss with the margin 0. Labels out of range are a ValueError here.
+
+    Examples
+    --------
+    >>> from hingex.losses.counterparts import optax
+    >>> float(optax.multiclass_perceptron_loss([0.5, 2.0, 1.0], 2))
+    1.0
     """
 
     _loss = CrammerSinger(margin=0.0)

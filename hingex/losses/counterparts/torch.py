@@ -62,6 +62,12 @@ class HingeEmbeddingLoss(_Loss):
     size_average, reduce : bool, optional
         Deprecated in torch.
     reduction : {"mean", "sum", "none"}, default "mean"
+
+    Examples
+    --------
+    >>> from hingex.losses.counterparts import torch as nn
+    >>> nn.HingeEmbeddingLoss()([0.5, 0.25], [1, -1])
+    0.625
     """
 
     margin: float = 1.0
@@ -98,6 +104,14 @@ class MultiMarginLoss(_Loss):
     size_average, reduce : bool, optional
         Deprecated in torch.
     reduction : {"mean", "sum", "none"}, default "mean"
+
+    Examples
+    --------
+    >>> from hingex.losses.counterparts import torch as nn
+    >>> nn.MultiMarginLoss()([[0.5, 1.0]], [0])
+    0.75
+    >>> nn.MultiMarginLoss()([[0.5]], [0])
+    0.0
     """
 
     p: int = 1
@@ -158,6 +172,12 @@ class MarginRankingLoss(_Loss):
     size_average, reduce : bool, optional
         Deprecated in torch.
     reduction : {"mean", "sum", "none"}, default "mean"
+
+    Examples
+    --------
+    >>> from hingex.losses.counterparts import torch as nn
+    >>> nn.MarginRankingLoss(margin=0.5)([2.0, 1.0], [1.0, 1.0], [1, -1])
+    0.25
     """
 
     margin: float = 0.0
@@ -198,6 +218,12 @@ class TripletMarginLoss(_Loss):
     size_average, reduce : bool, optional
         Deprecated in torch.
     reduction : {"mean", "sum", "none"}, default "mean"
+
+    Examples
+    --------
+    >>> from hingex.losses.counterparts import torch as nn
+    >>> nn.TripletMarginLoss(eps=0.0)([0.0, 0.0], [1.0, 0.0], [0.0, 1.5])
+    0.5
     """
 
     margin: float = 1.0
@@ -253,6 +279,12 @@ class MultiLabelMarginLoss(_Loss):
     size_average, reduce : bool, optional
         Deprecated in torch.
     reduction : {"mean", "sum", "none"}, default "mean"
+
+    Examples
+    --------
+    >>> from hingex.losses.counterparts import torch as nn
+    >>> nn.MultiLabelMarginLoss()([0.5, 1.0], [0, -1])
+    0.75
     """
 
     size_average: bool | None = None
@@ -316,6 +348,12 @@ class SoftMarginLoss(_Loss):
     size_average, reduce : bool, optional
         Deprecated in torch.
     reduction : {"mean", "sum", "none"}, default "mean"
+
+    Examples
+    --------
+    >>> from hingex.losses.counterparts import torch as nn
+    >>> round(nn.SoftMarginLoss()([0.5, -1.0], [1, -1]), 4)
+    0.3937
     """
 
     size_average: bool | None = None
