@@ -10,7 +10,18 @@ import numpy as np
 
 
 class ConvergenceWarning(UserWarning):
-    """A fit stopped before its duality gap reached `tol`."""
+    """A fit stopped before its duality gap reached `tol`.
+
+    Examples
+    --------
+    >>> import warnings
+    >>> import hingex
+    >>> with warnings.catch_warnings(record=True) as caught:
+    ...     warnings.simplefilter("always")
+    ...     _ = hingex.PegasosClassifier(max_iter=1).fit([[0.0], [1.0], [3.0]], [0, 0, 1])
+    >>> issubclass(caught[0].category, hingex.ConvergenceWarning)
+    True
+    """
 
 
 class DataConversionWarning(UserWarning):
@@ -18,7 +29,17 @@ class DataConversionWarning(UserWarning):
 
 
 class NotFittedError(ValueError, AttributeError):
-    """A method that needs a fitted estimator was called before `fit`."""
+    """A method that needs a fitted estimator was called before `fit`.
+
+    Examples
+    --------
+    >>> import hingex
+    >>> try:
+    ...     hingex.LinearSVC().predict([[1.0]])
+    ... except hingex.NotFittedError as error:
+    ...     print(error)
+    This LinearSVC instance is not fitted yet: call fit(X, y) before using it.
+    """
 
 
 class NotSeparableError(ValueError):
@@ -33,6 +54,16 @@ class NotSeparableError(ValueError):
         feature) have a weighted mean of 0.
     distance : float
         How far that is from exact, by rounding.
+
+    Examples
+    --------
+    >>> import hingex
+    >>> X, y = [[0.0], [1.0], [2.0]], [0, 1, 0]
+    >>> try:
+    ...     hingex.LinearSVC(C=float("inf")).fit(X, y)
+    ... except hingex.NotSeparableError as error:
+    ...     print(error.weights.round(3).tolist())
+    [0.5, 1.0, 0.5]
     """
 
     def __init__(self, message: str, weights: np.ndarray, distance: float) -> None:

@@ -25,12 +25,25 @@ def build_info() -> dict[str, Any]:
         version : str; compiler : str; instruction_set : str, the dense kernels chosen at run
         time; openmp : int or None, the OpenMP version as yyyymm; safe_build : bool, whether
         bounds are checked; threads : int, what ``n_jobs=None`` means here and now.
+
+    Examples
+    --------
+    >>> import hingex
+    >>> sorted(hingex.build_info())[:2]
+    ['compiler', 'instruction_set']
     """
     return {**kernels("build").build_info(), "threads": n_threads()}
 
 
 def show_versions() -> None:
-    """Print versions of Python, hingex and the packages around it, for bug reports."""
+    """Print versions of Python, hingex and the packages around it, for bug reports.
+
+    Examples
+    --------
+    >>> import hingex
+    >>> hingex.show_versions()  # doctest: +ELLIPSIS, +NORMALIZE_WHITESPACE
+    python: ...
+    """
     import platform
     from importlib.metadata import PackageNotFoundError, version
 

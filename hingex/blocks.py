@@ -63,6 +63,16 @@ class RowBlocks(Sequence):
     ------
     ValueError
         If X is no table, or y or sample_weight have another length.
+
+    Examples
+    --------
+    >>> import hingex
+    >>> from hingex.blocks import RowBlocks
+    >>> blocks = RowBlocks([[0.0], [1.0], [2.0], [3.0]], [0, 0, 1, 1], block_size=16)
+    >>> len(blocks)
+    2
+    >>> hingex.LinearSVC().fit_stream(blocks).predict([[2.5]]).tolist()
+    [1]
     """
 
     def __init__(self, X: Any, y: Any, sample_weight: Any = None,
@@ -149,6 +159,18 @@ class SvmlightBlocks(Sequence):
         For compressed files, and as `load_svmlight_file`. When a block is read: if its file has
         changed, in size or time, since.
     OSError
+
+    Examples
+    --------
+    >>> import os, tempfile
+    >>> import hingex
+    >>> from hingex.blocks import SvmlightBlocks
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     name = os.path.join(folder, "rows.svm")
+    ...     hingex.dump_svmlight_file([[1.0, 0.0], [0.0, 2.0]], [1, -1], name, zero_based=False)
+    ...     X, y = SvmlightBlocks(name)[0]
+    >>> X.toarray().tolist(), y.tolist()
+    ([[1.0, 0.0], [0.0, 2.0]], [1.0, -1.0])
     """
 
     def __init__(
@@ -233,6 +255,17 @@ class NpzBlocks(Sequence):
         For a folder without such files. When a block is read: if a file is damaged, cut off, or
         lacks an array.
     OSError
+
+    Examples
+    --------
+    >>> import os, tempfile
+    >>> import numpy as np
+    >>> from hingex.blocks import NpzBlocks
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     np.savez(os.path.join(folder, "1.npz"), X=np.eye(2), y=[0, 1])
+    ...     X, y = NpzBlocks(folder)[0]
+    >>> X.tolist(), y.tolist()
+    ([[1.0, 0.0], [0.0, 1.0]], [0, 1])
     """
 
     def __init__(self, files: Any, labels: Sequence[Any] | None = None) -> None:
@@ -308,6 +341,15 @@ def save_blocks(blocks: Any, folder: str | os.PathLike[str]) -> NpzBlocks:
         If there are ``.npz`` files in the folder, or a block is no such tuple.
     OSError
         If they cannot be written (a full disk, say); what was written before is whole.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from hingex.blocks import save_blocks
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     blocks = save_blocks([([[1.0]], [0]), ([[2.0]], [1])], folder)
+    ...     len(blocks), blocks[1][0].tolist()
+    (2, [[2.0]])
     """
     name = os.fsdecode(folder)
     os.makedirs(name, exist_ok=True)

@@ -26,7 +26,14 @@ __all__ = ["CalibratedClassifier", "Sigmoid", "Isotonic", "fit_sigmoid", "fit_is
 
 
 class Sigmoid(NamedTuple):
-    """P(y = +1) = 1 / (1 + exp(a f + b)) for a score f."""
+    """P(y = +1) = 1 / (1 + exp(a f + b)) for a score f.
+
+    Examples
+    --------
+    >>> from hingex.calibration import Sigmoid
+    >>> Sigmoid(-1.0, 0.0)([-2.0, 0.0, 2.0]).round(3).tolist()
+    [0.119, 0.5, 0.881]
+    """
 
     a: float
     b: float
@@ -39,7 +46,15 @@ class Sigmoid(NamedTuple):
 
 
 class Isotonic(NamedTuple):
-    """A step function of the score that does not fall, with straight lines between its steps."""
+    """A step function of the score that does not fall, with straight lines between its steps.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from hingex.calibration import Isotonic
+    >>> Isotonic(np.array([0.0, 1.0]), np.array([0.25, 0.75]))([-1.0, 0.5, 3.0]).tolist()
+    [0.25, 0.5, 0.75]
+    """
 
     scores: np.ndarray
     values: np.ndarray
@@ -73,6 +88,13 @@ def fit_sigmoid(scores: Any, positive: Any, sample_weight: Any = None) -> Sigmoi
     -----
     The targets are (N+ + 1) / (N+ + 2) and 1 / (N- + 2), N the weights of the classes. Newton's
     method with a line search on (a, b), as Lin, Lin and Weng have it; O(n) a step, some ten steps.
+
+    Examples
+    --------
+    >>> from hingex.calibration import fit_sigmoid
+    >>> link = fit_sigmoid([-2.0, -1.0, 0.5, 2.0], [False, False, True, True])
+    >>> link([-2.0, 2.0]).round(2).tolist()
+    [0.22, 0.81]
     """
     f, positive, w = _held_out(scores, positive, sample_weight)
     up, down = float(w[positive].sum()), float(w[~positive].sum())
@@ -126,6 +148,13 @@ def fit_isotonic(scores: Any, positive: Any, sample_weight: Any = None) -> Isoto
     ------
     ValueError, TypeError
         As `fit_sigmoid`.
+
+    Examples
+    --------
+    >>> from hingex.calibration import fit_isotonic
+    >>> link = fit_isotonic([-2.0, -1.0, 0.5, 2.0], [False, True, False, True])
+    >>> link([-2.0, -1.0, 2.0]).tolist()
+    [0.0, 0.5, 1.0]
     """
     from scipy.optimize import isotonic_regression
 

@@ -115,6 +115,14 @@ def load_svmlight_file(
     Linear in the size of the file; memory is that of the result, plus a window of text for
     compressed files and file objects. Plain files are memory-mapped: they must not shrink while
     they are read.
+
+    Examples
+    --------
+    >>> import io
+    >>> import hingex
+    >>> X, y = hingex.load_svmlight_file(io.BytesIO(b"1 1:0.5 3:2\\n-1 2:1\\n"))
+    >>> X.toarray().tolist(), y.tolist()
+    ([[0.5, 0.0, 2.0], [0.0, 1.0, 0.0]], [1.0, -1.0])
     """
     return tuple(
         load_svmlight_files(
@@ -164,6 +172,15 @@ def load_svmlight_files(
     ------
     ValueError, TypeError
         As `load_svmlight_file`.
+
+    Examples
+    --------
+    >>> import io
+    >>> import hingex
+    >>> files = io.BytesIO(b"1 1:0.5\\n"), io.BytesIO(b"-1 3:1\\n")
+    >>> X, y, X_test, y_test = hingex.load_svmlight_files(files)
+    >>> X.shape, X_test.shape
+    ((1, 3), (1, 3))
     """
     if isinstance(files, str | bytes | os.PathLike) or not isinstance(files, Iterable):
         raise TypeError(f"files must be a list of files; got {files!r}. For one file there is "
@@ -496,6 +513,15 @@ def dump_svmlight_file(
     A row without labels, qid and values would be a blank line, which every reader skips: it is
     written with an explicit zero for its first feature. Linear in the number of values (for
     dense data, of entries).
+
+    Examples
+    --------
+    >>> import io
+    >>> import hingex
+    >>> file = io.BytesIO()
+    >>> hingex.dump_svmlight_file([[0.5, 0.0, 2.0]], [1], file, zero_based=False)
+    >>> file.getvalue()
+    b'1 1:0.5 3:2\\n'
     """
     zero_based = _boolean("zero_based", zero_based)
     multilabel = _boolean("multilabel", multilabel)

@@ -57,6 +57,17 @@ class RowKernel(Protocol):
 
     It must be symmetric, and positive semidefinite if the optimum is to be one. It is called with
     some hundred rows in A at a time, from one thread.
+
+    Examples
+    --------
+    >>> class Halved:
+    ...     def __call__(self, A, B):
+    ...         return 0.5 * A @ B.T
+    >>> import numpy as np
+    >>> import hingex
+    >>> X = np.array([[0.0], [2.0]])
+    >>> hingex.SVC(kernel=Halved()).fit(X, [0, 1]).predict(X + 1).tolist()
+    [0, 1]
     """
 
     def __call__(self, A: Any, B: Any) -> np.ndarray: ...
@@ -93,6 +104,12 @@ def linear(X: Any, Z: Any = None, *, n_jobs: int | None = None) -> np.ndarray:
     Notes
     -----
     As all kernels here: in double precision, O(n m d) or, of CSR rows, O(m nnz(X)).
+
+    Examples
+    --------
+    >>> from hingex import kernels
+    >>> kernels.linear([[1.0, 2.0]], [[1.0, 0.0], [0.0, 2.0]]).round(4).tolist()
+    [[1.0, 4.0]]
     """
     return gram(X, Z, kernel="linear", n_jobs=n_jobs)
 
@@ -101,28 +118,56 @@ def poly(
     X: Any, Z: Any = None, *, degree: int = 3, gamma: Any = "scale", coef0: float = 0.0,
     n_jobs: int | None = None,
 ) -> np.ndarray:
-    """Polynomial kernel (gamma x . z + coef0)^degree; the rest as `gram`."""
+    """Polynomial kernel (gamma x . z + coef0)^degree; the rest as `gram`.
+
+    Examples
+    --------
+    >>> from hingex import kernels
+    >>> kernels.poly([[1.0, 2.0]], [[1.0, 0.0], [0.0, 2.0]], degree=2, gamma=1.0).round(4).tolist()
+    [[1.0, 16.0]]
+    """
     return gram(X, Z, kernel="poly", degree=degree, gamma=gamma, coef0=coef0, n_jobs=n_jobs)
 
 
 def rbf(
     X: Any, Z: Any = None, *, gamma: Any = "scale", n_jobs: int | None = None
 ) -> np.ndarray:
-    """Gaussian kernel exp(-gamma ||x - z||^2); the rest as `gram`."""
+    """Gaussian kernel exp(-gamma ||x - z||^2); the rest as `gram`.
+
+    Examples
+    --------
+    >>> from hingex import kernels
+    >>> kernels.rbf([[1.0, 2.0]], [[1.0, 0.0], [0.0, 2.0]], gamma=0.5).round(4).tolist()
+    [[0.1353, 0.6065]]
+    """
     return gram(X, Z, kernel="rbf", gamma=gamma, n_jobs=n_jobs)
 
 
 def sigmoid(
     X: Any, Z: Any = None, *, gamma: Any = "scale", coef0: float = 0.0, n_jobs: int | None = None
 ) -> np.ndarray:
-    """tanh(gamma x . z + coef0), which is not positive semidefinite; the rest as `gram`."""
+    """tanh(gamma x . z + coef0), which is not positive semidefinite; the rest as `gram`.
+
+    Examples
+    --------
+    >>> from hingex import kernels
+    >>> kernels.sigmoid([[1.0, 2.0]], [[1.0, 0.0], [0.0, 2.0]], gamma=0.5).round(4).tolist()
+    [[0.4621, 0.964]]
+    """
     return gram(X, Z, kernel="sigmoid", gamma=gamma, coef0=coef0, n_jobs=n_jobs)
 
 
 def laplacian(
     X: Any, Z: Any = None, *, gamma: Any = "scale", n_jobs: int | None = None
 ) -> np.ndarray:
-    """Laplacian kernel exp(-gamma sum_k |x_k - z_k|); the rest as `gram`."""
+    """Laplacian kernel exp(-gamma sum_k |x_k - z_k|); the rest as `gram`.
+
+    Examples
+    --------
+    >>> from hingex import kernels
+    >>> kernels.laplacian([[1.0, 2.0]], [[1.0, 0.0], [0.0, 2.0]], gamma=0.5).round(4).tolist()
+    [[0.3679, 0.6065]]
+    """
     return gram(X, Z, kernel="laplacian", gamma=gamma, n_jobs=n_jobs)
 
 
@@ -130,6 +175,12 @@ def chi2(X: Any, Z: Any = None, *, gamma: Any = 1.0, n_jobs: int | None = None) 
     """Kernel of histograms exp(-gamma sum_k (x_k - z_k)^2 / (x_k + z_k)), 0 / 0 = 0.
 
     Features must not be negative; the rest as `gram`.
+
+    Examples
+    --------
+    >>> from hingex import kernels
+    >>> kernels.chi2([[1.0, 2.0]], [[1.0, 0.0], [0.0, 2.0]]).round(4).tolist()
+    [[0.1353, 0.3679]]
     """
     return gram(X, Z, kernel="chi2", gamma=gamma, n_jobs=n_jobs)
 

@@ -67,7 +67,19 @@ _TEXT = "utf8"  # Python strings in an array of objects, kept as a JSON list
 
 
 class ModelFormatError(ValueError):
-    """A model file is damaged, incomplete, of a newer version, or no model file at all."""
+    """A model file is damaged, incomplete, of a newer version, or no model file at all.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import hingex
+    >>> with tempfile.NamedTemporaryFile() as file:
+    ...     try:
+    ...         hingex.load(file.name)
+    ...     except hingex.model_io.ModelFormatError as error:
+    ...         print(str(error).rpartition(": ")[2])
+    empty file, not a model
+    """
 
 
 def save(model: Any, path: str | os.PathLike[str]) -> None:
@@ -102,6 +114,19 @@ def save(model: Any, path: str | os.PathLike[str]) -> None:
     Notes
     -----
     Two passes over the arrays (checksum, write); no copy of contiguous arrays.
+
+    Examples
+    --------
+    >>> import os, tempfile
+    >>> import hingex
+    >>> from hingex.model_io import load, save
+    >>> model = hingex.LinearSVC().fit([[0.0], [1.0], [2.0], [3.0]], [0, 0, 1, 1])
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     name = os.path.join(folder, "model.hingex")
+    ...     save(model, name)
+    ...     again = load(name)
+    >>> again.predict([[2.5]]).tolist()
+    [1]
     """
     name = storable_part(model)
     model._check_fitted()
@@ -225,6 +250,17 @@ def load(path: str | os.PathLike[str]) -> Any:
         names the file and what is wrong. Nothing is allocated for sizes that the file lies about.
     OSError
         If it cannot be opened or read.
+
+    Examples
+    --------
+    >>> import os, tempfile
+    >>> import hingex
+    >>> model = hingex.LinearSVC().fit([[0.0], [1.0], [2.0], [3.0]], [0, 0, 1, 1])
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     name = os.path.join(folder, "model.hingex")
+    ...     model.save(name)
+    ...     hingex.load(name)
+    LinearSVC()
     """
     with _reading(path) as (file, name, size):
         kind = _format(file, name)
@@ -252,6 +288,19 @@ def describe(path: str | os.PathLike[str]) -> dict[str, Any]:
     ------
     ModelFormatError, OSError
         As `load`; only the header is read.
+
+    Examples
+    --------
+    >>> import os, tempfile
+    >>> import hingex
+    >>> from hingex.model_io import describe
+    >>> model = hingex.LinearSVC().fit([[0.0], [1.0], [2.0], [3.0]], [0, 0, 1, 1])
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     name = os.path.join(folder, "model.hingex")
+    ...     model.save(name)
+    ...     facts = describe(name)
+    >>> facts["format"], facts["omitted"]
+    ('hingex', [])
     """
     with _reading(path) as (file, name, size):
         kind = _format(file, name)
@@ -876,6 +925,19 @@ def save_liblinear(model: LinearSVC, path: str | os.PathLike[str]) -> None:
         int, or attributes contradict each other.
     OSError
         If the file cannot be written.
+
+    Examples
+    --------
+    >>> import os, tempfile
+    >>> import hingex
+    >>> from hingex.model_io import load_liblinear, save_liblinear
+    >>> model = hingex.LinearSVC().fit([[0.0], [1.0], [2.0], [3.0]], [0, 0, 1, 1])
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     name = os.path.join(folder, "model.txt")
+    ...     save_liblinear(model, name)
+    ...     again = load_liblinear(name)
+    >>> again.predict([[2.5]]).tolist()
+    [1]
     """
     if type(model).__name__ not in _BATCH:
         raise TypeError(f"LIBLINEAR's files hold the weights of {', '.join(_BATCH)}; got "
@@ -948,6 +1010,19 @@ def load_liblinear(path: str | os.PathLike[str]) -> LinearSVC | LinearClassifier
         If the text is malformed (with the number of the line) or the model is of another kind.
     OSError
         If it cannot be opened or read.
+
+    Examples
+    --------
+    >>> import os, tempfile
+    >>> import hingex
+    >>> from hingex.model_io import load_liblinear, save_liblinear
+    >>> model = hingex.LinearSVC().fit([[0.0], [1.0], [2.0], [3.0]], [0, 0, 1, 1])
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     name = os.path.join(folder, "model.txt")
+    ...     save_liblinear(model, name)
+    ...     again = load_liblinear(name)
+    >>> again.predict([[2.5]]).tolist()
+    [1]
     """
     with _reading(path) as (file, name, size):
         return _Liblinear(file, name, size).model()
@@ -1137,6 +1212,19 @@ def save_libsvm(model: Any, path: str | os.PathLike[str]) -> None:
         int, or attributes contradict each other or are not finite.
     OSError
         If the file cannot be written.
+
+    Examples
+    --------
+    >>> import os, tempfile
+    >>> import hingex
+    >>> from hingex.model_io import load_libsvm, save_libsvm
+    >>> model = hingex.SVC().fit([[0.0], [1.0], [2.0], [3.0]], [0, 0, 1, 1])
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     name = os.path.join(folder, "model.txt")
+    ...     save_libsvm(model, name)
+    ...     again = load_libsvm(name)
+    >>> again.predict([[2.5]]).tolist()
+    [1]
     """
     name = type(model).__name__
     if name not in _SVM_TYPES or type(model) is not _class(name):
@@ -1245,6 +1333,19 @@ def load_libsvm(path: str | os.PathLike[str], n_features: int | None = None) -> 
         If the text is malformed; the message has the number of the line.
     OSError
         If it cannot be opened or read.
+
+    Examples
+    --------
+    >>> import os, tempfile
+    >>> import hingex
+    >>> from hingex.model_io import load_libsvm, save_libsvm
+    >>> model = hingex.SVC().fit([[0.0], [1.0], [2.0], [3.0]], [0, 0, 1, 1])
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     name = os.path.join(folder, "model.txt")
+    ...     save_libsvm(model, name)
+    ...     again = load_libsvm(name)
+    >>> again.predict([[2.5]]).tolist()
+    [1]
     """
     if n_features is not None:
         n_features = check.integer("n_features", n_features)

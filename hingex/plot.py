@@ -45,6 +45,13 @@ def history(model: Any, ax: Any = None, tol: float | None = None) -> Any:
     -----
     The line joins all epochs; dots mark gaps that were certified by a pass over all rows. Model
     files hold no times.
+
+    Examples
+    --------
+    >>> import hingex
+    >>> model = hingex.LinearSVC().fit([[0.0], [1.0], [2.0], [3.0]], [0, 0, 1, 1])
+    >>> hingex.plot.history(model).get_ylabel()
+    'relative duality gap'
     """
     entries = getattr(model, "history_", model)
     tol = getattr(model, "tol", None) if tol is None else tol
@@ -94,6 +101,13 @@ def margins(model: Any, X: Any, y: Any, ax: Any = None, bins: int = 60) -> Any:
         For labels that the model does not know, or `bins` below 1.
     TypeError
         For `bins` that is no integer.
+
+    Examples
+    --------
+    >>> import hingex
+    >>> model = hingex.LinearSVC().fit([[0.0], [1.0], [2.0], [3.0]], [0, 0, 1, 1])
+    >>> hingex.plot.margins(model, [[0.0], [3.0]], [0, 1]).get_xlabel()
+    'margin y f(x)'
     """
     bins = check.integer("bins", bins)
     values = margin_values(model, X, y)
@@ -119,7 +133,15 @@ def margins(model: Any, X: Any, y: Any, ax: Any = None, bins: int = 60) -> Any:
 
 
 def margin_values(model: Any, X: Any, y: Any) -> np.ndarray:
-    """The margins that `margins` draws, shape (n,)."""
+    """The margins that `margins` draws, shape (n,).
+
+    Examples
+    --------
+    >>> import hingex
+    >>> model = hingex.LinearSVC().fit([[0.0], [1.0], [2.0], [3.0]], [0, 0, 1, 1])
+    >>> hingex.plot.margin_values(model, [[0.0], [3.0]], [0, 1]).round(1).tolist()
+    [1.5, 1.5]
+    """
     scores = model.decision_function(X)
     y = np.asarray(y)
     if y.shape != (len(scores),):
@@ -162,6 +184,13 @@ def losses(losses: Any, ax: Any = None, derivative: bool = True,
         For no losses, unknown names, `margins` that are no finite range, or too few `ax`.
     TypeError
         For what is neither a margin loss nor a name.
+
+    Examples
+    --------
+    >>> import hingex
+    >>> ax = hingex.plot.losses([hingex.losses.Hinge(), "logistic"], derivative=False)
+    >>> ax.get_legend().get_texts()[1].get_text()
+    'Logistic()'
     """
     check.boolean("derivative", derivative)
     several = [losses] if isinstance(losses, str) or not hasattr(losses, "__iter__") else losses

@@ -34,6 +34,14 @@ class State(NamedTuple):
         Rows that shrinking left in the sweeps.
     certified : bool
         Whether primal and gap are true (a pass over all rows) or estimates from the sweep.
+
+    Examples
+    --------
+    >>> import hingex
+    >>> seen = []
+    >>> model = hingex.LinearSVC(callback=seen.append).fit([[0.0], [1.0]], [0, 1])
+    >>> seen[-1].epoch == model.n_iter_, seen[-1].certified
+    (True, True)
     """
 
     epoch: int

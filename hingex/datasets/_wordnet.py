@@ -42,6 +42,13 @@ class Glosses:
     feature_names : ndarray (d,) of str
         The words, those of the most definitions first.
     DESCR : str
+
+    Examples
+    --------
+    >>> from hingex.datasets import load_wordnet_glosses
+    >>> glosses = load_wordnet_glosses("test")
+    >>> glosses.target_names[int(glosses.y[0])]
+    'noun.Tops'
     """
 
     X: Any
@@ -72,6 +79,13 @@ def load_wordnet_glosses(split: str = "train") -> Glosses:
         For another split, or a damaged file.
     FileNotFoundError
         If the file is not installed.
+
+    Examples
+    --------
+    >>> from hingex.datasets import load_wordnet_glosses
+    >>> train = load_wordnet_glosses()
+    >>> train.X.shape[0] == len(train.y), len(train.target_names)
+    (True, 26)
     """
     check.choice("split", split, _SPLITS)
     texts, labels = _read()

@@ -38,6 +38,15 @@ class CVState(NamedTuple):
         Models so far, of folds times Cs.
     seconds : float
         Since `fit` began.
+
+    Examples
+    --------
+    >>> import hingex
+    >>> seen = []
+    >>> model = hingex.LinearSVCCV(Cs=2, cv=2, callback=seen.append)
+    >>> _ = model.fit([[0.0], [1.0], [2.0], [3.0]], [0, 0, 1, 1])
+    >>> seen[-1].done, seen[-1].total
+    (4, 4)
     """
 
     fold: int

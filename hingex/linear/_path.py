@@ -43,6 +43,15 @@ class LinearPath:
     converged : ndarray (m,) of bool
     solvers : list of str
         What solved each C; "" for C not reached.
+
+    Examples
+    --------
+    >>> import hingex
+    >>> path = hingex.LinearSVC().path([[0.0], [1.0], [2.0], [3.0]], [0, 0, 1, 1], Cs=[1.0, 0.1])
+    >>> len(path), path.coefs.shape
+    (2, (2, 1, 1))
+    >>> path.model(0).predict([[2.5]]).tolist()
+    [1]
     """
 
     Cs: np.ndarray

@@ -449,9 +449,9 @@ class PegasosClassifier(_Stepwise):
     Examples
     --------
     >>> import hingex
-    >>> X, y = [[0.0], [1.0], [3.0], [4.0]], ["a", "a", "b", "b"]
+    >>> X, y = [[-2.0], [-1.0], [1.0], [2.0]] * 5, ["a", "a", "b", "b"] * 5
     >>> model = hingex.PegasosClassifier(random_state=0).fit(X, y)
-    >>> model.predict([[0.5], [3.5]])
+    >>> model.predict([[-1.5], [1.5]])
     array(['a', 'b'], dtype='<U1')
     """
 

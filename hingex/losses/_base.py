@@ -214,6 +214,12 @@ def as_function(cls: type[Loss], name: str) -> Callable[..., Any]:
         f"See `{cls.__name__}` for the formula and what its parameters are, and its method `value` "
         "for the\nother arguments.\n"
     )
+    example = getattr(cls, "_example", None)
+    if example is not None:
+        function.__doc__ += (
+            f"\nExamples\n--------\n>>> from hingex.losses import {cls.__name__}, {name}\n"
+            f">>> {name}({example}) == {cls.__name__}().value({example})\nTrue\n"
+        )
     function.__signature__ = value.replace(  # type: ignore[attr-defined]
         parameters=given[:cut] + own + given[cut:])
     return function

@@ -55,6 +55,8 @@ class GanDiscriminatorHinge(Loss):
     0.75
     """
 
+    _example = "[2.0, 0.5], [-3.0, 0.0]"  # of arguments of `value`, for docstrings
+
     lipschitz = 1.0
 
     def value(self, real: Any, fake: Any, *, real_weight: Any = None, fake_weight: Any = None,
@@ -129,6 +131,8 @@ class GanGeneratorHinge(Loss):
     >>> GanGeneratorHinge().value_and_gradient([-3.0, 0.5])
     (1.25, array([-0.5, -0.5]))
     """
+
+    _example = "[-3.0, 0.5]"  # of arguments of `value`, for docstrings
 
     is_differentiable = True
     lipschitz = 1.0

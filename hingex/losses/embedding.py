@@ -50,6 +50,8 @@ class HingeEmbedding(Loss):
     1.25
     """
 
+    _example = "[1, -1], [0.5, 0.25]"  # of arguments of `value`, for docstrings
+
     margin: float = 1.0
     lipschitz = 1.0
 
@@ -156,6 +158,8 @@ class MarginRanking(Loss):
     >>> MarginRanking(margin=0.5).value([1, -1], [2.0, 1.0], [1.0, 1.0])
     0.25
     """
+
+    _example = "[1, -1], [2.0, 1.0], [1.0, 1.0]"  # of arguments of `value`, for docstrings
 
     margin: float = 0.0
     lipschitz = sqrt(2)
@@ -272,6 +276,8 @@ class Triplet(Loss):
     >>> Triplet(squared=True).value([[0.0, 0.0]], [[1.0, 0.0]], [[0.0, 1.0]])
     1.0
     """
+
+    _example = "[[0.0]], [[1.0]], [[0.5]]"  # of arguments of `value`, for docstrings
 
     margin: float = 1.0
     p: float = 2.0
@@ -423,6 +429,8 @@ class NPair(Loss):
     0.313262
     """
 
+    _example = "[[1.0], [0.5]], [[1.0], [0.0]]"  # of arguments of `value`, for docstrings
+
     l2: float = 0.0
     is_convex = False
     is_differentiable = True
@@ -517,6 +525,8 @@ npair_loss = as_function(NPair, "npair_loss")
 
 class _BatchLoss(Loss):
     """Base of the losses of a batch of embeddings with labels."""
+
+    _example = "[[0.0], [0.0], [1.0]], [0, 0, 1]"  # of arguments of `value`, for docstrings
 
     is_convex = False
 

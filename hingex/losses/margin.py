@@ -61,7 +61,16 @@ class MarginLoss(Loss):
     double precision; neither depends on the number of threads. At a kink the derivative is the
     subgradient of smallest norm. A NaN score has a loss and a derivative of NaN, an infinite one
     the limits.
+
+    Examples
+    --------
+    >>> Hinge().kinks
+    {1.0: (-1.0, 0.0)}
+    >>> Hinge().gradient([1, -1], [0.5, 2.0], reduction="none").tolist()
+    [-1.0, 1.0]
     """
+
+    _example = "[1, -1], [0.5, 2.0]"  # of arguments of `value`, for docstrings
 
     has_sparse_dual: Any = False
     kinks: Any = {}  # noqa: RUF012
@@ -440,6 +449,11 @@ class SquaredHinge(MarginLoss):
     References
     ----------
     C. Cortes and V. Vapnik, "Support-vector networks", Machine Learning 20, 1995.
+
+    Examples
+    --------
+    >>> SquaredHinge().phi([-1.0, 0.0, 2.0]).round(3).tolist()
+    [4.0, 1.0, 0.0]
     """
 
     margin: float = 1.0
@@ -486,6 +500,11 @@ class HuberizedHinge(MarginLoss):
     References
     ----------
     O. Chapelle, "Training a support vector machine in the primal", Neural Computation 19, 2007.
+
+    Examples
+    --------
+    >>> HuberizedHinge().phi([-1.0, 0.0, 2.0]).round(3).tolist()
+    [1.5, 0.5, 0.0]
     """
 
     delta: float = 1.0
@@ -528,6 +547,11 @@ class SmoothHinge(MarginLoss):
     ----------
     J. D. M. Rennie and N. Srebro, "Loss functions for preference levels: regression with discrete
     ordered labels", IJCAI Workshop on Advances in Preference Handling, 2005.
+
+    Examples
+    --------
+    >>> SmoothHinge().phi([-1.0, 0.0, 2.0]).round(3).tolist()
+    [1.5, 0.5, 0.0]
     """
 
     is_differentiable = True
@@ -560,6 +584,11 @@ class ModifiedHuber(MarginLoss):
     ----------
     T. Zhang, "Solving large scale linear prediction problems using stochastic gradient descent
     algorithms", ICML 2004.
+
+    Examples
+    --------
+    >>> ModifiedHuber().phi([-1.0, 0.0, 2.0]).round(3).tolist()
+    [4.0, 1.0, 0.0]
     """
 
     is_differentiable = True
@@ -597,6 +626,11 @@ class SoftplusHinge(MarginLoss):
     beta : float, default 1.0
         Positive.
     margin : float, default 1.0
+
+    Examples
+    --------
+    >>> SoftplusHinge().phi([-1.0, 0.0, 2.0]).round(3).tolist()
+    [2.127, 1.313, 0.313]
     """
 
     beta: float = 1.0
@@ -645,6 +679,11 @@ class Perceptron(MarginLoss):
     ----------
     F. Rosenblatt, "The perceptron: a probabilistic model for information storage and organization
     in the brain", Psychological Review 65, 1958.
+
+    Examples
+    --------
+    >>> Perceptron().phi([-1.0, 0.0, 2.0]).round(3).tolist()
+    [1.0, 0.0, 0.0]
     """
 
     lipschitz = 1.0
@@ -677,6 +716,11 @@ class Logistic(MarginLoss):
     ----------
     J. Friedman, T. Hastie and R. Tibshirani, "Additive logistic regression: a statistical view of
     boosting", Annals of Statistics 28, 2000.
+
+    Examples
+    --------
+    >>> Logistic().phi([-1.0, 0.0, 2.0]).round(3).tolist()
+    [1.313, 0.693, 0.127]
     """
 
     is_differentiable = True
@@ -715,6 +759,11 @@ class Exponential(MarginLoss):
     ----------
     Y. Freund and R. E. Schapire, "A decision-theoretic generalization of on-line learning and an
     application to boosting", Journal of Computer and System Sciences 55, 1997.
+
+    Examples
+    --------
+    >>> Exponential().phi([-1.0, 0.0, 2.0]).round(3).tolist()
+    [2.718, 1.0, 0.135]
     """
 
     is_differentiable = True
@@ -750,6 +799,11 @@ class Squared(MarginLoss):
     ----------
     P. L. Bartlett, M. I. Jordan and J. D. McAuliffe, "Convexity, classification, and risk bounds",
     JASA 101, 2006, Example 2.
+
+    Examples
+    --------
+    >>> Squared().phi([-1.0, 0.0, 2.0]).round(3).tolist()
+    [4.0, 1.0, 1.0]
     """
 
     is_differentiable = True
@@ -783,6 +837,11 @@ class Savage(MarginLoss):
     ----------
     H. Masnadi-Shirazi and N. Vasconcelos, "On the design of loss functions for classification:
     theory, robustness to outliers, and SavageBoost", NeurIPS 2008.
+
+    Examples
+    --------
+    >>> Savage().phi([-1.0, 0.0, 2.0]).round(3).tolist()
+    [3.103, 1.0, 0.001]
     """
 
     is_convex = False
@@ -822,6 +881,11 @@ class Sigmoid(MarginLoss):
     ----------
     L. Mason, J. Baxter, P. L. Bartlett and M. Frean, "Functional gradient techniques for combining
     hypotheses", Advances in Large Margin Classifiers, 2000.
+
+    Examples
+    --------
+    >>> Sigmoid().phi([-1.0, 0.0, 2.0]).round(3).tolist()
+    [1.462, 1.0, 0.238]
     """
 
     beta: float = 1.0
@@ -868,6 +932,11 @@ class Ramp(MarginLoss):
     References
     ----------
     R. Collobert, F. Sinz, J. Weston and L. Bottou, "Trading convexity for scalability", ICML 2006.
+
+    Examples
+    --------
+    >>> Ramp().phi([-1.0, 0.0, 2.0]).round(3).tolist()
+    [2.0, 1.0, 0.0]
     """
 
     s: float = -1.0
@@ -899,7 +968,13 @@ ramp_loss = as_function(Ramp, "ramp_loss")
 
 @dataclass(frozen=True)
 class ZeroOne(MarginLoss):
-    """Zero-one loss: 1 for t <= 0, else 0. For reference: it has no useful derivative (0 here)."""
+    """Zero-one loss: 1 for t <= 0, else 0. For reference: it has no useful derivative (0 here).
+
+    Examples
+    --------
+    >>> ZeroOne().phi([-1.0, 0.0, 2.0]).round(3).tolist()
+    [1.0, 1.0, 0.0]
+    """
 
     is_convex = False
     is_classification_calibrated = True  # type: ignore[assignment]
@@ -926,6 +1001,13 @@ class MarginMixture(Mixture, MarginLoss):
 
     All terms are computed in one pass over the data. `lipschitz` and `smoothness` are sums, upper
     bounds; `conjugate`, `bayes_score` and `psi` are searched for numerically, if it is convex.
+
+    Examples
+    --------
+    >>> 0.9 * Hinge() + 0.1 * Logistic()
+    0.9*Hinge(margin=1.0) + 0.1*Logistic()
+    >>> (0.5 * Hinge() + 0.5 * SquaredHinge()).value([1], [-1.0])
+    3.0
     """
 
     def _term(self) -> tuple[str, float, float]:

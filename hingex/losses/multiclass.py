@@ -59,7 +59,14 @@ class MulticlassLoss(Loss):
     subgradient, and of equal scores the first counts as the highest. A NaN score makes the row's
     loss and derivatives NaN, and so do equal infinite scores whose difference the loss takes;
     otherwise infinite scores give limits.
+
+    Examples
+    --------
+    >>> CrammerSinger().gradient([0], [[1.0, 0.5, -1.0]]).tolist()
+    [[-1.0, 1.0, 0.0]]
     """
+
+    _example = "[0], [[1.0, 0.5, -1.0, -2.0]]"  # of arguments of `value`, for docstrings
 
     is_fisher_consistent: Any = False
     is_upper_bound_on_zero_one: Any = True
@@ -164,6 +171,11 @@ class CrammerSinger(MulticlassLoss):
     ----------
     K. Crammer and Y. Singer, "On the algorithmic implementation of multiclass kernel-based vector
     machines", JMLR 2, 2001.
+
+    Examples
+    --------
+    >>> round(CrammerSinger().value([0], [[1.0, 0.5, -1.0, -2.0]]), 4)
+    0.5
     """
 
     margin: float = 1.0
@@ -207,6 +219,11 @@ class WestonWatkins(MulticlassLoss):
     ESANN 1999.
     T. Zhang, "Statistical analysis of some multi-category large margin classification methods",
     JMLR 5, 2004, section 4.1.
+
+    Examples
+    --------
+    >>> round(WestonWatkins().value([0], [[1.0, 0.5, -1.0, -2.0]]), 4)
+    0.5
     """
 
     margin: float = 1.0
@@ -222,7 +239,7 @@ class WestonWatkins(MulticlassLoss):
         check.boolean("mean_over_classes", self.mean_over_classes)
         if self.weight is not None:
             w = gate.scores(self.weight, "weight")
-            if w.ndim != 1 or w.size < 2:
+            if w.ndim != 1 or w.size < 1:
                 raise ValueError(f"weight.shape == {w.shape}, expected (K,): one for each class")
             set_parameters(self, weight=tuple(gate.weights(w, w.shape, "weight").tolist()))
 
@@ -298,6 +315,11 @@ class LeeLinWahba(MulticlassLoss):
     References
     ----------
     Y. Lee, Y. Lin and G. Wahba, "Multicategory support vector machines", JASA 99, 2004.
+
+    Examples
+    --------
+    >>> round(LeeLinWahba().value([0], [[1.0, 0.5, -1.0, -2.0]]), 4)
+    0.8333
     """
 
     project: bool = False
@@ -333,6 +355,11 @@ class CategoricalHinge(MulticlassLoss):
     References
     ----------
     Keras, `keras.losses.CategoricalHinge`.
+
+    Examples
+    --------
+    >>> round(CategoricalHinge().value([0], [[1.0, 0.5, -1.0, -2.0]]), 4)
+    0.5
     """
 
     lipschitz = sqrt(2)
@@ -355,6 +382,11 @@ class CrossEntropy(MulticlassLoss):
     ----------
     J. S. Bridle, "Probabilistic interpretation of feedforward classification network outputs, with
     relationships to statistical pattern recognition", Neurocomputing, 1990.
+
+    Examples
+    --------
+    >>> round(CrossEntropy().value([0], [[1.0, 0.5, -1.0, -2.0]]), 4)
+    0.5831
     """
 
     is_differentiable = True
@@ -382,6 +414,11 @@ class OneVsRest(MulticlassLoss):
     References
     ----------
     R. Rifkin and A. Klautau, "In defense of one-vs-all classification", JMLR 5, 2004.
+
+    Examples
+    --------
+    >>> round(OneVsRest().value([0], [[1.0, 0.5, -1.0, -2.0]]), 4)
+    1.5
     """
 
     phi: MarginLoss = Hinge()  # noqa: RUF009
@@ -447,6 +484,11 @@ class CarliniWagner(MulticlassLoss):
     ----------
     N. Carlini and D. Wagner, "Towards evaluating the robustness of neural networks", IEEE Symposium
     on Security and Privacy, 2017, section VI.
+
+    Examples
+    --------
+    >>> round(CarliniWagner().value([0], [[1.0, 0.5, -1.0, -2.0]]), 4)
+    0.5
     """
 
     kappa: float = 0.0
@@ -481,6 +523,11 @@ class DLR(MulticlassLoss):
     ----------
     F. Croce and M. Hein, "Reliable evaluation of adversarial robustness with an ensemble of diverse
     parameter-free attacks", ICML 2020, section 4.
+
+    Examples
+    --------
+    >>> round(DLR().value([0], [[1.0, 0.5, -1.0, -2.0]]), 4)
+    -0.25
     """
 
     is_convex = False
@@ -499,6 +546,11 @@ class MulticlassMixture(Mixture, MulticlassLoss):
     """A weighted sum of multiclass losses, ``0.9 * CrammerSinger() + 0.1 * CrossEntropy()``.
 
     `lipschitz`, `smoothness` and those of K classes are sums, upper bounds.
+
+    Examples
+    --------
+    >>> (0.5 * CrammerSinger() + 0.5 * WestonWatkins()).value([0], [[1.0, 0.5, -1.0]])
+    0.5
     """
 
     def lipschitz_of(self, K: int) -> float:

@@ -46,6 +46,8 @@ class MultilabelHinge(Loss):
     0.5
     """
 
+    _example = "[[1, -1, -1]], [[0.5, -2.0, 0.0]]"  # of arguments of `value`, for docstrings
+
     phi: MarginLoss = Hinge()  # noqa: RUF009
     over_labels: str = "mean"
 

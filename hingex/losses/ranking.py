@@ -73,6 +73,8 @@ class PairwiseRanking(Loss):
     1.5
     """
 
+    _example = "[2, 1, 0], [1.0, 0.5, 0.25]"  # of arguments of `value`, for docstrings
+
     margin: float = 1.0
     p: int = 1
     normalize: str = "pairs"

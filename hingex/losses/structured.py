@@ -32,6 +32,18 @@ class StructuredOracle(Protocol):
     """What a model says about its outputs: the three methods that `StructuredHinge` calls.
 
     No base class: any object that has them will do.
+
+    Examples
+    --------
+    >>> class Sign:
+    ...     def joint_feature(self, x, y):
+    ...         return np.array([y * x])
+    ...     def loss(self, y, y_other):
+    ...         return float(y != y_other)
+    ...     def loss_augmented_argmax(self, w, x, y_true, rescaling):
+    ...         return max((-1, 1), key=lambda y: self.loss(y_true, y) + y * x * w[0])
+    >>> StructuredHinge(Sign()).value(np.array([0.25]), [1.0], [1])
+    0.5
     """
 
     def joint_feature(self, x: Any, y: Any) -> Any:
@@ -247,6 +259,12 @@ def structured_hinge_loss(
 
     See `StructuredHinge` for the formula and for `oracle` and `rescaling`, and its method `value`
     for the other arguments.
+
+    Examples
+    --------
+    >>> oracle = EnumerationOracle([0, 1], lambda x, y: np.array([x * y]), lambda a, b: abs(a - b))
+    >>> structured_hinge_loss(np.array([0.25]), [1.0], [1], oracle=oracle)
+    0.75
     """
     return StructuredHinge(oracle, rescaling).value(
         w, X, Y, sample_weight=sample_weight, reduction=reduction)
@@ -267,6 +285,13 @@ class EnumerationOracle:
     Notes
     -----
     Of several maximisers it returns the first. O(len(labels) d) for each sample.
+
+    Examples
+    --------
+    >>> joint_feature, loss = lambda x, y: np.array([x * y]), lambda a, b: float(a != b)
+    >>> oracle = EnumerationOracle([0, 1], joint_feature, loss)
+    >>> oracle.loss_augmented_argmax(np.array([0.5]), 1.0, 1, "margin")
+    0
     """
 
     def __init__(self, labels: Sequence[Any], joint_feature: Callable[[Any, Any], Any],

@@ -427,7 +427,7 @@ duality_gap_, history_
             raise ValueError(f"y[{at}] is {y[at]!r}, which is not one of the classes "
                              f"{self.classes_.tolist()} of fit")
         weight = check.sample_weights(sample_weight, len(f))
-        counts = [bool(np.any((y == label) & (True if weight is None else weight > 0)))
+        counts = [bool(((y == label) & (True if weight is None else weight > 0)).any())
                   for label in self.classes_]
         if not all(counts):
             label = self.classes_[counts.index(False)]

@@ -50,6 +50,14 @@ class GraphLP(Estimator):
     ----------
     T. Finley and T. Joachims, "Training structural SVMs when exact inference is intractable", ICML
     2008: why relaxations, which contain all outputs, are safe to train with.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from hingex.structured import GraphLP, StructuredSVM
+    >>> X = [(np.eye(3), [[0, 1], [1, 2], [0, 2]])]
+    >>> StructuredSVM(GraphLP(3), C=10.0).fit(X, [[0, 1, 2]]).predict(X)[0].tolist()
+    [0, 1, 2]
     """
 
     def __init__(self, n_states: int) -> None:

@@ -42,6 +42,14 @@ class Multiclass(RowParts):
         Labels, 0 to n_states - 1; None for as many as there are in `fit`.
     cost : array-like (n_states, n_states) or None, default None
         cost[y, other]: of taking `other` for y, not negative, 0 on the diagonal; None: 1.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from hingex.structured import Multiclass, StructuredSVM
+    >>> svm = StructuredSVM(Multiclass(), C=10.0).fit(np.eye(3), [2, 0, 1])
+    >>> svm.predict(np.eye(3)).tolist()
+    [2, 0, 1]
     """
 
     def __init__(self, n_states: int | None = None, *, cost: Any = None) -> None:

@@ -35,6 +35,14 @@ class Multilabel(RowParts):
     -----
     Without pairs the labels are independent, and `LinearSVC` on an indicator matrix is the same
     (with C / 4 of this one's weights doubled) and faster.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from hingex.structured import Multilabel, StructuredSVM
+    >>> X, Y = np.array([[1.0, 0.0], [0.0, 1.0], [1.0, 1.0]]), [[1, 0], [0, 1], [1, 1]]
+    >>> StructuredSVM(Multilabel(), C=10.0).fit(X, Y).predict(X).tolist()
+    [[1, 0], [0, 1], [1, 1]]
     """
 
     def __init__(self, n_states: int | None = None, *, pairwise: bool = False, cost: Any = None

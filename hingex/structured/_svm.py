@@ -109,6 +109,17 @@ class StructuredSVM(Estimator):
     I. Tsochantaridis, T. Joachims, T. Hofmann and Y. Altun, "Large margin methods for structured
     and interdependent output variables", JMLR 6, 2005. Solvers: see `hingex.solvers.bcfw`,
     `one_slack` and `structured_subgradient`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from hingex.structured import Chain, StructuredSVM
+    >>> X, Y = [np.array([[1.0], [0.2], [-1.0]]), np.array([[-1.0]])], [[1, 1, 0], [0]]
+    >>> svm = StructuredSVM(Chain(), C=10.0).fit(X, Y)
+    >>> svm.score(X, Y)
+    1.0
+    >>> svm.predict([np.array([[-2.0], [3.0]])])[0].tolist()
+    [0, 1]
     """
 
     _owner = "StructuredSVM"  # in messages

@@ -144,6 +144,18 @@ def read_tagged(
         damaged compressed data.
     OSError
         If the file cannot be read.
+
+    Examples
+    --------
+    >>> import os, tempfile
+    >>> from hingex.structured import read_tagged
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     name = os.path.join(folder, "words.tsv")
+    ...     with open(name, "w") as file:
+    ...         _ = file.write("the\\tDET\\ndog\\tNOUN\\n\\nGo\\tVERB\\n")
+    ...     words, tags = read_tagged(name)
+    >>> words, tags
+    ([['the', 'dog'], ['Go']], [['DET', 'NOUN'], ['VERB']])
     """
     form = TaggedLines(os.fsdecode(path), word_column, tag_column, columns,
                        max_line_bytes=max_line_bytes)

@@ -33,7 +33,16 @@ _PARTS = ("vectorizer", "classifier")
 
 
 class Explanation(NamedTuple):
-    """Why a document has its label: see `TextClassifier.explain`."""
+    """Why a document has its label: see `TextClassifier.explain`.
+
+    Examples
+    --------
+    >>> from hingex.text import TextClassifier
+    >>> model = TextClassifier().fit(["a good film", "a bad film"], ["+", "-"])
+    >>> told = model.explain(["so good"])[0]
+    >>> str(told.label), told.terms[0][0]
+    ('+', 'good')
+    """
 
     label: Any
     other: Any  # the label it was decided against

@@ -45,6 +45,13 @@ class Texts(Sequence[str]):
     ------
     ValueError
         If places are not inside the buffer.
+
+    Examples
+    --------
+    >>> from hingex.text import Texts
+    >>> texts = Texts(b"onetwothree", [0, 3, 6], [3, 6, 11])
+    >>> len(texts), texts[2]
+    (3, 'three')
     """
 
     def __init__(self, buffer: Any, starts: Any, ends: Any, source: str = "",
@@ -155,6 +162,18 @@ def read_tsv(
         If a label is no UTF-8.
     OSError
         If the file cannot be read.
+
+    Examples
+    --------
+    >>> import os, tempfile
+    >>> from hingex.text import read_tsv
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     name = os.path.join(folder, "lines.tsv")
+    ...     with open(name, "w") as file:
+    ...         _ = file.write("cat\tit purrs\ndog\tit barks\n")
+    ...     texts, labels = read_tsv(name)
+    >>> texts[0], labels.tolist()
+    ('it purrs', ['cat', 'dog'])
     """
     blocks = TsvBlocks(path, label_column, text_column, escapes=escapes, columns=columns,
                        one_line_labels=one_line_labels, max_line_bytes=max_line_bytes)
@@ -188,6 +207,18 @@ class TsvBlocks:
     ------
     ValueError, UnicodeDecodeError, OSError
         As `read_tsv`, when the lines are read.
+
+    Examples
+    --------
+    >>> import os, tempfile
+    >>> from hingex.text import TsvBlocks
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     name = os.path.join(folder, "lines.tsv")
+    ...     with open(name, "w") as file:
+    ...         _ = file.write("cat\tit purrs\ndog\tit barks\n")
+    ...     counts = [len(texts) for texts, labels in TsvBlocks(name)]
+    >>> counts
+    [2]
     """
 
     def __init__(self, path: str | os.PathLike[str], label_column: int | None = 0,

@@ -255,6 +255,112 @@ def test_torch_edges():
     assert_allclose(gradient * 3, [[np.nan] * 3, [1, 1, -2], [1, 0, -1], [1, 1, -2]])
 
 
+ONE = [  # input, target
+    (np.array([[0.5], [-2.0], [9.0]]), np.zeros(3, int)), (np.array([[0.5]]), np.array([0])),
+    (np.array([0.5]), np.array(0)), (np.array([0.5]), np.array([0])), (np.array(0.5), np.array(0)),
+    (np.array(0.5), np.array([0])), (np.array([[np.inf]]), np.array([0])),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("x", "y"), ONE)
+@pytest.mark.parametrize("options", [{}, {"p": 2}, {"margin": -1.0}, {"weight": [3.0]}])
+def test_one_class(x, y, options):
+    """There is no other class to lose to."""
+    for reduction in ("mean", "sum", "none"):
+        loss = torch.MultiMarginLoss(**options, reduction=reduction)
+        value, gradient = loss.value_and_gradient(x, y)
+        assert_array_equal(value, np.zeros(y.shape if reduction == "none" else ()))
+        assert np.shape(value) == np.shape(loss(x, y)) == (y.shape if reduction == "none" else ())
+        assert_array_equal(gradient, np.zeros(x.shape))
+        assert_array_equal(loss(x, y), value)
+
+
+def test_one_class_of_others():
+    for name in ("multiclass_hinge_loss", "multiclass_perceptron_loss"):
+        loss = getattr(optax, name)
+        for shape in ((3,), (), (0,), (2, 3)):
+            value, gradient = loss.value_and_gradient(np.ones((*shape, 1)), np.zeros(shape, int))
+            assert_array_equal(value, np.zeros(shape))
+            assert_array_equal(loss(np.ones((*shape, 1)), np.zeros(shape, int)), value)
+            assert_array_equal(gradient, np.zeros((*shape, 1)))
+        with pytest.raises(ValueError, match=r"y\[0\] is 1, but there are scores of 1 classes"):
+            loss([[0.5]], [1])
+    loss = torch.MultiMarginLoss()
+    assert np.isnan(loss([[np.nan]], [0]))
+    assert loss.value_and_gradient(np.float32([[1]]), [0])[1].dtype == np.float32
+    empty = np.empty((0, 1)), np.empty(0, int)
+    assert torch.MultiMarginLoss(reduction="sum")(*empty) == 0
+    assert torch.MultiMarginLoss(reduction="none")(*empty).shape == (0,)
+    for call, said in ((lambda: loss([[0.5]], [1]), r"y\[0\] is 1"),
+                       (lambda: loss(*empty), "mean of no values"),
+                       (lambda: torch.MultiMarginLoss(weight=[1.0, 2.0])([[0.5]], [0]),
+                        "weight has 2 elements, expected 1")):
+        with pytest.raises(ValueError, match=said):
+            call()
+
+
+def test_numbers_and_empty_rows():
+    """Numbers are arrays of one element; vectors of no elements are at distance 0."""
+    assert torch.MultiMarginLoss()([[0.0, 0.5]], 0) == 0.75  # one row, and a number for it
+    assert torch.MultiLabelMarginLoss()(0.5, 0) == torch.MultiLabelMarginLoss()(0.5, -1) == 0
+    value, gradient = torch.MultiLabelMarginLoss(reduction="none").value_and_gradient(0.5, [0])
+    assert np.shape(value) == np.shape(gradient) == ()
+    value, gradients = torch.TripletMarginLoss(eps=0.0).value_and_gradient(0.3, 0.4, 0.1)
+    assert_allclose(value, 1 + 0.1 - 0.2)
+    assert_array_equal(gradients, [-2, 1, 1])
+    for shape in ((0,), (2, 0), (0, 0), (0, 3), (3, 2, 0)):
+        x = np.ones(shape)
+        values, gradients = torch.TripletMarginLoss(reduction="none").value_and_gradient(x, x, x)
+        assert_array_equal(values, np.ones(shape[:-1]))
+        assert all(g.shape == shape for g in gradients)
+    for shape in ((), (1,), (1, 1), (0,), (0, 3), (2, 3, 4)):
+        x, y = np.full(shape, 0.25), np.ones(shape)
+        for loss, want in ((torch.HingeEmbeddingLoss, 0.25), (torch.SoftMarginLoss, np.log1p(
+                np.exp(-0.25)))):
+            assert_allclose(loss(reduction="none")(x, y), np.full(shape, want))
+        assert_array_equal(torch.MarginRankingLoss(margin=0.5, reduction="none")(x, x, y),
+                           np.full(shape, 0.5))
+
+
+@pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
+def test_torch_itself_at_the_edges(reduction):
+    library = pytest.importorskip("torch", reason="torch is not installed")
+    zeros, tensor = np.zeros, library.tensor
+    cases = [
+        *(("MultiMarginLoss", x, y) for x, y in (
+            *ONE, (zeros((2, 3)) + 0.1, np.array([0, 2])), (zeros((1, 3)), np.array(1)))),
+        *(("MultiLabelMarginLoss", x, y) for x, y in (
+            (zeros((3, 1)), zeros((3, 1), int)), (zeros(1), -np.ones(1, int)),
+            (np.array(0.5), np.array(0)), (np.array(0.5), np.array([0])),
+            (zeros(1), np.array(0)))),
+        *(("TripletMarginLoss", zeros(shape) + 0.3, zeros(shape) + 0.4, zeros(shape) + 0.1)
+          for shape in ((), (1,), (2, 0), (2, 3), (2, 3, 4))),
+        *((name, zeros(shape) + 0.3, np.ones(shape)) for name in (
+            "HingeEmbeddingLoss", "SoftMarginLoss") for shape in ((), (1,), (2, 3, 4))),
+        *(("MarginRankingLoss", zeros(shape) + 0.3, zeros(shape) + 0.4, np.ones(shape))
+          for shape in ((), (1,), (2, 3, 4))),
+    ]  # fmt: skip
+    if reduction != "mean":
+        cases += [("MultiMarginLoss", zeros((0, 3)), zeros(0, int)),
+                  ("MultiMarginLoss", zeros((0, 1)), zeros(0, int)),
+                  ("MultiLabelMarginLoss", zeros((0, 3)), zeros((0, 3), int)),
+                  ("TripletMarginLoss", *[zeros((0, 3))] * 3),
+                  ("SoftMarginLoss", zeros((0, 2)), zeros((0, 2)))]
+    for name, *arguments in cases:
+        value, gradients = getattr(torch, name)(reduction=reduction).value_and_gradient(*arguments)
+        gradients = gradients if isinstance(gradients, tuple) else (gradients,)
+        tensors = [tensor(a) for a in arguments]
+        for t in tensors[:len(gradients)]:
+            t.requires_grad_()
+        want = getattr(library.nn, name)(reduction=reduction)(*tensors)
+        want.sum().backward()
+        assert np.shape(value) == tuple(want.shape)
+        assert_allclose(value, want.detach().numpy(), atol=1e-12)
+        for g, t in zip(gradients, tensors, strict=False):
+            assert np.shape(g) == tuple(t.shape)
+            assert_allclose(g, t.grad.numpy(), atol=1e-6)
+
+
 def test_multilabel_in_blocks(monkeypatch):
     x, t = scores(50, 7), np.array([RNG.permutation(np.arange(-1, 6)) for _ in range(50)])
     want = torch.MultiLabelMarginLoss(reduction="none").value_and_gradient(x, t)

@@ -146,6 +146,12 @@ class Hinge(_Binary):
         Of no effect.
     dtype : {None, "float32", "float64"}
         What y_pred is converted to; None: it keeps its precision.
+
+    Examples
+    --------
+    >>> from hingex.losses.counterparts import keras
+    >>> keras.Hinge()([[0, 1], [0, 0]], [[0.5, 0.5], [0.5, 1.0]])
+    1.375
     """
 
     reduction: str | None = "sum_over_batch_size"
@@ -159,6 +165,12 @@ class SquaredHinge(_Binary):
     """keras.losses.SquaredHinge: the mean over the last axis of max(0, 1 - y_true y_pred)^2.
 
     Labels and parameters are those of `Hinge`.
+
+    Examples
+    --------
+    >>> from hingex.losses.counterparts import keras
+    >>> keras.SquaredHinge()([[-1, 1]], [[0.5, 0.5]])
+    1.25
     """
 
     reduction: str | None = "sum_over_batch_size"
@@ -175,6 +187,12 @@ class CategoricalHinge(_Loss):
     in the maximum, as a 0: with all other scores negative the loss is max(0, 1 - s_k), and it is
     not invariant to a shift of the scores. Labels that are not one-hot (smoothed ones, say) are
     put into the same formula. Parameters are those of `Hinge`.
+
+    Examples
+    --------
+    >>> from hingex.losses.counterparts import keras
+    >>> keras.CategoricalHinge()([[1, 0]], [[-2.0, -3.0]])
+    3.0
     """
 
     reduction: str | None = "sum_over_batch_size"

@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Counterparts of torch.nn's margin losses.
 
-As in torch, the scores come first, and inputs without the batch axis are taken. `reduction` is
+As in torch, the scores come first, and inputs without the batch axis are taken; numbers count as
+arrays of one element, and a single class has nothing to lose to: its loss is 0. `reduction` is
 "mean" (over the samples, whatever the weights), "sum" or "none"; `size_average` and `reduce` are
 torch's former way to say that, and win over it where one is given. Inputs that torch would
 broadcast must have equal shapes here, and losses written for labels of -1 and +1 refuse others,
-for which torch gives a number that means nothing.
+for which torch gives a number that means nothing. The mean of no rows, of which torch makes NaN or
+0, is a ValueError.
 
 At the kink of max(0, z), z = 0, torch's HingeEmbeddingLoss, MarginRankingLoss and TripletMarginLoss
 pass the derivative of z on; here it is 0, as in its MultiMarginLoss and MultiLabelMarginLoss. These
@@ -14,6 +16,7 @@ two hide a NaN score in torch: a NaN is not greater than 0.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -59,6 +62,12 @@ class HingeEmbeddingLoss(_Loss):
     size_average, reduce : bool, optional
         Deprecated in torch.
     reduction : {"mean", "sum", "none"}, default "mean"
+
+    Examples
+    --------
+    >>> from hingex.losses.counterparts import torch as nn
+    >>> nn.HingeEmbeddingLoss()([0.5, 0.25], [1, -1])
+    0.625
     """
 
     margin: float = 1.0
@@ -95,6 +104,14 @@ class MultiMarginLoss(_Loss):
     size_average, reduce : bool, optional
         Deprecated in torch.
     reduction : {"mean", "sum", "none"}, default "mean"
+
+    Examples
+    --------
+    >>> from hingex.losses.counterparts import torch as nn
+    >>> nn.MultiMarginLoss()([[0.5, 1.0]], [0])
+    0.75
+    >>> nn.MultiMarginLoss()([[0.5]], [0])
+    0.0
     """
 
     p: int = 1
@@ -113,25 +130,32 @@ class MultiMarginLoss(_Loss):
         return WestonWatkins(self.margin, self.p, mean_over_classes=True, weight=self.weight)
 
     def __call__(self, input: Any, target: Any) -> Any:
-        """The loss of scores (N, K) and class indices (N,), or of (K,) and one index.
+        """The loss of scores (N, K) and class indices (N,), or of (K,) and one index, K >= 1.
 
         Returns
         -------
         float, or for reduction "none" an array in the shape of `target`
         """
-        rows, y, shape = _rows(input, target)
-        with gate.called(y="target", scores="input"):
-            value = self._made.value(y, rows, reduction=self.reduction)
-        return value.reshape(shape)[()] if self.reduction == "none" else value
+        return self._evaluate(input, target, False)[0]
 
     def value_and_gradient(self, input: Any, target: Any) -> tuple[Any, Any]:
         """The loss and its derivatives with respect to `input`, in its shape."""
-        rows, y, shape = _rows(input, target)
+        return self._evaluate(input, target, True)
+
+    def _evaluate(self, input: Any, target: Any, gradient: bool) -> tuple[Any, Any]:
+        loss, options = self._made, {"reduction": self.reduction}
+        slopes = None
         with gate.called(y="target", scores="input"):
-            value, gradient = self._made.value_and_gradient(y, rows, reduction=self.reduction)
+            rows, y, shape = _rows(input, target)
+            if np.ndim(rows) == 2 and np.shape(rows)[1] == 1:
+                value, slopes = _one_class(loss, rows, y, self.reduction)
+            elif gradient:
+                value, slopes = loss.value_and_gradient(y, rows, **options)
+            else:
+                value = loss.value(y, rows, **options)
         if self.reduction == "none":
             value = value.reshape(shape)[()]
-        return value, gradient.reshape(np.shape(input))
+        return value, None if slopes is None else slopes.reshape(np.shape(input))[()]
 
 
 @dataclass(frozen=True)
@@ -148,6 +172,12 @@ class MarginRankingLoss(_Loss):
     size_average, reduce : bool, optional
         Deprecated in torch.
     reduction : {"mean", "sum", "none"}, default "mean"
+
+    Examples
+    --------
+    >>> from hingex.losses.counterparts import torch as nn
+    >>> nn.MarginRankingLoss(margin=0.5)([2.0, 1.0], [1.0, 1.0], [1, -1])
+    0.25
     """
 
     margin: float = 0.0
@@ -188,6 +218,12 @@ class TripletMarginLoss(_Loss):
     size_average, reduce : bool, optional
         Deprecated in torch.
     reduction : {"mean", "sum", "none"}, default "mean"
+
+    Examples
+    --------
+    >>> from hingex.losses.counterparts import torch as nn
+    >>> nn.TripletMarginLoss(eps=0.0)([0.0, 0.0], [1.0, 0.0], [0.0, 1.5])
+    0.5
     """
 
     margin: float = 1.0
@@ -204,7 +240,7 @@ class TripletMarginLoss(_Loss):
         boolean("swap", self.swap)
 
     def __call__(self, anchor: Any, positive: Any, negative: Any) -> Any:
-        """The loss of arrays (N, D), or of one triplet, (D,), each."""
+        """The loss of arrays (N, D), or of one triplet, (D,), or of three numbers."""
         return self.value_and_gradient(anchor, positive, negative)[0]
 
     def value_and_gradient(self, anchor: Any, positive: Any, negative: Any
@@ -215,15 +251,16 @@ class TripletMarginLoss(_Loss):
         given = [gate.scores(x, name) for x, name in
                  ((anchor, "anchor"), (positive, "positive"), (negative, "negative"))]
         shape = given[0].shape
-        if not shape or any(x.shape != shape for x in given):
+        if any(x.shape != shape for x in given):
             raise ValueError(f"anchor, positive and negative have the shapes "
                              f"{', '.join(str(x.shape) for x in given)}, expected three times "
                              "(N, D), or (D,)")
+        width = shape[-1] if shape else 1
         value, gradients = loss.value_and_gradient(
-            *(x.reshape(-1, shape[-1]) for x in given), reduction=self.reduction)
+            *(x.reshape(math.prod(shape[:-1]), width) for x in given), reduction=self.reduction)
         if self.reduction == "none":
             value = value.reshape(shape[:-1])[()]
-        ga, gp, gn = (g.reshape(shape) for g in gradients)
+        ga, gp, gn = (g.reshape(shape)[()] for g in gradients)
         return value, (ga, gp, gn)
 
 
@@ -242,6 +279,12 @@ class MultiLabelMarginLoss(_Loss):
     size_average, reduce : bool, optional
         Deprecated in torch.
     reduction : {"mean", "sum", "none"}, default "mean"
+
+    Examples
+    --------
+    >>> from hingex.losses.counterparts import torch as nn
+    >>> nn.MultiLabelMarginLoss()([0.5, 1.0], [0, -1])
+    0.75
     """
 
     size_average: bool | None = None
@@ -260,8 +303,11 @@ class MultiLabelMarginLoss(_Loss):
     def value_and_gradient(self, input: Any, target: Any) -> tuple[Any, Any]:
         """The loss and its derivatives with respect to `input`, in its shape."""
         given, t = gate.scores(input, "input"), gate.given_array(target, "target")
+        shape = given.shape
+        if given.size == t.size == 1 and given.ndim < 2 and t.ndim < 2:  # a number is an array here
+            given, t = given.reshape(1), t.reshape(1)
         if given.ndim not in (1, 2) or given.shape[-1] == 0 or t.shape != given.shape:
-            raise ValueError(f"input.shape == {given.shape} and target.shape == {t.shape}; "
+            raise ValueError(f"input.shape == {shape} and target.shape == {np.shape(target)}; "
                              "expected (N, K) or (K,), the same for both")
         K = given.shape[-1]
         x, t = given.reshape(-1, K).astype(np.float64, copy=False), t.reshape(-1, K)
@@ -283,7 +329,7 @@ class MultiLabelMarginLoss(_Loss):
         for i in range(0, len(x), step):
             rows = slice(i, i + step)
             values[rows], slopes[rows] = _multilabel(x[rows], t[rows], listed[rows])
-        gradient = (slopes * scale).astype(given.dtype).reshape(given.shape)
+        gradient = (slopes * scale).astype(given.dtype).reshape(shape)[()]
         if self.reduction == "none":
             return values.astype(given.dtype).reshape(given.shape[:-1])[()], gradient
         return float(values.sum() * scale), gradient
@@ -302,6 +348,12 @@ class SoftMarginLoss(_Loss):
     size_average, reduce : bool, optional
         Deprecated in torch.
     reduction : {"mean", "sum", "none"}, default "mean"
+
+    Examples
+    --------
+    >>> from hingex.losses.counterparts import torch as nn
+    >>> round(nn.SoftMarginLoss()([0.5, -1.0], [1, -1]), 4)
+    0.3937
     """
 
     size_average: bool | None = None
@@ -323,9 +375,25 @@ class SoftMarginLoss(_Loss):
 def _rows(input: Any, target: Any) -> tuple[Any, np.ndarray, tuple[int, ...]]:
     """Scores (N, K), class indices (N,), and the shape of the losses."""
     y = gate.given_array(target, "target")
-    if np.ndim(input) == 1 and y.size == 1 and y.ndim <= 1:
-        return np.asarray(input)[None, :], y.reshape(1), y.shape
+    if y.size == 1 and y.ndim <= 1 and (np.ndim(input) < 2 or np.shape(input)[0] == 1):
+        return np.atleast_2d(gate.scores(input, "input")), y.reshape(1), y.shape
     return input, y, y.shape
+
+
+def _one_class(loss: WestonWatkins, scores: Any, y: np.ndarray, reduction: str
+               ) -> tuple[Any, np.ndarray]:
+    """Loss and derivatives of rows of a single score: 0, or NaN where it is."""
+    s = gate.score_rows(scores, 1)
+    y = gate.class_indices(y, len(s), 1)
+    if y.any():
+        gate.refuse_class(y, 1)
+    if loss.weight is not None and len(loss.weight) != 1:
+        raise ValueError(f"weight has {len(loss.weight)} elements, expected 1: one for each class")
+    slopes = np.where(np.isnan(s), s, 0).astype(s.dtype)
+    if reduction == "none":
+        return slopes[:, 0].copy(), slopes
+    scale = gate.mean_scale(len(s), None, "input") if reduction == "mean" else 1.0
+    return float(slopes.sum(dtype=np.float64) * scale), slopes
 
 
 def _multilabel(x: np.ndarray, t: np.ndarray, listed: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
