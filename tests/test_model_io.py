@@ -150,7 +150,7 @@ def test_numbers_that_json_lacks(path):
 def test_feature_names(path):
     pd = pytest.importorskip("pandas")
     names = ["a", "größe", "", "\ud800 lone surrogate", "x" * 300, 'quo"te\\', "nul\0"]
-    # As objects: Arrow, which pandas takes for strings where it is installed, has no lone surrogates.
+    # As objects: Arrow, which pandas may take for strings, has no lone surrogates.
     X = pd.DataFrame(data(), columns=pd.Index(names, dtype=object))
     model = LinearSVC().fit(X, np.arange(len(X)) % 2)
     save(model, path)
