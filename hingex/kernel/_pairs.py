@@ -15,6 +15,7 @@ from ._base import Training
 from ._svr import filled
 
 STATUSES = ("converged", "max_iter", "stalled", "waiting", "max_time", "callback", "interrupted")
+POLISHED_TOL = 1e-10
 _LEFT, _WAITING = small_pairs.LEFT, small_pairs.WAITING
 
 class Layout:
@@ -332,8 +333,10 @@ def _solve_small(
             spread = float(given.degree)
         elif given.name not in ("linear", "sigmoid"):
             spread = given.gamma * points.largest_own
+    # A few rows are solved to rounding error, as single problems are.
+    tol = options.tol if len(order) > smo.POLISHED else min(options.tol, POLISHED_TOL)
     task = small_pairs.Task(
-        order, layout.start, np.ascontiguousarray(question.cost[order]), options.tol, question.nu,
+        order, layout.start, np.ascontiguousarray(question.cost[order]), tol, question.nu,
         question.radius, options.max_iter, options.threads,
     )
     batch, stopped = small_pairs.solve(

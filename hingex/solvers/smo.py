@@ -89,6 +89,9 @@ FACTOR_MOST = 3000  # features up to which it takes those of a linear kernel
 FINEST_GAP = 1e-10  # relative gap that an interior point goes on to: violations are small then
 COPY_MOST = 40_000_000  # numbers up to which it copies features that are not float64 as they lie
 PATIENCE = 2.0  # times the time of an interior point that steps may take, and
+POLISHED = 256  # variables up to which a problem is solved to rounding error
+POLISH_STEPS = 20_000  # that may take
+FINEST = 1e-12  # violation, relative to the gradients, that it goes on to
 AT_INTERRUPT = 0.1  # seconds that gradients may take after an interrupt
 SOONEST = 0.05  # seconds that they may take in any case
 CAREFUL = 10.0  # times the violation that was aimed at, where a refinement finds more
@@ -469,6 +472,8 @@ class _Solve:
             status = self._descend()
             if status == "converged" and not self._holds():
                 status = "stalled"
+            if status == "converged" and self.most <= POLISHED and not self.options.hard:
+                self._polish()
             if status not in ("stalled", "crawling"):
                 return status
             going = self._escalate(status)
@@ -660,6 +665,28 @@ class _Solve:
         self.best = min(self.best, violation)
         return self.in_vain <= VAIN
 
+    def _polish(self) -> None:
+        """Go on to rounding error: in small problems that takes less time than all else."""
+        out, smo = self.out, self.smo
+        before, gap = out.b.copy(), out.gap
+        self._be_precise()
+        smo.violation()
+        smo.select(self.most, self.most)
+        largest = float(np.abs(self.problem.p - self._by_variable(self.s)).max())
+        left = min(float(POLISH_STEPS), self.options.max_iter - smo.steps)
+        if left > 0:
+            smo.solve(FINEST * largest, int(left), 0.0)
+            smo.update()
+        self._refine()
+        self._settle()
+        if not out.gap <= gap:
+            self._go_back(before)
+        self.refined = smo.steps
+
+    def _by_variable(self, s: np.ndarray) -> np.ndarray:
+        """Values of examples, for their variables."""
+        return s if len(self.problem.p) == len(s) else np.concatenate([s, s])
+
     # ---- an interior point --------------------------------------------------------------
 
     def _crawls(self) -> bool:
@@ -709,7 +736,7 @@ class _Solve:
         """Note a solution of b and weights of their own, for any of which P is above D of any b."""
         problem, n = self.problem, len(self.problem.ids)
         s = features @ weights
-        f = problem.p - (s if len(problem.p) == n else np.concatenate([s, s]))
+        f = problem.p - self._by_variable(s)
         group = np.zeros(len(f), dtype=np.int64) if problem.group is None else problem.group
         self.rounded = self._unavoidable(exact=True)
         square = float(weights @ weights)
@@ -796,7 +823,7 @@ class _Solve:
     def _residual(self) -> np.ndarray:
         """f less its intercept."""
         problem, s = self.problem, self.s
-        f = problem.p - (s if len(problem.p) == len(s) else np.concatenate([s, s]))
+        f = problem.p - self._by_variable(s)
         if problem.group is None:
             return f - self.out.intercept[0]
         return f - np.array(self.out.intercept)[problem.group]

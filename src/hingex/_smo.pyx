@@ -34,6 +34,7 @@ from ._kernel_rows import KINDS, check_ids
 cdef enum:
     UNIT = 8        # tiles that a thread takes at a time
     FETCH = 256     # rows that a source is asked for at a time
+    LEAPS = 512     # positions up to which steps of all free variables are worth a decomposition
     SIGNALS = 60_000_000    # steps times variables from one look at signals to the next
 
 cdef int LINEAR = KINDS["linear"]
@@ -59,6 +60,8 @@ cdef extern from "smo_double.h" nogil:
         double eps
         double goal
         int64_t steps
+        double *factor
+        int64_t free
         int64_t done
         int status
         double violation
@@ -527,7 +530,7 @@ cdef class Smo:
         cdef int64_t i, done = 0, most = max(1000, SIGNALS // self.ld)
         cdef hx_smo_double job
         cdef Workspace w = self.space
-        cdef double[::1] p, scratch = np.empty(HX_SMO_WORK * self.ld)
+        cdef double[::1] p, factor, scratch = np.empty(HX_SMO_WORK * self.ld)
         b = np.asarray(w.b)[:self.ld]
         p = np.asarray(w.f)[:self.ld] + np.asarray(self.wide_block) @ b
         for i in range(self.ld if self.q == self.S.m else 0):
@@ -539,6 +542,9 @@ cdef class Smo:
         job.K, job.p, job.lo, job.hi = &self.wide_block[0, 0], &p[0], &w.lo[0], &w.hi[0]
         job.b, job.f, job.work = &w.b[0], &w.f[0], &scratch[0]
         job.eps, job.goal = eps, goal
+        if self.ld <= LEAPS:
+            factor = np.empty((self.ld + 3) * self.ld)
+            job.factor, job.free = &factor[0], self.ld
         while True:
             job.steps = min(most, steps - done)
             with nogil:
