@@ -1017,15 +1017,15 @@ def query_ids(qid: Any) -> np.ndarray:
 
 
 def distinct_ids(
-    ids: np.ndarray, told: str = "qid is {1} at row {0}"
+    ids: np.ndarray, form: str = "qid is {1} at row {0}"
 ) -> tuple[np.ndarray, np.ndarray]:
     """Distinct ids of queries, ascending, and the place of each id among them.
 
-    `told` is how a message begins: with the place of an id, and the id.
+    `form` is how a message begins, with the place of an id and the id.
 
     Raises TypeError or ValueError for ids that are missing, a mixture, or that may be several.
     """
-    _refuse_ids(ids, told)
+    _refuse_ids(ids, form)
     try:
         found, codes = np.unique(ids, return_inverse=True)
     except TypeError as error:
@@ -1033,7 +1033,7 @@ def distinct_ids(
     return found, codes.reshape(-1)
 
 
-def _refuse_ids(ids: np.ndarray, told: str = "qid is {1} at row {0}") -> None:
+def _refuse_ids(ids: np.ndarray, form: str = "qid is {1} at row {0}") -> None:
     kind = ids.dtype.kind
     if kind not in "iubfUSO":
         raise TypeError(f"qid must hold numbers or strings; got dtype {ids.dtype}")
@@ -1047,12 +1047,12 @@ def _refuse_ids(ids: np.ndarray, told: str = "qid is {1} at row {0}") -> None:
         vague = np.abs(ids) >= _told_apart(ids.dtype) if kind == "f" else np.zeros(len(ids), bool)
     if missing.any():
         row = int(missing.argmax())
-        raise ValueError(f"{told.format(row, ids[row])}: it says of no query that the row is its "
+        raise ValueError(f"{form.format(row, ids[row])}: it says of no query that the row is its "
                          "item")
     if vague.any():
         row = int(vague.argmax())
         dtype = np.dtype(type(ids[row])) if kind == "O" else ids.dtype
-        raise ValueError(f"{told.format(row, _show(ids[row]))}: {dtype} does not tell integers "
+        raise ValueError(f"{form.format(row, _show(ids[row]))}: {dtype} does not tell integers "
                          f"from {_told_apart(dtype):.0f} on apart, so different queries may have "
                          "become one. Pass qid as integers or strings")
 

@@ -82,10 +82,10 @@ def test_public_objects_have_examples(name):
     module = importlib.import_module(getattr(thing, "__module__", type(thing).__module__))
     test = doctest.DocTestParser().get_doctest(text, dict(vars(module)), name, None, 0)
     assert test.examples
-    told = []
+    reported = []
     runner = doctest.DocTestRunner(verbose=False)
-    runner.run(test, out=told.append)
-    assert not runner.failures, "".join(told)
+    runner.run(test, out=reported.append)
+    assert not runner.failures, "".join(reported)
 
 
 @pytest.mark.parametrize("name", MODULES)
@@ -93,12 +93,12 @@ def test_examples_of_modules(name):
     """Those of methods and of what is not public, too."""
     needs_pictures(name)
     module = importlib.import_module(name)
-    told = []
+    reported = []
     runner = doctest.DocTestRunner(verbose=False)
     for test in doctest.DocTestFinder(exclude_empty=True).find(module):
         if test.examples:
-            runner.run(test, out=told.append)
-    assert not runner.failures, "".join(told)
+            runner.run(test, out=reported.append)
+    assert not runner.failures, "".join(reported)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

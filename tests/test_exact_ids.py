@@ -34,7 +34,7 @@ RANKERS = {
 }  # fmt: skip
 
 
-def told(rank, where):
+def pattern_of(rank, where):
     """What a message looks like: losses say qid[2], estimators and metrics that it is at row 2."""
     row, rest = re.fullmatch(r"at row (\d)(.*)", where).groups()
     return rf"qid\[{row}\] is .*{rest}" if rank == "PairwiseRanking" else (
@@ -71,7 +71,7 @@ def test_queries_are_told_apart(rank, ids):
     ([1.0, 1.0, np.inf, 2.0], "at row 2"),
 ], ids=repr)  # fmt: skip
 def test_floats_that_may_be_several_queries(rank, ids, where):
-    with pytest.raises(ValueError, match=told(rank, where)):
+    with pytest.raises(ValueError, match=pattern_of(rank, where)):
         RANKERS[rank](ids)
 
 
@@ -86,7 +86,7 @@ def test_mixed_ids(rank):
             with pytest.raises(TypeError, match="qid must hold numbers or strings; got None"):
                 RANKERS[rank](ids)
             continue
-        with pytest.raises(ValueError, match=told(rank, "at row 2")):
+        with pytest.raises(ValueError, match=pattern_of(rank, "at row 2")):
             RANKERS[rank](ids)
 
 

@@ -7,7 +7,7 @@ Problem: that of `bcfw`, divided by C n: lam / 2 ||w||^2 + the mean loss, lam = 
 
 with `delay` an epoch, so that the first steps are not as long as 1 / lam; the result is the average
 of w weighted by t, taken SLICES times an epoch, or the start where no average is better. There is
-no dual: what is told is the objective, and the work ends when it has not fallen by a share tol for
+no dual: the objective is reported, and the work ends when it has not fallen by a share tol for
 PATIENCE epochs, or is 0 at the start.
 
 Sources: N. Ratliff, J. A. Bagnell, M. Zinkevich, "(Online) subgradient methods for structured

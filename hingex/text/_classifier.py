@@ -39,8 +39,8 @@ class Explanation(NamedTuple):
     --------
     >>> from hingex.text import TextClassifier
     >>> model = TextClassifier().fit(["a good film", "a bad film"], ["+", "-"])
-    >>> told = model.explain(["so good"])[0]
-    >>> str(told.label), told.terms[0][0]
+    >>> found = model.explain(["so good"])[0]
+    >>> str(found.label), found.terms[0][0]
     ('+', 'good')
     """
 
