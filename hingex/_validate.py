@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from ._core import kernels
+from ._files import refuse_cut_maps
 from ._result import warn
 from ._targets import Indicator, Queries, queries_of
 
@@ -77,6 +78,7 @@ def as_rows(
         rows = _csr_rows(X, owner, min_rows, unique, check_indices)
     else:
         rows = _dense_rows(X, owner, min_rows)
+    refuse_cut_maps(*rows.arrays)
     if check_finite:
         refuse_not_finite(rows, owner)
     return rows

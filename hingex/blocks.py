@@ -24,8 +24,8 @@ from zlib import error as ZlibError
 import numpy as np
 
 from . import _validate as check
+from ._files import refuse_cut_maps, replacing
 from .io import load_svmlight_file
-from .model_io import replacing
 
 __all__ = ["NpzBlocks", "RowBlocks", "SvmlightBlocks", "save_blocks"]
 
@@ -46,7 +46,8 @@ class RowBlocks(Sequence):
     """Rows of arrays, in memory or memory-mapped, as blocks of neighbours.
 
     Blocks are views: the values and indices of a block are used where they lie, so of mapped files
-    only what is worked on is read.
+    only what is worked on is read. Before each block the size of mapped files is looked at: one
+    that was cut off is an error.
 
     Parameters
     ----------
@@ -97,6 +98,8 @@ class RowBlocks(Sequence):
         i = range(len(self))[i]
         a, b = self.cuts[i], self.cuts[i + 1]
         X = self.X
+        stored = (X.data, X.indices, X.indptr) if check.is_sparse(X) else (X,)
+        refuse_cut_maps(*stored, self.y, self.sample_weight)
         if check.is_sparse(X):
             from scipy.sparse import csr_matrix
 
@@ -179,13 +182,17 @@ class SvmlightBlocks(Sequence):
 
     def __getitem__(self, i: Any) -> tuple[Any, Any]:
         name, at, size = self.parts[i]
-        if _stamp(name) != self.stamps[name]:
-            raise ValueError(f"{name} has changed since it was first read: begin anew")
+        self._refuse_changed(name)
         X, y = load_svmlight_file(
             name, n_features=self.n_features, dtype=self.dtype, zero_based=self.zero_based,
             offset=at, length=size, n_jobs=self.n_jobs,
         )  # fmt: skip
+        self._refuse_changed(name)  # which it may have while it was read
         return X, y
+
+    def _refuse_changed(self, name: str) -> None:
+        if _stamp(name) != self.stamps[name]:
+            raise ValueError(f"{name} has changed since it was first read: begin anew")
 
     def name(self, i: int) -> str:
         """How messages call block i."""

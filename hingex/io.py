@@ -13,22 +13,25 @@ scikit-learn would return something else than the file says, they raise an error
 import operator
 import os
 from collections.abc import Callable, Generator, Iterable, Iterator
-from contextlib import closing, contextmanager, nullcontext, suppress
-from io import UnsupportedOperation
+from contextlib import closing, contextmanager, nullcontext
+from io import FileIO, UnsupportedOperation
 from itertools import pairwise
-from typing import Any
+from stat import S_ISREG
+from typing import Any, NoReturn
 
 import numpy as np
 
 from ._core import kernels
+from ._files import replacing
 from ._threads import n_threads
 
 __all__ = ["dump_svmlight_file", "load_svmlight_file", "load_svmlight_files"]
 
-# Ctrl-C is heeded between windows; chunks are what threads share out. Windows of mapped files
-# take no memory and may be larger: threads that wait at their ends burn time on a busy machine.
+# Ctrl-C is heeded between windows; chunks are what threads share out. Of plain files one thread
+# takes windows that are smaller by this factor, and finds them still in its cache; several take
+# larger ones: those that wait at a window's end for the others burn time on a busy machine.
 _WINDOW_BYTES = 8 << 20
-_MAPPED_WINDOWS = 8
+_OWN_SHARE, _SHARED_WINDOWS = 8, 2
 _CHUNK_BYTES = 1 << 20
 _DUMP_VALUES = 1 << 16
 _INT32_MAX = 2**31 - 1
@@ -97,8 +100,8 @@ def load_svmlight_file(
     ValueError
         If a line is malformed: the message names file, line, column (in bytes) and text. Errors
         are also labels that are not finite, indices that do not ascend strictly, numbers too
-        large for `dtype`, broken compressed data, and a feature beyond `n_features`. ``nan``
-        and ``inf`` are fine as values.
+        large for `dtype`, broken compressed data, a feature beyond `n_features`, and a plain
+        file that is cut off while it is read. ``nan`` and ``inf`` are fine as values.
     TypeError
         If `f` is no file, or a parameter has the wrong type.
 
@@ -107,9 +110,9 @@ def load_svmlight_file(
     An empty file gives X of shape (0, 1). Lines end with a line feed, with or without a carriage
     return; blank lines and lines with only a comment are skipped.
 
-    Linear in the size of the file; memory is that of the result, plus a window of text for
-    compressed files and file objects. Plain files are memory-mapped: they must not shrink while
-    they are read.
+    Linear in the size of the file; memory is that of the result, plus a window of text. Plain
+    files are read, not mapped: one that shrinks meanwhile is an error, and no signal kills Python.
+    What is added to a file while it is read is left out.
     """
     return tuple(
         load_svmlight_files(
@@ -251,34 +254,87 @@ class _Source:
     path : str, optional
         None for files that only their owner can open again: lines before an offset then cannot
         be counted for messages, and the file is left standing behind what was read.
-    mapped : mmap, optional
+    plain : bool, default False
+        `file` is unbuffered and gives the bytes of `path` as they are.
     """
 
-    def __init__(self, name: str, file: Any, path: str | None = None, mapped: Any = None) -> None:
-        self.name, self.file, self.path, self.mapped = name, file, path, mapped
+    def __init__(
+        self, name: str, file: Any, path: str | None = None, plain: bool = False
+    ) -> None:
+        self.name, self.file, self.path, self.plain = name, file, path, plain
         self.start = 0  # byte position of the first window
+        self.size = _size_of(file)
 
-    def windows(self, offset: int, length: int) -> Generator[Any, None, None]:
-        """Buffers that end with a line end each."""
+    def windows(
+        self, offset: int, length: int, threads: int = 1
+    ) -> Generator[Any, None, None]:
+        """Buffers that end with a line end each, for so many threads."""
         limit = offset + length if length > 0 else None
-        if self.mapped is not None:
-            return self._windows_of_map(offset, limit)
+        if self.plain and self.size is not None:
+            own, shared = _WINDOW_BYTES // _OWN_SHARE, _WINDOW_BYTES * _SHARED_WINDOWS
+            return self._windows_of_plain(offset, limit, max(1, own if threads == 1 else shared))
         return self._windows_of_stream(offset, limit)
 
-    def _windows_of_map(self, offset: int, limit: int | None) -> Generator[Any, None, None]:
-        text, stop = self.mapped, len(self.mapped)
-        at = self.start = (text.find(b"\n", offset) + 1 or stop) if offset else 0
-        if limit is not None and limit < stop:
-            stop = text.find(b"\n", limit) + 1 or stop
-        while at < stop:
-            behind = min(at + _MAPPED_WINDOWS * _WINDOW_BYTES, stop)
-            end = text.rfind(b"\n", at, behind) + 1 or text.find(b"\n", behind, stop) + 1
-            if not end:  # the last line lacks its line end
-                yield text[at:stop] + b"\n"
-                return
-            with memoryview(text) as view, view[at:end] as window:
+    def _windows_of_plain(
+        self, offset: int, limit: int | None, most: int
+    ) -> Generator[Any, None, None]:
+        """Windows in one buffer, which is used again; it grows for lines longer than that."""
+        assert self.size is not None
+        left = self.size - (self._line_from(offset) if offset else 0)  # bytes not yet read
+        buffer = bytearray(min(most, left) + 1)
+        held = 0  # bytes of a line that goes on
+        at = self.start = self.size - left
+        last = limit is not None and at > limit
+        while left and not last:
+            if held == len(buffer) - 1:
+                buffer += bytes(len(buffer))
+            filled = held + min(left, len(buffer) - 1 - held)
+            self._fill(buffer, held, filled, at + held)
+            left -= filled - held
+            end = buffer.rfind(b"\n", held, filled) + 1
+            if limit is not None and at + filled > limit:
+                cut = buffer.find(b"\n", max(held, limit - at), filled) + 1
+                if cut:
+                    last, end = True, cut
+            if not left and not last and end < filled:  # the last line lacks its line end
+                buffer[filled] = 10
+                end = filled = filled + 1
+            if not end:
+                held = filled
+                continue
+            with memoryview(buffer) as view, view[:end] as window:
                 yield window
-            at = end
+            held = filled - end
+            buffer[:held] = buffer[end:filled]
+            at += end
+
+    def _line_from(self, offset: int) -> int:
+        """Go to the first line that starts behind `offset`; its position, or the file's end."""
+        assert self.size is not None
+        at, buffer = offset, bytearray(1 << 16)
+        self.file.seek(at)
+        while at < self.size:
+            count = min(self.size - at, len(buffer))
+            self._fill(buffer, 0, count, at)
+            cut = buffer.find(b"\n", 0, count) + 1
+            if cut:
+                self.file.seek(at + cut)
+                return at + cut
+            at += count
+        return self.size
+
+    def _fill(self, buffer: bytearray, begin: int, end: int, at: int) -> None:
+        """Read bytes begin..end-1 of the buffer, which are those of the file from `at` on."""
+        with memoryview(buffer) as view:
+            while begin < end:
+                count = self.file.readinto(view[begin:end])
+                if not count:
+                    self._refuse_shrunk(at)
+                begin, at = begin + count, at + count
+
+    def _refuse_shrunk(self, end: int) -> NoReturn:
+        raise ValueError(f"{self.name} was cut off while it was read: it had {self.size} bytes, "
+                         f"and now ends at byte {end}. Read it again when it is complete")
 
     def _windows_of_stream(self, offset: int, limit: int | None) -> Generator[bytes, None, None]:
         file, at, block = self.file, 0, b""
@@ -330,6 +386,8 @@ class _Source:
             raise TypeError(f"{self.name} gives text; open it in binary mode ('rb')")
         if block is None:
             raise ValueError(f"{self.name} is non-blocking and has no data at the moment")
+        if not block and self.size is not None and (end := self.file.tell()) < self.size:
+            self._refuse_shrunk(end)
         return block
 
     def lines_before_start(self) -> int | None:
@@ -347,6 +405,15 @@ class _Source:
         return lines
 
 
+def _size_of(file: Any) -> int | None:
+    """Bytes of a plain file that is open; None for pipes, unpacked files and other objects."""
+    if not isinstance(getattr(file, "raw", file), FileIO) or not file.seekable():
+        return None
+    found = os.fstat(file.fileno())
+    # Files of the system's own, such as those in /proc, have no size.
+    return found.st_size if S_ISREG(found.st_mode) and found.st_size else None
+
+
 def _name(f: Any) -> str:
     """What to call a file in messages."""
     if isinstance(f, str | bytes | os.PathLike):
@@ -360,8 +427,6 @@ def _name(f: Any) -> str:
 @contextmanager
 def _opened(f: Any) -> Iterator[_Source]:
     """The source for what the user passed as a file."""
-    from mmap import ACCESS_READ, mmap
-
     name = _name(f)
     if hasattr(f, "read"):
         yield _Source(name, f)
@@ -377,14 +442,8 @@ def _opened(f: Any) -> Iterator[_Source]:
         with compressed(name, "rb") as file:
             yield _Source(name, file, name)
     else:
-        with open(name, "rb") as file:
-            try:
-                mapped = mmap(file.fileno(), 0, access=ACCESS_READ)
-            except (ValueError, OSError):  # empty, a pipe, ...
-                yield _Source(name, file, name)
-                return
-            with closing(mapped):
-                yield _Source(name, file, name, mapped)
+        with open(name, "rb", buffering=0) as file:
+            yield _Source(name, file, name, plain=True)
 
 
 def _compressed(name: str) -> Callable[..., Any] | None:
@@ -402,7 +461,7 @@ def _compressed(name: str) -> Callable[..., Any] | None:
 
 def _feed(parser: Any, source: _Source, offset: int, length: int, threads: int) -> None:
     """Let the parser read all windows of a file; raise ValueError for its first mistake."""
-    with closing(source.windows(offset, length)) as windows:
+    with closing(source.windows(offset, length, threads)) as windows:
         for window in windows:
             mistake = parser.feed(window, threads, _CHUNK_BYTES)
             if mistake is None:
@@ -642,19 +701,8 @@ def _writable(f: Any) -> Iterator[Callable[[bytes], Any]]:
         with open(name, "wb") as raw, _packed(name, raw) as file:  # pipes cannot be replaced
             yield file.write
         return
-    name = os.path.realpath(name)  # behind a link: the link stays
-    part = os.path.join(os.path.dirname(name), f".{os.urandom(8).hex()}.part")
-    try:
-        with open(part, "xb") as raw:
-            with suppress(OSError):
-                os.chmod(part, os.stat(name).st_mode & 0o7777)
-            with _packed(name, raw) as file:
-                yield file.write
-        os.replace(part, name)
-    except BaseException:
-        with suppress(OSError):
-            os.unlink(part)
-        raise
+    with replacing(name, durable=False) as raw, _packed(name, raw) as file:
+        yield file.write
 
 
 def _packed(name: str, raw: Any) -> Any:

@@ -16,7 +16,7 @@ import stat
 import zlib
 from array import array
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from importlib import import_module
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, BinaryIO, NoReturn
@@ -26,6 +26,7 @@ import numpy as np
 from . import _validate as check
 from . import kernels as kernel_functions
 from ._core import kernels
+from ._files import replacing
 from .losses.margin import MarginLoss, by_name
 from .stop import HISTORY_DTYPE
 
@@ -241,54 +242,6 @@ def _reading(path: str | os.PathLike[str]) -> Iterator[tuple[BinaryIO, str, int]
         raise ModelFormatError(f"{name}: not a regular file; copy the model to a file first")
     with open(name, "rb") as file:
         yield file, name, os.fstat(file.fileno()).st_size
-
-
-@contextmanager
-def replacing(path: str | os.PathLike[str], durable: bool = True) -> Iterator[BinaryIO]:
-    """File that takes the place of `path` when the block ends without an exception.
-
-    Not `durable`: it outlasts a kill, but perhaps not a loss of power.
-
-    A kill leaves at worst a file ``.hingex-*.tmp`` beside `path`, which may be deleted.
-    """
-    target = os.path.realpath(os.fsdecode(path))  # a symbolic link goes on pointing to its file
-    mode = None
-    with suppress(FileNotFoundError):
-        found = os.stat(target).st_mode
-        if not stat.S_ISREG(found) and not stat.S_ISDIR(found):
-            raise ValueError(f"{target}: not a regular file; output is written beside its target "
-                             "and renamed")
-        mode = stat.S_IMODE(found)
-    folder = os.path.dirname(target)
-    temporary = os.path.join(folder, f".hingex-{os.urandom(6).hex()}.tmp")
-    flags = os.O_CREAT | os.O_EXCL | os.O_WRONLY | getattr(os, "O_BINARY", 0)
-    try:
-        file = os.fdopen(os.open(temporary, flags, 0o666), "wb")  # 0o666 less the umask
-    except OSError as error:
-        error.filename = target  # no such folder, or no right to write there
-        raise
-    try:
-        with file:
-            if mode is not None:
-                os.chmod(temporary, mode)
-            yield file
-            file.flush()
-            if durable:
-                os.fsync(file.fileno())
-        os.replace(temporary, target)
-    except BaseException:
-        with suppress(OSError):
-            os.unlink(temporary)
-        raise
-    if not durable:
-        return
-    # The new name is on disk only when the folder is; not every file system can do that.
-    with suppress(OSError):
-        handle = os.open(folder, os.O_RDONLY | getattr(os, "O_DIRECTORY", 0))
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
 
 
 def _fail(name: str, what: str) -> NoReturn:
