@@ -71,6 +71,7 @@ def as_rows(
         For data that are not an (n, d) table of finite numbers, or a malformed sparse matrix.
     """
     X = _sparse_from_frame(X)
+    refuse_cut_maps(*((X.data, X.indices, X.indptr) if _is_csr(X) else (X,)))
     if is_sparse(X):
         if not accept_sparse:
             raise TypeError(f"Sparse data was passed for X, but {owner} needs dense data: "
@@ -78,7 +79,6 @@ def as_rows(
         rows = _csr_rows(X, owner, min_rows, unique, check_indices)
     else:
         rows = _dense_rows(X, owner, min_rows)
-    refuse_cut_maps(*rows.arrays)
     if check_finite:
         refuse_not_finite(rows, owner)
     return rows
@@ -1045,6 +1045,17 @@ def _class_factors(class_weight: Any, classes: np.ndarray, totals: np.ndarray) -
         if label in class_weight:
             factors[i] = real(f"class_weight[{label!r}]", class_weight[label], positive=False)
     return factors
+
+
+def class_weight_form(class_weight: Any) -> None:
+    """Raise unless this is None, "balanced" or a dict of labels to weights, whatever the labels."""
+    if class_weight is None or (isinstance(class_weight, str) and class_weight == "balanced"):
+        return
+    if not isinstance(class_weight, Mapping):
+        raise ValueError('class_weight must be None, "balanced" or a dict {label: weight}; got '
+                         f"{_show(class_weight)}")
+    for label, weight in class_weight.items():
+        real(f"class_weight[{_show(label)}]", weight, positive=False)
 
 
 def _show(value: Any, limit: int = 60) -> str:

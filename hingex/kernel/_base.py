@@ -92,6 +92,18 @@ class KernelModel(Storable, Estimator):
                        check.boolean("verbose", self.verbose), options.tol, options.max_time,
                        type(self).__name__)  # fmt: skip
 
+    def _check_params(self) -> None:
+        self._monitor(self._solver_options())
+        kind = self._kind()
+        used = kernel_functions.USES.get(kind, ())
+        if "degree" in used:
+            kernel_functions.read_degree(self.degree)
+        if "coef0" in used:
+            kernel_functions.read_coef0(self.coef0)
+        if "gamma" in used and not (isinstance(self.gamma, str) and self.gamma in (
+                "scale", "auto")):
+            check.real("gamma", self.gamma, positive=False)
+
     def _kind(self) -> str:
         """Name of the kernel, "precomputed" or "callable"."""
         if callable(self.kernel):

@@ -28,6 +28,11 @@ class PairwiseClassifier(KernelModel, Classifier):
     break_ties: bool
     multi_class = "ovo"
 
+    def _check_params(self) -> None:
+        super()._check_params()
+        self._shape()
+        check.class_weight_form(self.class_weight)
+
     def _shape(self) -> tuple[str, bool]:
         """Parameters of the scores, checked."""
         shape = check.choice("decision_function_shape", self.decision_function_shape,
@@ -112,6 +117,9 @@ class PairwiseClassifier(KernelModel, Classifier):
         if not ascending or len(classes) < 2:
             raise ValueError("classes_ must be at least 2 distinct labels in ascending order")
         K = len(classes)
+        # Before a table of K^2 is made: the intercepts show that there are so many problems.
+        count = 1 if K == 2 else K if self.multi_class == "ovr" else K * (K - 1) // 2
+        check.finite_table("intercept_", self.intercept_, (count,), type(self).__name__)
         if "landmarks_" in vars(self):
             P, r = len(self._problems(K)), len(np.atleast_1d(self.support_))
             if not np.array_equal(self.n_support_, [r]):
@@ -522,6 +530,14 @@ class SVC(PairwiseClassifier):
             self._fit_probability(training, codes, np.ones(n) if given is None else given, seed)
         self._conclude(solutions, options)
         return self
+
+    def _check_params(self) -> None:
+        super()._check_params()
+        C = check.positive_float("C", self.C, allow_inf=True)
+        check.choice("multi_class", self.multi_class, ("ovo", "ovr"))
+        check.random_seed(self.random_state)
+        check.boolean("probability", self.probability)
+        self._rank(C, check.boolean("warm_start", self.warm_start))
 
     def _rank(self, C: float, warm: bool) -> int:
         """Parameters of the approximation, checked; landmarks to take at most."""

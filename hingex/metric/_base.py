@@ -8,6 +8,7 @@ from typing import Any, Self
 
 import numpy as np
 
+from .. import _validate as check
 from .._estimator import Estimator
 from .._storable import CheckedStorable
 from ..stop import HISTORY_DTYPE
@@ -15,6 +16,9 @@ from ..stop import HISTORY_DTYPE
 
 class Metric(CheckedStorable, Estimator):
     """Base of the metrics that are learnt."""
+
+    verbose: bool
+    callback: Any
 
     @abstractmethod
     def fit(self, X: Any, y: Any) -> Self: ...
@@ -25,6 +29,11 @@ class Metric(CheckedStorable, Estimator):
     def fit_transform(self, X: Any, y: Any) -> Any:
         """`fit(X, y)`, and `transform(X)`."""
         return self.fit(X, y).transform(X)
+
+    def _watchers(self) -> tuple[bool, Any]:
+        """The parameters verbose and callback."""
+        verbose = check.boolean("verbose", self.verbose)
+        return verbose, check.optional_callable("callback", self.callback)
 
     def _finite(self, name: str, rows: int | None, columns: int) -> None:
         """That this attribute is a finite table; None for any number of rows above 0."""

@@ -151,14 +151,8 @@ class OASIS(Metric):
             After Ctrl-C; the fitted attributes hold what was reached.
         """
         owner = type(self).__name__
-        C = check.positive_float("C", self.C)
-        tol = check.real("tol", self.tol, positive=False)
-        patience = check.integer("n_iter_no_change", self.n_iter_no_change)
-        max_iter = check.integer("max_iter", self.max_iter)
-        max_time = check.optional_positive_float("max_time", self.max_time)
-        seed = check.random_seed(self.random_state)
-        verbose = check.boolean("verbose", self.verbose)
-        callback = check.optional_callable("callback", self.callback)
+        options = self._options()
+        verbose, callback = self._watchers()
         rows = check.as_rows(X, owner=owner, min_rows=2)
         epoch = max(rows.n, FEWEST)
         if self.n_triplets is not None:
@@ -178,11 +172,9 @@ class OASIS(Metric):
         check.check_feature_names(self, X, reset=True)
         features = oasis.chosen_features(rows, width)
         B = np.eye(width, dtype=np.float32 if rows.is_single else np.float64)
-        monitor = Monitor(callback, verbose, tol, max_time, owner, max_iter)
-        found = oasis.learn(
-            B, rows, features, source, C=C, epoch=epoch, max_iter=max_iter, max_time=max_time,
-            tol=tol, patience=patience, seed=seed, monitor=monitor,
-        )  # fmt: skip
+        monitor = Monitor(callback, verbose, options["tol"], options["max_time"], owner,
+                          options["max_iter"])  # fmt: skip
+        found = oasis.learn(B, rows, features, source, epoch=epoch, monitor=monitor, **options)
         self.components_, self.features_, self.n_features_in_ = B, features, rows.d
         self.history_, self.n_iter_, self.n_steps_ = found.history, found.n_iter, found.n_steps
         self.loss_ = float(found.history["primal"][-1]) if found.n_iter else float("nan")
@@ -194,6 +186,24 @@ class OASIS(Metric):
             warn(f"{owner} stopped in epoch {found.n_iter}, at a mean loss of {self.loss_:.3g}, "
                  f"because {why}", "ConvergenceWarning")
         return self
+
+    def _options(self) -> dict[str, Any]:
+        """The parameters as `oasis.learn` takes them."""
+        for name in ("n_triplets", "max_features"):
+            if getattr(self, name) is not None:
+                check.integer(name, getattr(self, name))
+        return {
+            "C": check.positive_float("C", self.C),
+            "tol": check.real("tol", self.tol, positive=False),
+            "patience": check.integer("n_iter_no_change", self.n_iter_no_change),
+            "max_iter": check.integer("max_iter", self.max_iter),
+            "max_time": check.optional_positive_float("max_time", self.max_time),
+            "seed": check.random_seed(self.random_state),
+        }
+
+    def _check_params(self) -> None:
+        self._options()
+        self._watchers()
 
     def _chosen_width(self, rows: Any) -> int:
         """Features of which pairs have a weight."""

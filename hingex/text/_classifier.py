@@ -316,6 +316,13 @@ class TextClassifier(Storable, Classifier):
         tags.input_tags.sparse = False
         return tags
 
+    def _check_params(self) -> None:
+        """Of both parts; in files these are dicts of their class and parameters."""
+        for part in _PARTS:
+            given = getattr(self, part)
+            if given is not None:
+                (_part_of(part, given) if isinstance(given, dict) else given)._check_params()
+
     def _params_to_store(self) -> dict[str, Any]:
         """For each part its class and its parameters, as they were fitted."""
         from ..model_io import storable_params
@@ -333,19 +340,27 @@ class TextClassifier(Storable, Classifier):
     @classmethod
     def _restored(cls, params: dict[str, Any], fitted: dict[str, Any]) -> Self:
         """From what was stored; ValueError if that is not whole."""
-        kinds = {kind.__name__: kind for kind in (TextVectorizer, *_KINDS)}
         model = cls()
         for part in _PARTS:
-            stored = params.get(part)
-            if not isinstance(stored, dict) or set(stored) != {"class", "params"} or (
-                    stored["class"] not in kinds) or (
-                    (part == "vectorizer") != (stored["class"] == "TextVectorizer")):
-                raise ValueError(f"the parameter {part} is no {part}")
-            setattr(model, part, kinds[stored["class"]](**stored["params"]))
-            estimator = kinds[stored["class"]](**stored["params"])
+            estimator = _part_of(part, params.get(part))
+            setattr(model, part, _part_of(part, params.get(part)))
             start = f"{part}__"
             vars(estimator).update(
                 {key[len(start):]: value for key, value in fitted.items() if key.startswith(start)}
             )
             setattr(model, part + "_", estimator)
         return model
+
+
+def _part_of(part: str, stored: Any) -> Any:
+    """An untrained part of what is stored of it; ValueError if that is not whole."""
+    kinds = {kind.__name__: kind for kind in (TextVectorizer, *_KINDS)}
+    if not isinstance(stored, dict) or set(stored) != {"class", "params"}:
+        raise ValueError(f"the parameter {part} is no {part}")
+    name, params = stored["class"], stored["params"]
+    if not isinstance(name, str) or name not in kinds or not isinstance(params, dict) or (
+            (part == "vectorizer") != (name == "TextVectorizer")):
+        raise ValueError(f"the parameter {part} is no {part}")
+    if unknown := set(params) - set(kinds[name]._defaults()):
+        raise ValueError(f"{name} has no parameter {min(map(str, unknown))!r} here")
+    return kinds[name](**params)

@@ -533,6 +533,10 @@ class TextVectorizer(Storable, Estimator):
             start = end
         return names
 
+    def _check_params(self) -> None:
+        self._limits(self._plan())
+        n_threads(self.n_jobs)
+
     def _params_to_store(self) -> dict[str, Any]:
         """Parameters in types that model files have; the given vocabulary is in the arrays."""
         plan = self._plan()
