@@ -147,6 +147,8 @@ def save(model: Any, path: str | os.PathLike[str]) -> None:
             omitted.append(key)
     decoded = {k: _decode(v) for k, v in fitted.items()}
     _check_all(name, decoded, {k: attributes[k] for k in arrays})
+    if _CLASSES[name] == "text":
+        model._check_arrays()
     _with_params(_class(name), {k: _decode(v) for k, v in params.items()})
 
     table = [{"name": key} | stored.entry for key, stored in arrays.items()]
@@ -324,6 +326,9 @@ def _check_all(name: str, fitted: dict[str, Any], arrays: dict[str, np.ndarray])
         if key.rpartition("__")[2] in _ARRAYS:
             raise TypeError(f"{key} is a {type(value).__name__}, not an array of a kind that can "
                             "be stored")
+        if key.rpartition("__")[2] == "loss_" and not isinstance(value, MarginLoss) and (
+                name in ("LinearClassifier", "TextClassifier")):
+            raise ValueError(f"{key} is a {type(value).__name__}, not a loss")
     for key, values in arrays.items():
         part, _, own = key.rpartition("__")
         if own in _VALUES:
@@ -337,6 +342,9 @@ def _check_all(name: str, fitted: dict[str, Any], arrays: dict[str, np.ndarray])
 
 def _with_params(kind: Any, params: dict[str, Any]) -> Any:
     """A model that is not fitted, with parameters that `fit` would take; else ValueError."""
+    for key, value in params.items():
+        if isinstance(value, MarginLoss) and key != "loss":  # which could be called
+            raise ValueError(f"the parameter {key} is a loss")
     model = kind(**params)
     try:
         model._check_params()
@@ -704,6 +712,8 @@ def _restored(
         model = kind._restored(params, fitted | arrays)
     else:
         vars(model).update(fitted | arrays)
+        if hasattr(model, "_check_arrays"):
+            model._check_arrays()
     if not model.__sklearn_is_fitted__():
         raise ValueError("a fitted attribute is missing")
     return model

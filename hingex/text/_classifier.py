@@ -349,7 +349,20 @@ class TextClassifier(Storable, Classifier):
                 {key[len(start):]: value for key, value in fitted.items() if key.startswith(start)}
             )
             setattr(model, part + "_", estimator)
+        model._check_arrays()
         return model
+
+    def _check_arrays(self) -> None:
+        """Raise ValueError unless the parts fit to each other."""
+        vectorizer, linear = self.vectorizer_, self.classifier_
+        if not vectorizer.__sklearn_is_fitted__():
+            raise ValueError("the vectorizer is not fitted")
+        vectorizer._check_arrays()
+        hashing = vectorizer.method == "hashing"
+        d = vectorizer.n_features if hashing else len(vectorizer.term_ends_)
+        if linear.n_features_in_ != d:
+            raise ValueError(f"the vectorizer has {d} columns, the classifier "
+                             f"{linear.n_features_in_} features")
 
 
 def _part_of(part: str, stored: Any) -> Any:
