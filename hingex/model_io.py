@@ -1023,6 +1023,31 @@ def load_liblinear(path: str | os.PathLike[str]) -> LinearSVC | LinearClassifier
         return _Liblinear(file, name, size).model()
 
 
+# A line is taken apart in pieces of so many bytes: its words as Python's objects take twenty times
+# as many.
+_PIECE = 1 << 16
+_LONGEST_NUMBER = 256  # bytes of an entry of a header that is one word
+
+
+def _pieces(text: bytes) -> Iterator[list[bytes]]:
+    """The words of a line, some at a time."""
+    if len(text) <= _PIECE:
+        yield text.split()
+        return
+    held = b""
+    for start in range(0, len(text), _PIECE):
+        end = start + _PIECE
+        words = (held + text[start:end]).split()
+        # The last word may go on in the next piece.
+        held = words.pop() if words and not text[end - 1:end].isspace() else b""
+        yield words
+        if len(held) > _PIECE:
+            yield [held[:40] + b"..."]  # no number
+            return
+    if held:
+        yield [held]
+
+
 class _Text:
     """Lines of a text format."""
 
@@ -1033,6 +1058,38 @@ class _Text:
     def _readline(self) -> bytes:
         self.line += 1
         return self.file.readline()
+
+    def _key(self, raw: bytes) -> tuple[str, bytes]:
+        """First word of a line, and what follows it."""
+        words = raw.split(maxsplit=1)
+        return words[0].decode("latin-1"), words[1] if len(words) > 1 else b""
+
+    def _list(self, text: bytes, kind: type) -> array:
+        """All numbers of a line, checked to be finite, or integers of 32 bits."""
+        found = array("d" if kind is float else "q")
+        for words in _pieces(text):
+            numbers = self._numbers(words, kind)
+            if not all(map(math.isfinite if kind is float else _is_int, numbers)):
+                self._fail("a number that is " + ("not finite" if kind is float
+                                                  else "beyond 32 bits"))
+            found.extend(numbers)
+        return found
+
+    def _made(self, name: str, params: dict[str, Any]) -> Any:
+        """A model with parameters that the header tells of."""
+        try:
+            return _with_params(_class(name), params)
+        except ValueError as error:
+            _fail(self.name, str(error))
+
+    def _end(self, what: str) -> None:
+        """Nothing but blank lines may follow, to the end that the file had when it was opened."""
+        while raw := self._readline():
+            if raw.strip():
+                self._fail(f"text after {what} that the header tells of")
+        if (end := self.file.tell()) != self.size:
+            self._fail(f"the file changed while it was read: it had {self.size} bytes, and now "
+                       f"ends at byte {end}")
 
     def _numbers(self, words: list[bytes], kind: type) -> list[Any]:
         try:
@@ -1055,34 +1112,34 @@ class _Liblinear(_Text):
 
     def __init__(self, file: BinaryIO, name: str, size: int) -> None:
         super().__init__(file, name, size)
-        found: dict[str, list[bytes]] = {}
+        found: dict[str, bytes] = {}
         where = {}
         while "w" not in found:
             raw = self._readline()
             if not raw:
                 self._fail("the file ends inside the header, before the line 'w'")
-            words = raw.split()
-            if not words:
+            if raw.isspace():
                 continue
-            key = words[0].decode("latin-1")
-            if key == "rho" or (key == "solver_type" and self._other_kind(words)):
-                self._fail(f"{raw.decode('latin-1').strip()[:60]!r}: not a linear "
+            key, rest = self._key(raw)
+            if key == "rho" or (key == "solver_type" and self._other_kind(rest)):
+                self._fail(f"{raw[:200].decode('latin-1').strip()[:60]!r}: not a linear "
                            f"classifier; these can be read: {', '.join(_MACHINES)}")
             if key not in self.KEYS:
                 self._fail(f"unknown entry {key[:40]!r}; expected one of {', '.join(self.KEYS)}")
             if key in found:
                 self._fail(f"{key!r} occurs twice")
-            found[key], where[key] = words[1:], self.line
+            found[key], where[key] = rest, self.line
         for key in self.KEYS:
             if key not in found:
                 self._fail(f"the header has no line {key!r}")
-        self.solver = found["solver_type"][0].decode()
+        self.solver = found["solver_type"].strip().decode()
 
         def number(key: str, kind: type) -> Any:
             self.line = where[key]
-            if len(found[key]) != 1:
+            words = found[key][:_LONGEST_NUMBER].split()
+            if len(words) != 1:
                 self._fail(f"{key!r} needs one number")
-            return self._numbers(found[key], kind)[0]
+            return self._numbers(words, kind)[0]
 
         count = number("nr_class", int)
         self.d = number("nr_feature", int)
@@ -1092,14 +1149,12 @@ class _Liblinear(_Text):
         if not math.isfinite(self.bias):
             self._fail(f"bias {self.bias} is not finite")
         self.line = where["label"]
-        self.labels = self._numbers(found["label"], int)
+        self.labels = self._list(found["label"], int).tolist()
         if count != len(self.labels) or count < 2 or len(set(self.labels)) != count:
             self._fail(f"nr_class {count} with {len(self.labels)} labels: there must be at least "
                        "2 classes and a label of its own for each")
-        if max(map(abs, self.labels)) >= 2**31:
-            self._fail("a label is beyond 32 bits")
         self.line = where["w"]
-        if found["w"]:
+        if found["w"].strip():
             self._fail("the line 'w' must hold nothing else; weights follow on their own lines")
 
     def model(self) -> LinearSVC | LinearClassifier:
@@ -1124,9 +1179,8 @@ class _Liblinear(_Text):
         else:
             scheme = "crammer_singer" if self.solver == "MCSVM_CS" else "ovr"
             name, kind = "LinearSVC", {"multi_class": scheme}
-        model = _class(name)(
-            loss, fit_intercept=self.bias > 0, **kind, **(regularized if self.bias > 0 else {})
-        )
+        params = {"loss": loss, "fit_intercept": self.bias > 0} | kind
+        model = self._made(name, params | (regularized if self.bias > 0 else {}))
         model.classes_ = labels[order]
         model.n_features_in_ = self.d
         model.coef_ = weights[:self.d].T
@@ -1148,23 +1202,25 @@ class _Liblinear(_Text):
         weights = np.empty((rows, columns))
         first = self.line + 1
         for row in range(rows):
-            raw = self._readline()
-            words = raw.split()
-            if len(words) != columns:
-                what = f"{len(words)} numbers" if raw else "the file ends"
-                self._fail(f"{what} where {columns} weights of feature {row + 1} of {rows} are due")
-            weights[row] = self._numbers(words, float)
+            raw, count = self._readline(), 0
+            for words in _pieces(raw):
+                end = count + len(words)
+                if end <= columns:
+                    weights[row, count:end] = self._numbers(words, float)
+                count = end
+            if count != columns:
+                what = f"{count} numbers" if raw else "the file ends"
+                self._fail(f"{what} where {columns} weights of feature {row + 1} of {rows} were "
+                           "expected")
         bad = ~np.isfinite(weights).all(axis=1)
         if bad.any():
             self.line = first + int(bad.argmax())
             self._fail("a weight is not finite")
-        while raw := self._readline():
-            if raw.strip():
-                self._fail(f"text after the {rows} lines of weights that the header tells of")
+        self._end(f"the {rows} lines of weights")
         return weights
 
-    def _other_kind(self, words: list[bytes]) -> bool:
-        return len(words) != 2 or words[1].decode("latin-1") not in _MACHINES
+    def _other_kind(self, rest: bytes) -> bool:
+        return rest[:_LONGEST_NUMBER].strip().decode("latin-1") not in _MACHINES
 
 
 # ------------------------------------------------------------------------------- LIBSVM format
@@ -1174,6 +1230,8 @@ _SVM_TYPES = {"SVC": "c_svc", "NuSVC": "nu_svc", "OneClassSVM": "one_class",
 _SVM_KERNELS = {"linear": "linear", "poly": "polynomial", "rbf": "rbf", "sigmoid": "sigmoid",
                 "precomputed": "precomputed"}  # fmt: skip
 _INT = 2**31 - 1
+_NOT_A_ROW = ("with kernel_type precomputed a support vector is 0:number of its row, and nothing "
+              "else")
 
 
 def save_libsvm(model: Any, path: str | os.PathLike[str]) -> None:
@@ -1318,23 +1376,22 @@ class _Libsvm(_Text):
 
     def __init__(self, file: BinaryIO, name: str, size: int) -> None:
         super().__init__(file, name, size)
-        self.found: dict[str, list[bytes]] = {}
+        self.found: dict[str, bytes] = {}
         self.where: dict[str, int] = {}
         while "SV" not in self.found:
             raw = self._readline()
             if not raw:
                 self._fail("the file ends inside the header, before the line 'SV'")
-            words = raw.split()
-            if not words:
+            if raw.isspace():
                 continue
-            key = words[0].decode("latin-1")
+            key, rest = self._key(raw)
             if key not in self.KEYS:
                 self._fail(f"unknown entry {key[:40]!r}; expected one of {', '.join(self.KEYS)}")
             if key in self.found:
                 self._fail(f"{key!r} occurs twice")
-            self.found[key], self.where[key] = words[1:], self.line
+            self.found[key], self.where[key] = rest, self.line
         self.end = self.line
-        if self.found["SV"]:
+        if self.found["SV"].strip():
             self._fail("the line 'SV' must hold nothing else; support vectors follow on their own "
                        "lines")
         self.svm_type = self._word("svm_type", tuple(_SVM_TYPES.values()))
@@ -1345,7 +1402,7 @@ class _Libsvm(_Text):
         self._read_sizes()
         self.line = self.end
 
-    def _words_of(self, key: str) -> list[bytes]:
+    def _entry(self, key: str) -> bytes:
         if key not in self.found:
             self.line = self.end
             self._fail(f"the header has no line {key!r}")
@@ -1353,23 +1410,19 @@ class _Libsvm(_Text):
         return self.found[key]
 
     def _word(self, key: str, known: tuple[str, ...]) -> str:
-        words = [word.decode("latin-1") for word in self._words_of(key)]
-        if len(words) != 1 or words[0] not in known:
-            self._fail(f"{key} {' '.join(words)[:40]!r}: these can be read: {', '.join(known)}")
-        return words[0]
+        word = self._entry(key)[:_LONGEST_NUMBER].strip().decode("latin-1")
+        if word not in known:
+            self._fail(f"{key} {word[:40]!r}: these can be read: {', '.join(known)}")
+        return word
 
-    def _list(self, key: str, kind: type, count: int) -> list[Any]:
-        words = self._words_of(key)
-        if len(words) != count:
-            self._fail(f"{key!r} has {len(words)} numbers; {count} are due")
-        numbers = self._numbers(words, kind)
-        if not all(map(math.isfinite if kind is float else _is_int, numbers)):
-            self._fail(f"{key!r} has a number that is "
-                       f"{'not finite' if kind is float else 'beyond 32 bits'}")
-        return numbers
+    def _numbers_of(self, key: str, kind: type, count: int) -> list[Any]:
+        numbers = self._list(self._entry(key), kind)
+        if len(numbers) != count:
+            self._fail(f"{key!r} has {len(numbers)} numbers; expected {count}")
+        return numbers.tolist()
 
     def _count(self, key: str, least: int) -> int:
-        count = self._list(key, int, 1)[0]
+        count = self._numbers_of(key, int, 1)[0]
         if count < least:
             self._fail(f"{key} {count}: it must be at least {least}")
         return int(count)
@@ -1380,7 +1433,7 @@ class _Libsvm(_Text):
         self.params: dict[str, Any] = {"kernel": self.kernel}
         for key, kind in (("degree", int), ("gamma", float), ("coef0", float)):
             if key in self.found or key in used:
-                number = self._list(key, kind, 1)[0]
+                number = self._numbers_of(key, kind, 1)[0]
                 if key != "coef0" and number < 0:
                     self._fail(f"{key} {number} is negative")
                 if key in used:
@@ -1395,12 +1448,12 @@ class _Libsvm(_Text):
         self.labels: list[int] = []
         if classifier:
             # Before anything is made of K: a label each is in the file.
-            self.labels = self._list("label", int, K)
+            self.labels = self._numbers_of("label", int, K)
             if len(set(self.labels)) != K:
                 self._fail("a label occurs twice")
             if K < 2:
                 self._fail("a model of one class; there must be at least 2")
-            self.counts = self._list("nr_sv", int, K)
+            self.counts = self._numbers_of("nr_sv", int, K)
             if min(self.counts) < 0 or sum(self.counts) != self.total:
                 self._fail(f"nr_sv must be counts that add up to total_sv, {self.total}")
             self.sets, pairs = K - 1, K * (K - 1) // 2
@@ -1412,16 +1465,16 @@ class _Libsvm(_Text):
                 if key in self.found:
                     self.line = self.where[key]
                     self._fail(f"{key!r} has no place in a model of type {self.svm_type}")
-        self.rho = self._list("rho", float, pairs)
+        self.rho = self._numbers_of("rho", float, pairs)
         for key in ("probA", "probB"):
             if key in self.found:
-                self._list(key, float, pairs)
+                self._numbers_of(key, float, pairs)
         if "prob_density_marks" in self.found:
-            self._list("prob_density_marks", float, len(self.found["prob_density_marks"]))
+            self._list(self._entry("prob_density_marks"), float)
 
     def model(self, n_features: int | None = None) -> Any:
         coef, (values, indices, indptr) = self._vectors(n_features)
-        model = _class(self.owner)(**self.params)
+        model = self._made(self.owner, self.params)
         precomputed = self.kernel == "precomputed"
         largest = max(indices, default=0) + (not precomputed)
         d = n_features or max(1, largest)
@@ -1466,55 +1519,73 @@ class _Libsvm(_Text):
         if 2 * self.total * self.sets > left + 1:  # a digit and a separator each
             self._fail(f"{self.total} support vectors with {self.sets} coefficients do not fit the "
                        f"{left} bytes that follow: the file is cut off or its header wrong")
-        coef = np.empty((self.sets, self.total))
-        values, indices, indptr = array("d"), array("i"), array("q", [0])
-        most = _INT if n_features is None else min(n_features, _INT)
-        seen: set[int] = set()
+        self.coef = np.empty((self.sets, self.total))
+        self.arrays = array("d"), array("i"), array("q", [0])
+        self.most = _INT if n_features is None else min(n_features, _INT)
+        first = self.line + 1
         for row in range(self.total):
-            raw = self._readline()
-            words = raw.split()
-            if len(words) < self.sets:
-                what = f"{len(words)} words" if raw else "the file ends"
-                self._fail(f"{what} where support vector {row + 1} of {self.total} with its "
-                           f"{self.sets} coefficients is due")
-            alphas = self._numbers(words[:self.sets], float)
+            self._vector(row)
+        self._end(f"the {self.total} support vectors")
+        if self.kernel == "precomputed":
+            numbers = np.array(self.arrays[1])
+            order = np.argsort(numbers, kind="stable")
+            again = order[1:][np.diff(numbers[order]) == 0]
+            if len(again):
+                self.line = first + int(again.min())
+                self._fail(f"row number {numbers[again.min()]} occurs twice")
+        return self.coef, self.arrays
+
+    def _vector(self, row: int) -> None:
+        """Read a line: coefficients of a support vector, then its values."""
+        raw = self._readline()
+        taken = pairs = 0
+        for words in _pieces(raw):
+            cut = min(len(words), self.sets - taken)
+            alphas = self._numbers(words[:cut], float)
             if not all(map(math.isfinite, alphas)):
                 self._fail("a coefficient is not finite")
-            coef[:, row] = alphas
-            pairs = words[self.sets:]
-            if any(pair.count(b":") != 1 for pair in pairs):
-                bad = next(pair for pair in pairs if pair.count(b":") != 1)
-                self._fail(f"{bad[:40].decode('latin-1')!r}: expected index:value")
-            cells = b":".join(pairs).split(b":") if pairs else []
-            found = self._numbers(cells[::2], int)
-            if self.kernel == "precomputed":
-                if found != [0]:
-                    self._fail("with kernel_type precomputed a support vector is 0:number of its "
-                               "row, and nothing else")
-                number = self._numbers(cells[1::2], int)[0]
-                if not 1 <= number <= most:
-                    self._fail(f"row number {number}; expected 1 to {most}")
-                if number in seen:
-                    self._fail(f"row number {number} occurs twice")
-                seen.add(number)
-                indices.append(number)
-                continue
-            if found and found[0] < 1:
-                self._fail(f"index {found[0]}; indices begin at 1")
-            if any(b <= a for a, b in pairwise(found)):
-                self._fail("indices must ascend")
-            if found and found[-1] > most:
-                self._fail(f"index {found[-1]}; at most {most} features are possible")
-            numbers = self._numbers(cells[1::2], float)
-            if not all(map(math.isfinite, numbers)):
-                self._fail("a value is not finite")
-            indices.extend([index - 1 for index in found])
-            values.extend(numbers)
-            indptr.append(len(indices))
-        while raw := self._readline():
-            if raw.strip():
-                self._fail(f"text after the {self.total} support vectors that the header tells of")
-        return coef, (values, indices, indptr)
+            self.coef[taken:taken + cut, row] = alphas
+            taken += cut
+            if len(words) > cut:
+                self._values(words[cut:], pairs)
+                pairs += len(words) - cut
+        if taken < self.sets:
+            what = f"{taken} words" if raw else "the file ends"
+            self._fail(f"support vector {row + 1} of {self.total} must have {self.sets} "
+                       f"coefficients; got {what}")
+        if self.kernel != "precomputed":
+            self.arrays[2].append(len(self.arrays[1]))
+        elif pairs != 1:
+            self._fail(_NOT_A_ROW)
+
+    def _values(self, pairs: list[bytes], before: int) -> None:
+        """Take pairs index:value of a support vector, of which so many came before."""
+        values, indices, _ = self.arrays
+        if any(pair.count(b":") != 1 for pair in pairs):
+            bad = next(pair for pair in pairs if pair.count(b":") != 1)
+            self._fail(f"{bad[:40].decode('latin-1')!r}: expected index:value")
+        cells = b":".join(pairs).split(b":")
+        found = self._numbers(cells[::2], int)
+        if self.kernel == "precomputed":
+            if before or found != [0]:
+                self._fail(_NOT_A_ROW)
+            number = self._numbers(cells[1::2], int)[0]
+            if not 1 <= number <= self.most:
+                self._fail(f"row number {number}; expected 1 to {self.most}")
+            indices.append(number)
+            return
+        last = indices[-1] + 1 if before else 0
+        if found[0] < 1:
+            self._fail(f"index {found[0]}; indices begin at 1")
+        if found[0] <= last or any(b <= a for a, b in pairwise(found)):
+            self._fail("indices must ascend")
+        if found[-1] > self.most:
+            self._fail(f"index {found[-1]}; at most {self.most} features are possible")
+        numbers = self._numbers(cells[1::2], float)
+        if not all(map(math.isfinite, numbers)):
+            self._fail("a value is not finite")
+        indices.extend([index - 1 for index in found])
+        values.extend(numbers)
 
     def _ascending(
         self, coef: np.ndarray, intercept: np.ndarray
