@@ -161,13 +161,14 @@ def gram(
     rows = check.as_rows(X, owner="gram")
     given = read_kernel(kernel, degree, gamma, coef0, rows)
     threads = n_threads(n_jobs)
-    points = exact_points(rows, given)
-    other = points
-    if Z is not None:
+    if Z is None:
+        points = other = exact_points(check.narrowed(rows), given)
+    else:
         theirs = check.as_rows(Z, owner="gram")
         if theirs.d != rows.d:
             raise ValueError(f"X has {rows.d} features, Z has {theirs.d}: they must be as many")
-        other = exact_points(theirs, given)
+        pair = check.narrowed_together(rows, theirs) or (rows, theirs)
+        points, other = (exact_points(part, given) for part in pair)
     out = np.empty((points.n, other.n))
     points.values(np.arange(points.n), other, np.arange(other.n), out, threads)
     return out
@@ -240,6 +241,7 @@ def training_points(rows: Any, kernel: Parameters, tol: float = 1e-3) -> Any:
     is of the linear kernel too: pairs of duals that move up and down see differences only.
     """
     _refuse_negative(rows, kernel)
+    rows = check.narrowed(rows)
     make, centre = kernels("kernel_rows").Points, None
     if not rows.is_csr and kernel.name in ("linear", "rbf", "laplacian"):
         centre = np.asarray(rows.arrays[0]).mean(axis=0, dtype=np.float64)

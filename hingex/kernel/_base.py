@@ -44,7 +44,7 @@ class Training(NamedTuple):
         return smo.solve(
             problems, self.points, None, options, monitor,
             kernel_functions.rounding(self.points, given),
-            lambda: kernel_functions.exact_points(self.rows, given),
+            lambda: kernel_functions.exact_points(check.narrowed(self.rows), given),
         )
 
 
@@ -258,6 +258,9 @@ class KernelModel(Storable, Estimator):
 
         given = kernel_functions.Parameters(kind, *self._kernel_numbers())
         points = self._vector_points(given)
+        narrow = check.narrowed_together(points.rows, rows)
+        if narrow is not None:
+            points, rows = kernel_functions.exact_points(narrow[0], given), narrow[1]
         theirs = kernel_functions.exact_points(rows, given)
         ids = np.arange(len(support))
 

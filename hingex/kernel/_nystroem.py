@@ -45,7 +45,7 @@ def blocks(training: Training, threads: int) -> Callable[[np.ndarray, np.ndarray
         assert training.source is not None
         source = training.source
         return lambda i, j: np.asarray(source(i, j), dtype=np.float64)
-    points = kernel_functions.exact_points(training.rows, training.kernel)
+    points = kernel_functions.exact_points(check.narrowed(training.rows), training.kernel)
 
     def block(i: np.ndarray, j: np.ndarray) -> np.ndarray:
         out = np.empty((len(i), len(j)))

@@ -237,7 +237,7 @@ class OASIS(Metric):
         """
         self._check_fitted()
         table = check.table_of(check.fitted_rows(self, X))
-        moved = self._moved(table)
+        moved = self._moved(table, self.features_)
         if not check.is_sparse(table) or len(self.features_) == self.n_features_in_:
             out = np.array(table.toarray() if check.is_sparse(table) else table)
             out[:, self.features_] += moved
@@ -247,6 +247,11 @@ class OASIS(Metric):
         n, k = moved.shape
         added = csr_array((moved.ravel(), np.tile(self.features_, n), np.arange(n + 1) * k),
                           shape=table.shape)  # fmt: skip
+        if table.shape[1] > check.WIDE:
+            # SciPy adds rows that are in order without work arrays of an entry for each column.
+            table = table.copy()
+            table.sum_duplicates()
+            added.sum_duplicates()
         return csr_array(table + added)
 
     def similarity(self, X: Any, Y: Any = None) -> np.ndarray:
@@ -270,11 +275,12 @@ class OASIS(Metric):
         left = check.table_of(check.fitted_rows(self, X))
         right = left if Y is None else check.table_of(check.fitted_rows(self, Y))
         out = np.empty((left.shape[0], right.shape[0]), np.result_type(left, right))
-        part = right[:, self.features_]
-        step = max(1, BLOCK // max(right.shape[0], len(self.features_)))
+        left, right, features = self._narrow(left, right)
+        part = _columns(right, features)
+        step = max(1, BLOCK // max(right.shape[0], len(features)))
         for begin in range(0, len(out), step):
             rows = slice(begin, begin + step)
-            out[rows] = self._similar(left[rows], right, part)
+            out[rows] = self._similar(left[rows], right, part, features)
         return out
 
     def score(self, X: Any, y: Any) -> float:
@@ -307,28 +313,42 @@ class OASIS(Metric):
         queries = np.flatnonzero(np.bincount(codes)[codes] >= 2)
         if not len(queries):
             raise ValueError("every class of y has one row: there is nothing to be found")
-        part = table[:, self.features_]
-        step = max(1, BLOCK // max(rows.n, len(self.features_)))
+        table, _, features = self._narrow(table, table)
+        part = _columns(table, features)
+        step = max(1, BLOCK // max(rows.n, len(features)))
         total = 0.0
         for begin in range(0, len(queries), step):
             some = queries[begin : begin + step]
             others = np.arange(rows.n) != some[:, None]
             relevant = codes == codes[some, None]
-            scores = self._similar(table[some], table, part)
+            scores = self._similar(table[some], table, part, features)
             qid = np.repeat(np.arange(len(some)), rows.n - 1)
             total += len(some) * mean_average_precision(relevant[others], scores[others], qid=qid)
         return total / len(queries)
 
-    def _moved(self, table: Any) -> np.ndarray:
-        """X (W - I) in the columns of `features_`."""
-        part = table[:, self.features_]
+    def _narrow(self, left: Any, right: Any) -> tuple[Any, Any, np.ndarray]:
+        """Both tables, and `features_`, with columns numbered anew if there are very many.
+
+        SciPy's products of sparse matrices have work arrays with an entry for each column.
+        """
+        if not check.is_sparse(left) or not check.is_sparse(right) or (
+                self.n_features_in_ <= check.WIDE):
+            return left, right, self.features_
+        columns = np.unique(np.concatenate([left.indices, right.indices, self.features_]))
+        places = np.searchsorted(columns, self.features_)
+        left, right = (_columns(table, columns) for table in (left, right))
+        return left, right, places
+
+    def _moved(self, table: Any, features: np.ndarray) -> np.ndarray:
+        """X (W - I) in the columns `features`."""
+        part = _columns(table, features)
         return np.asarray(part @ self.components_.astype(table.dtype, copy=False)) - (
             part.toarray() if check.is_sparse(part) else part)
 
-    def _similar(self, left: Any, right: Any, right_part: Any) -> np.ndarray:
+    def _similar(self, left: Any, right: Any, right_part: Any, features: np.ndarray) -> np.ndarray:
         plain = left @ right.T
         plain = plain.toarray() if check.is_sparse(plain) else plain
-        return np.asarray(plain + (right_part @ self._moved(left).T).T)
+        return np.asarray(plain + (right_part @ self._moved(left, features).T).T)
 
     def _check_arrays(self) -> None:
         d, features = self._width(), vars(self).get("features_")
@@ -337,6 +357,20 @@ class OASIS(Metric):
                 or len(np.unique(features)) < len(features)):
             raise ValueError("features_ must be distinct columns of X")
         self._finite("components_", len(features), len(features))
+
+
+def _columns(table: Any, features: np.ndarray) -> Any:
+    """Columns of a table, in memory that follows what they and the table hold."""
+    if not check.is_sparse(table) or table.shape[1] <= check.WIDE:
+        return table[:, features]
+    from scipy.sparse import csr_array
+
+    order = np.argsort(features)
+    place = np.minimum(np.searchsorted(features, table.indices, sorter=order), len(features) - 1)
+    column = order[place]
+    known = features[column] == table.indices
+    indptr = np.concatenate([[0], np.cumsum(known)])[table.indptr]
+    return csr_array((table.data[known], column[known], indptr), (table.shape[0], len(features)))
 
 
 def _checked(triplets: Any, n: int) -> np.ndarray:
