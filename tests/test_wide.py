@@ -157,8 +157,8 @@ def test_unsorted_rows_with_many_features():
     in_little_memory("""
         X = sparse.csr_array((np.array([1.0, 2.0, 4.0]), np.array([BIG - 1, 3, 3]),
                               np.array([0, 2, 3])), (2, BIG))
-        twice = sparse.csr_array((np.array([1.0, 3.0, 2.0, 4.0]), np.array([BIG - 1, 3, BIG - 1, 3]),
-                                  np.array([0, 3, 4])), (2, BIG))
+        values, indices = np.array([1.0, 3.0, 2.0, 4.0]), np.array([BIG - 1, 3, BIG - 1, 3])
+        twice = sparse.csr_array((values, indices, np.array([0, 3, 4])), (2, BIG))
         K = hingex.kernels.gram(X, kernel="linear")
         assert (K == [[5, 8], [8, 16]]).all()
         assert (hingex.kernels.gram(twice, kernel="linear") == [[18, 12], [12, 16]]).all()

@@ -176,10 +176,13 @@ class _Run:
         }  # fmt: skip
 
     def restore(self, state: dict[str, Any]) -> None:
-        for name in self.SAVED:
-            value = state[name]
-            setattr(self, name, value if np.ndim(value) else np.asarray(value).item())
-        self.W = np.ascontiguousarray(state["W"])
+        for name in (*self.SAVED, "W"):
+            value, mine = np.asarray(state[name]), np.asarray(getattr(self, name))
+            if value.shape != mine.shape or value.dtype != mine.dtype:
+                raise ValueError(f"member {name!r} of the checkpoint has shape {value.shape} and "
+                                 f"dtype {value.dtype}; expected {mine.shape} and {mine.dtype}: "
+                                 "delete this checkpoint")
+            setattr(self, name, np.ascontiguousarray(value) if value.ndim else value.item())
         self.lane_state, self.sweeps = state["lanes"], int(state["sweeps"])
         self.history = [tuple(entry) for entry in state["history"].tolist()]
 
