@@ -320,8 +320,10 @@ class TextClassifier(Storable, Classifier):
         """Of both parts; in files these are dicts of their class and parameters."""
         for part in _PARTS:
             given = getattr(self, part)
+            if not (given is None or isinstance(given, (TextVectorizer, *_KINDS))):
+                given = _part_of(part, given)
             if given is not None:
-                (_part_of(part, given) if isinstance(given, dict) else given)._check_params()
+                given._check_params()
 
     def _params_to_store(self) -> dict[str, Any]:
         """For each part its class and its parameters, as they were fitted."""
