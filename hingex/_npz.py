@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
+from errno import EINVAL
 from typing import Any, BinaryIO, NoReturn
 from zipfile import ZIP_DEFLATED, ZIP_STORED, BadZipFile, ZipFile, ZipInfo
 
@@ -82,6 +83,7 @@ def open_npz(name: str) -> Iterator[NpzFile]:
 @contextmanager
 def _named(what: str) -> Iterator[None]:
     """Errors of the layers below, in words that name the file."""
+    from tokenize import TokenError
     from zlib import error as zlib_error
 
     try:
@@ -89,10 +91,10 @@ def _named(what: str) -> Iterator[None]:
     except MemoryError as error:
         raise MemoryError(f"{what}: {error}") from error
     except (BadZipFile, zlib_error, EOFError, ValueError, TypeError, KeyError, SyntaxError,
-            OverflowError, RuntimeError) as error:  # fmt: skip
+            TokenError, OverflowError, RuntimeError) as error:  # fmt: skip
         raise ValueError(f"{what}: damaged or cut off: {error}") from error
     except OSError as error:
-        if error.errno is not None:
+        if error.errno not in (None, EINVAL):  # zipfile goes to places before the file's start
             raise
         raise ValueError(f"{what}: damaged or cut off: {error}") from error
 

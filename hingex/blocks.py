@@ -466,12 +466,14 @@ def survey(blocks: Any, owner: str) -> Survey:
 
 
 def _refuse_features(name: str, d: int) -> None:
-    """ValueError for more features than there can be weights for."""
+    """ValueError for more features than there can be weights for in this machine's memory."""
     try:
-        np.empty(d)
-    except (MemoryError, ValueError):
-        raise ValueError(f"{name} has {d} features, whose weights take {d >> 27} GiB: there is no "
-                         "memory for them. Is its shape damaged?") from None
+        most = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, OSError, ValueError):  # Windows
+        most = 1 << 40
+    if 8 * d > most:
+        raise ValueError(f"{name} has {d} features, whose weights take {d / 2**27:.0f} GiB: there "
+                         "is no memory for them. Is its shape damaged?")
 
 
 def _load(blocks: Any, i: int, owner: str) -> tuple[int, Any, Any, Any]:
@@ -797,7 +799,8 @@ class DualStore:
         """Duals of n rows, if they are."""
         kind = (2, np.uint64) if self.lanes > 1 else (2, np.uint8)
         if alpha.shape != (n, self.lanes) or alpha.dtype != np.float64 or (
-                (awake.ndim, awake.dtype) != kind or awake.shape[1] != n):
+                (awake.ndim, awake.dtype) != kind or awake.shape[1] != n
+                or (self.lanes == 1 and len(awake) != 1)):
             raise ValueError(f"{where}: duals of other rows; delete this checkpoint")
         return alpha, awake
 
