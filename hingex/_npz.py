@@ -128,7 +128,7 @@ def _header(file: BinaryIO) -> tuple[tuple[int, ...], bool, np.dtype]:
 
 def _fill(file: Any, flat: np.ndarray) -> None:
     """Read as many bytes as `flat` has; that none follow shows the sum of all to be right."""
-    with memoryview(flat) as view:
+    with flat.data as view:
         at = 0
         while at < len(view):
             count = file.readinto(view[at : at + _AT_ONCE])

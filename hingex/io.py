@@ -698,7 +698,7 @@ def _writable(f: Any) -> Iterator[Callable[[bytes], Any]]:
         raise TypeError(f"f must be a path or a binary file object; got a {type(f).__name__}")
     name = os.path.abspath(os.fsdecode(f))
     if os.path.exists(name) and (not os.path.isfile(name) or name.startswith("/dev/")):
-        with open(name, "wb") as raw, _packed(name, raw) as file:  # pipes cannot be replaced
+        with open(name, "wb") as pipe, _packed(name, pipe) as file:  # pipes cannot be replaced
             yield file.write
         return
     with replacing(name, durable=False) as raw, _packed(name, raw) as file:

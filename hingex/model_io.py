@@ -750,7 +750,7 @@ def _strings(data: np.ndarray, count: int) -> np.ndarray | None:
     # Looked at before objects are made of it: a list of lists takes twenty times its text.
     quotes = np.count_nonzero(data == 0x22) - np.count_nonzero((data[:-1] == 0x5C)
                                                                & (data[1:] == 0x22))
-    if quotes > 2 * count or not _FLAT.fullmatch(data):
+    if quotes > 2 * count or not _FLAT.fullmatch(data.data):
         return None
     try:
         strings = json.loads(data.tobytes().decode("utf-8", "surrogatepass"))

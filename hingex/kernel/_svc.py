@@ -24,6 +24,7 @@ class PairwiseClassifier(KernelModel, Classifier):
     """Base of classifiers with a problem for each pair of classes, or for each against the rest."""
 
     C: float
+    class_weight: Any
     decision_function_shape: str
     break_ties: bool
     multi_class = "ovo"
