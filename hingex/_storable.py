@@ -34,6 +34,10 @@ class Storable:
 
         model_io.save(self, path)
 
+    def _check_params(self) -> None:
+        """Raise ValueError or TypeError for parameters that `fit` would refuse, whatever X."""
+        raise NotImplementedError
+
 
 class CheckedStorable(Storable):
     """Base of those that check their own attributes, to be written and when they are read."""

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ._core import kernels
+from ._files import refuse_cut_maps
 from ._reading import forget_reading
 from ._result import warn
 from ._targets import Indicator, Queries, queries_of
@@ -23,6 +24,7 @@ from ._targets import Indicator, Queries, queries_of
 MAX_ROWS = 2**31 - 1
 MAX_COST = 1e200  # weights of losses up to this, and down to its inverse, leave solvers room
 LEAST_SQUARE = 1e-37  # of norms; float32 has fewer digits below 1.2e-38
+WIDE, WIDE_SHARE = 1 << 20, 8  # more features than this, and than so many times the values
 _CHUNK = 1 << 16  # labels are looked at in pieces: temporary arrays stay small
 
 
@@ -75,6 +77,7 @@ def as_rows(
     if columns is not None:
         _refuse_times(X, columns)
         X = _sparse_from_frame(X)
+    refuse_cut_maps(*((X.data, X.indices, X.indptr) if _is_csr(X) else (X,)))
     if is_sparse(X):
         if not accept_sparse:
             raise TypeError(f"Sparse data was passed for X, but {owner} needs dense data: "
@@ -403,9 +406,66 @@ def _csr_rows(
     if rows.nnz == n * d and rows.ascending():
         # Every feature of every row, in order: the values are a dense array already.
         return kernels("rows").Rows(n, d, values[: n * d].reshape(n, d))
-    if unique and not rows.ascending() and rows.check_duplicates(np.full(d, -1, np.int64)) >= 0:
+    if unique and not rows.ascending() and _has_duplicates(rows):
         return _csr_rows(_summed(n, d, values, indices, indptr), owner, min_rows, False, False)
     return rows
+
+
+def _has_duplicates(rows: Any) -> bool:
+    some = narrowed(rows)
+    return bool(some.check_duplicates(np.full(some.d, -1, np.int64)) >= 0)
+
+
+def narrowed(rows: Any) -> Any:
+    """These rows without the features that none of them has, if there are very many of these.
+
+    Work arrays with an entry for each feature follow a number that anybody can write down; what a
+    row holds is as large as its data.
+    """
+    if not _is_wide(rows):
+        return rows
+    return _renumbered(rows, np.unique(_stored(rows)), 0)
+
+
+def narrowed_together(rows: Any, others: Any) -> tuple[Any, Any] | None:
+    """Both as `narrowed` has it, for products of `rows` with `others`, which have as many features.
+
+    Features of others that rows lack get numbers behind those of rows, in each row anew: these
+    meet nothing. None if there are not many such features.
+    """
+    if not _is_wide(rows) or not others.is_csr:
+        return None
+    columns = np.unique(_stored(rows))
+    longest = int(np.diff(others.arrays[2]).max(initial=1))
+    return _renumbered(rows, columns, longest), _renumbered(others, columns, longest)
+
+
+def _stored(rows: Any) -> np.ndarray:
+    """Features of all values of CSR rows; the arrays may have more."""
+    _, indices, indptr = rows.arrays
+    return indices[: int(indptr[-1])]
+
+
+def _is_wide(rows: Any) -> bool:
+    return bool(rows.is_csr and rows.d > WIDE and rows.d > WIDE_SHARE * len(_stored(rows)))
+
+
+def _renumbered(rows: Any, columns: np.ndarray, more: int) -> Any:
+    """Features numbered by their places in `columns`, others by their places in the row."""
+    values, _, indptr = rows.arrays
+    indices = _stored(rows)
+    out = np.empty(len(indices), dtype=np.int64)
+    for begin in range(0, len(indices), _CHUNK):
+        some = indices[begin : begin + _CHUNK]
+        at = np.searchsorted(columns, some)
+        known = columns[np.minimum(at, len(columns) - 1)] == some if len(columns) else at < 0
+        place = np.arange(begin, begin + len(some))
+        place -= indptr[np.searchsorted(indptr, place, side="right") - 1]
+        out[begin : begin + len(some)] = np.where(known, at, len(columns) + place)
+    made = kernels("rows").Rows(rows.n, max(1, len(columns) + more), values, out, indptr)
+    if made.check_indptr(len(indices)) >= 0:
+        raise AssertionError("rows that were checked before are damaged")
+    return made
 
 
 def _component(array: Any, name: str, convert: Any) -> np.ndarray:
@@ -1339,6 +1399,17 @@ def _class_factors(class_weight: Any, classes: np.ndarray, totals: np.ndarray) -
         if label in class_weight:
             factors[i] = real(f"class_weight[{label!r}]", class_weight[label], positive=False)
     return factors
+
+
+def class_weight_form(class_weight: Any) -> None:
+    """Raise unless this is None, "balanced" or a dict of labels to weights, whatever the labels."""
+    if class_weight is None or (isinstance(class_weight, str) and class_weight == "balanced"):
+        return
+    if not isinstance(class_weight, Mapping):
+        raise ValueError('class_weight must be None, "balanced" or a dict {label: weight}; got '
+                         f"{_show(class_weight)}")
+    for label, weight in class_weight.items():
+        real(f"class_weight[{_show(label)}]", weight, positive=False)
 
 
 def _show(value: Any, limit: int = 60) -> str:

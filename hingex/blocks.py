@@ -17,16 +17,15 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from tempfile import TemporaryDirectory
 from time import perf_counter
-from typing import Any, NamedTuple
-from zipfile import BadZipFile
-from zlib import error as ZlibError
+from typing import Any, NamedTuple, NoReturn
 
 import numpy as np
 
 from . import _validate as check
+from ._files import refuse_cut_maps, replacing
+from ._npz import NpzFile, open_npz
 from ._open import MAX_LINE_BYTES, compression
 from .io import load_svmlight_file
-from .model_io import replacing
 
 __all__ = ["NpzBlocks", "RowBlocks", "SvmlightBlocks", "save_blocks"]
 
@@ -47,7 +46,8 @@ class RowBlocks(Sequence):
     """Rows of arrays, in memory or memory-mapped, as blocks of neighbours.
 
     Blocks are views: the values and indices of a block are used where they lie, so of mapped files
-    only what is worked on is read.
+    only what is worked on is read. Before each block the size of mapped files is looked at: one
+    that was cut off is an error.
 
     Parameters
     ----------
@@ -108,6 +108,8 @@ class RowBlocks(Sequence):
         i = range(len(self))[i]
         a, b = self.cuts[i], self.cuts[i + 1]
         X = self.X
+        stored = (X.data, X.indices, X.indptr) if check.is_sparse(X) else (X,)
+        refuse_cut_maps(*stored, self.y, self.sample_weight)
         if check.is_sparse(X):
             from scipy.sparse import csr_matrix
 
@@ -212,13 +214,17 @@ class SvmlightBlocks(Sequence):
 
     def __getitem__(self, i: Any) -> tuple[Any, Any]:
         name, at, size = self.parts[i]
-        if _stamp(name) != self.stamps[name]:
-            raise ValueError(f"{name} has changed since it was first read: begin anew")
+        self._refuse_changed(name)
         X, y = load_svmlight_file(
             name, n_features=self.n_features, dtype=self.dtype, zero_based=self.zero_based,
             offset=at, length=size, n_jobs=self.n_jobs, max_line_bytes=self.max_line_bytes,
         )  # fmt: skip
+        self._refuse_changed(name)  # which it may have while it was read
         return X, y
+
+    def _refuse_changed(self, name: str) -> None:
+        if _stamp(name) != self.stamps[name]:
+            raise ValueError(f"{name} has changed since it was first read: begin anew")
 
     def name(self, i: int) -> str:
         """How messages call block i."""
@@ -253,7 +259,7 @@ class NpzBlocks(Sequence):
     ------
     ValueError
         For a folder without such files. When a block is read: if a file is damaged, cut off, or
-        lacks an array.
+        lacks an array; the message names file and array. Others than those above are not read.
     OSError
 
     Examples
@@ -288,22 +294,12 @@ class NpzBlocks(Sequence):
 
     def __getitem__(self, i: Any) -> tuple[Any, ...]:
         name = self.files[i]
-        arrays = _read_npz(name)
-        if "X" in arrays:
-            X = arrays["X"]
-        else:
-            lacking = {"data", "indices", "indptr", "shape"} - set(arrays)
-            if lacking:
-                raise ValueError(f"{name}: neither X nor a CSR matrix in it: "
-                                 f"{', '.join(sorted(lacking))} missing")
-            from scipy.sparse import csr_matrix
-
-            X = csr_matrix(tuple(arrays["shape"]), dtype=arrays["data"].dtype)
-            X.data, X.indices, X.indptr = arrays["data"], arrays["indices"], arrays["indptr"]
-        if self.labels is None and "y" not in arrays:
-            raise ValueError(f"{name}: no y in it; add it, or give labels")
-        y = arrays["y"] if self.labels is None else self.labels[i]
-        weight = arrays.get("sample_weight")
+        with open_npz(name) as file:
+            X = file.read("X") if "X" in file else _csr_of(file)
+            if self.labels is None and "y" not in file:
+                raise ValueError(f"{name}: no y in it; add it, or give labels")
+            y = file.read("y") if self.labels is None else self.labels[i]
+            weight = file.read("sample_weight") if "sample_weight" in file else None
         return (X, y) if weight is None else (X, y, weight)
 
     def name(self, i: int) -> str:
@@ -311,14 +307,32 @@ class NpzBlocks(Sequence):
         return self.files[i]
 
 
-def _read_npz(name: str) -> dict[str, np.ndarray]:
-    try:
-        with open(name, "rb") as raw, np.load(raw, allow_pickle=False) as file:
-            if not isinstance(file, np.lib.npyio.NpzFile):
-                raise ValueError("it is no .npz file")
-            return {key: file[key] for key in file.files}
-    except (BadZipFile, ZlibError, EOFError, KeyError, ValueError) as error:
-        raise ValueError(f"{name}: damaged or cut off: {error}") from error
+def _csr_of(file: NpzFile) -> Any:
+    """The CSR matrix that `scipy.sparse.save_npz` writes, of arrays that fit each other."""
+    from scipy.sparse import csr_matrix
+
+    lacking = [key for key in ("data", "indices", "indptr", "shape") if key not in file]
+    if lacking:
+        raise ValueError(f"{file.name}: neither X nor a CSR matrix in it: {', '.join(lacking)} "
+                         "missing")
+    shape, indptr = file.read("shape"), file.read("indptr")
+    if shape.shape != (2,) or shape.dtype.kind not in "iu" or (shape < 0).any():
+        raise ValueError(f"{file.name}: damaged: member 'shape' must be two numbers, of rows and "
+                         f"features; got shape {shape.shape} and dtype {shape.dtype}")
+    n, d = shape.tolist()
+    # Before SciPy makes an array of as many entries as there are said to be rows.
+    if indptr.shape != (n + 1,) or indptr.dtype.kind not in "iu":
+        raise ValueError(f"{file.name}: damaged: member 'indptr' must be {n + 1} integers for the "
+                         f"{n} rows that 'shape' tells of; got shape {indptr.shape} and dtype "
+                         f"{indptr.dtype}")
+    data, indices = file.read("data"), file.read("indices")
+    for key, array in (("data", data), ("indices", indices)):
+        if array.ndim != 1 or len(array) != len(data):
+            raise ValueError(f"{file.name}: damaged: member {key!r} has shape {array.shape}, "
+                             f"'data' {data.shape}")
+    X = csr_matrix((n, d), dtype=data.dtype)
+    X.data, X.indices, X.indptr = data, indices, indptr
+    return X
 
 
 def save_blocks(blocks: Any, folder: str | os.PathLike[str]) -> NpzBlocks:
@@ -471,10 +485,20 @@ class Survey(NamedTuple):
 
     @classmethod
     def load(cls, path: str) -> Survey:
-        arrays = _read_npz(path)
-        plain: Any = {name: value if value.ndim else value.item() for name, value in
-                      arrays.items()}
-        return cls(**plain)
+        with open_npz(path) as file:
+            arrays = [file.read(name) for name in cls._fields]
+        values: Any = [array if array.ndim else array.item() for array in arrays]
+        seen = cls(*values)
+        counts, kinds = (seen.n_rows, seen.nbytes), (type(seen.d), type(seen.mean_sq),
+                                                     type(seen.single))  # fmt: skip
+        if kinds != (int, float, bool) or seen.d < 1 or any(
+                np.ndim(part) != 1 or len(part) != len(seen.n_rows) or part.dtype != np.int64
+                or (part < 0).any() for part in counts) or (
+                np.ndim(seen.classes) != 1 or len(seen.classes) < 2
+                or np.shape(seen.totals) != seen.classes.shape or seen.totals.dtype != np.float64):
+            raise ValueError(f"{path}: damaged: its parts do not fit each other; delete this "
+                             "checkpoint")
+        return seen
 
 
 def survey(blocks: Any, owner: str) -> Survey:
@@ -486,6 +510,8 @@ def survey(blocks: Any, owner: str) -> Survey:
     for i, rows, y, weight in ahead(range(len(blocks)), lambda i: _load(blocks, i, owner)):
         if rows is None:
             continue
+        if d is None:
+            _refuse_features(name_of(blocks, i), rows.d)
         if d is not None and rows.d != d:
             raise ValueError(f"{name_of(blocks, i)} has {rows.d} features, but the blocks before "
                              f"it have {d}: all must have as many")
@@ -512,6 +538,17 @@ def survey(blocks: Any, owner: str) -> Survey:
                          "needs at least 2 classes")
     return Survey(n_rows, nbytes, d, classes, np.array([totals[label] for label in labels]),
                   squares / n_rows.sum(), single)  # fmt: skip
+
+
+def _refuse_features(name: str, d: int) -> None:
+    """ValueError for more features than there can be weights for in this machine's memory."""
+    try:
+        most = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, OSError, ValueError):  # Windows
+        most = 1 << 40
+    if 8 * d > most:
+        raise ValueError(f"{name} has {d} features, whose weights take {d / 2**27:.0f} GiB: there "
+                         "is no memory for them. Is its shape damaged?")
 
 
 def _load(blocks: Any, i: int, owner: str) -> tuple[int, Any, Any, Any]:
@@ -626,6 +663,26 @@ class Feed:
 # -------------------------------------------------------------------------------- checkpoints
 
 
+class Kept(dict):
+    """The arrays of a file of a checkpoint; one that is missing is a ValueError that names it."""
+
+    def __init__(self, path: str) -> None:
+        with open_npz(path) as file:
+            super().__init__({key: file.read(key) for key in file.members})
+        self.path = path
+
+    def __missing__(self, key: str) -> NoReturn:
+        raise ValueError(f"{self.path}: no member {key!r} in it; delete this checkpoint")
+
+    def pop(self, key: str, *default: Any) -> Any:
+        """The array of this name, which is not kept."""
+        if key not in self and default:
+            return default[0]
+        array = self[key]
+        del self[key]
+        return array
+
+
 class Checkpoint:
     """A folder from which a fit goes on after a kill.
 
@@ -666,8 +723,11 @@ class Checkpoint:
         path = self.path("state.npz")
         if not os.path.exists(path):
             return None
-        state: dict[str, Any] = _read_npz(path)
-        last, now = json.loads(str(state.pop("key"))), json.loads(self.key)
+        state = Kept(path)
+        try:
+            last, now = json.loads(str(state.pop("key"))), json.loads(self.key)
+        except json.JSONDecodeError as error:
+            raise ValueError(f"{path}: damaged: member 'key': {error}") from error
         for name in sorted(set(last) | set(now)):
             if last.get(name) != now.get(name):
                 raise ValueError(f"{self.folder}: this checkpoint is of another fit: {name} was "
@@ -798,9 +858,28 @@ class DualStore:
 
     def restore(self, state: dict[str, Any]) -> None:
         """Finish what a kill may have come between."""
-        for i in state.pop("blocks").tolist():
-            self.held[i] = state.pop(f"alpha-{i}"), state.pop(f"awake-{i}")
+        blocks = state.pop("blocks")
+        count = len(self.feed.seen.n_rows)
+        if blocks.ndim != 1 or blocks.dtype.kind != "i" or not set(blocks.tolist()) <= set(
+                range(count)):
+            raise ValueError("member 'blocks' of the checkpoint names blocks that are none; delete "
+                             "this checkpoint")
+        for i in blocks.tolist():
+            n = int(self.feed.seen.n_rows[i])
+            self.held[i] = self._checked("the checkpoint", state.pop(f"alpha-{i}"),
+                                         state.pop(f"awake-{i}"), n)  # fmt: skip
         self._put_in_place()
+
+    def _checked(
+        self, where: str, alpha: np.ndarray, awake: np.ndarray, n: int
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Duals of n rows, if they are."""
+        kind = (2, np.uint64) if self.lanes > 1 else (2, np.uint8)
+        if alpha.shape != (n, self.lanes) or alpha.dtype != np.float64 or (
+                (awake.ndim, awake.dtype) != kind or awake.shape[1] != n
+                or (self.lanes == 1 and len(awake) != 1)):
+            raise ValueError(f"{where}: duals of other rows; delete this checkpoint")
+        return alpha, awake
 
     def _put_in_place(self) -> None:
         assert self.checkpoint is not None
@@ -815,10 +894,8 @@ class DualStore:
         if self.disk is not None:
             path = self.disk.path(_duals_name(i))
             if os.path.exists(path):
-                arrays = _read_npz(path)
-                if arrays["alpha"].shape != (n, self.lanes):
-                    raise ValueError(f"{path}: duals of other rows; delete this checkpoint")
-                return arrays["alpha"], arrays["awake"]
+                kept = Kept(path)
+                return self._checked(path, kept["alpha"], kept["awake"], n)
         return np.zeros((n, self.lanes)), None
 
 

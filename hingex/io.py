@@ -13,23 +13,26 @@ scikit-learn would return something else than the file says, they raise an error
 import operator
 import os
 from collections.abc import Callable, Generator, Iterable, Iterator
-from contextlib import closing, contextmanager, nullcontext, suppress
-from io import UnsupportedOperation
+from contextlib import closing, contextmanager, nullcontext
+from io import FileIO, UnsupportedOperation
 from itertools import pairwise
-from typing import Any
+from stat import S_ISREG
+from typing import Any, NoReturn
 
 import numpy as np
 
 from ._core import kernels
+from ._files import replacing
 from ._open import MAX_LINE_BYTES, opened, refuse_line, too_long
 from ._threads import n_threads
 
 __all__ = ["dump_svmlight_file", "load_svmlight_file", "load_svmlight_files"]
 
-# Ctrl-C is heeded between windows; chunks are what threads share out. Windows of mapped files
-# take no memory and may be larger: threads that wait at their ends burn time on a busy machine.
+# Ctrl-C is heeded between windows; chunks are what threads share out. Of plain files one thread
+# takes windows that are smaller by this factor, and finds them still in its cache; several take
+# larger ones: those that wait at a window's end for the others burn time on a busy machine.
 _WINDOW_BYTES = 8 << 20
-_MAPPED_WINDOWS = 8
+_OWN_SHARE, _SHARED_WINDOWS = 8, 2
 _CHUNK_BYTES = 1 << 20
 _DUMP_VALUES = 1 << 16
 _INT32_MAX = 2**31 - 1
@@ -102,8 +105,9 @@ def load_svmlight_file(
     ValueError
         If a line is malformed: the message names file, line, column (in bytes) and text. Errors
         are also lines longer than `max_line_bytes`, labels that are not finite, indices that do
-        not ascend strictly, numbers too large for `dtype`, broken compressed data, and a feature
-        beyond `n_features`. ``nan`` and ``inf`` are fine as values.
+        not ascend strictly, numbers too large for `dtype`, broken compressed data, a feature
+        beyond `n_features`, and a plain file that is cut off while it is read. ``nan`` and ``inf``
+        are fine as values.
     TypeError
         If `f` is no file, or a parameter has the wrong type.
 
@@ -276,39 +280,94 @@ class _Source:
     path : str, optional
         None for files that only their owner can open again: lines before an offset then cannot
         be counted for messages, and the file is left standing behind what was read.
-    mapped : mmap, optional
+    plain : bool, default False
+        `file` is unbuffered and gives the bytes of `path` as they are.
     """
 
-    def __init__(self, name: str, file: Any, path: str | None = None, mapped: Any = None) -> None:
-        self.name, self.file, self.path, self.mapped = name, file, path, mapped
+    def __init__(
+        self, name: str, file: Any, path: str | None = None, plain: bool = False
+    ) -> None:
+        self.name, self.file, self.path, self.plain = name, file, path, plain
         self.start = 0  # byte position of the first window
+        self.size = _size_of(file)
 
     def windows(
-        self, offset: int, length: int, longest: int | None = None
+        self, offset: int, length: int, threads: int = 1, longest: int | None = None
     ) -> Generator[Any, None, None]:
-        """Buffers that end with a line end each; a line longer than `longest` may be cut, and the
-        last one."""
+        """Buffers that end with a line end each, for so many threads.
+
+        A line longer than `longest` may be cut, and is the last one then.
+        """
         limit = offset + length if length > 0 else None
-        if self.mapped is not None:
-            return self._windows_of_map(offset, limit, longest)
+        if self.plain and self.size is not None:
+            own, shared = _WINDOW_BYTES // _OWN_SHARE, _WINDOW_BYTES * _SHARED_WINDOWS
+            return self._windows_of_plain(offset, limit, max(1, own if threads == 1 else shared),
+                                          longest)
         return self._windows_of_stream(offset, limit, longest)
 
-    def _windows_of_map(
-        self, offset: int, limit: int | None, longest: int | None
+    def _windows_of_plain(
+        self, offset: int, limit: int | None, most: int, longest: int | None
     ) -> Generator[Any, None, None]:
-        text, stop = self.mapped, len(self.mapped)
-        at = self.start = (text.find(b"\n", offset) + 1 or stop) if offset else 0
-        if limit is not None and limit < stop:
-            stop = text.find(b"\n", limit) + 1 or stop
-        while at < stop:
-            behind = min(at + _MAPPED_WINDOWS * _WINDOW_BYTES, stop)
-            end = text.rfind(b"\n", at, behind) + 1 or text.find(b"\n", behind, stop) + 1
-            if not end:  # the last line lacks its line end
-                yield text[at:stop if longest is None else min(stop, at + longest + 1)] + b"\n"
-                return
-            with memoryview(text) as view, view[at:end] as window:
+        """Windows in one buffer, which is used again; it grows for lines longer than that."""
+        assert self.size is not None
+        left = self.size - (self._line_from(offset) if offset else 0)  # bytes not yet read
+        buffer = bytearray(min(most, left) + 1)
+        held = 0  # bytes of a line that goes on
+        at = self.start = self.size - left
+        last = limit is not None and at > limit
+        while left and not last:
+            if held == len(buffer) - 1:
+                buffer += bytes(len(buffer))
+            filled = held + min(left, len(buffer) - 1 - held)
+            self._fill(buffer, held, filled, at + held)
+            left -= filled - held
+            end = buffer.rfind(b"\n", held, filled) + 1
+            if limit is not None and at + filled > limit:
+                cut = buffer.find(b"\n", max(held, limit - at), filled) + 1
+                if cut:
+                    last, end = True, cut
+            if not left and not last and end < filled:  # the last line lacks its line end
+                buffer[filled] = 10
+                end = filled = filled + 1
+            if not end:
+                held = filled
+                if longest is not None and held > longest:
+                    yield bytes(buffer[:longest + 1]) + b"\n"
+                    return
+                continue
+            with memoryview(buffer) as view, view[:end] as window:
                 yield window
-            at = end
+            held = filled - end
+            buffer[:held] = buffer[end:filled]
+            at += end
+
+    def _line_from(self, offset: int) -> int:
+        """Go to the first line that starts behind `offset`; its position, or the file's end."""
+        assert self.size is not None
+        at, buffer = offset, bytearray(1 << 16)
+        self.file.seek(at)
+        while at < self.size:
+            count = min(self.size - at, len(buffer))
+            self._fill(buffer, 0, count, at)
+            cut = buffer.find(b"\n", 0, count) + 1
+            if cut:
+                self.file.seek(at + cut)
+                return at + cut
+            at += count
+        return self.size
+
+    def _fill(self, buffer: bytearray, begin: int, end: int, at: int) -> None:
+        """Read bytes begin..end-1 of the buffer, which are those of the file from `at` on."""
+        with memoryview(buffer) as view:
+            while begin < end:
+                count = self.file.readinto(view[begin:end])
+                if not count:
+                    self._refuse_shrunk(at)
+                begin, at = begin + count, at + count
+
+    def _refuse_shrunk(self, end: int) -> NoReturn:
+        raise ValueError(f"{self.name} was cut off while it was read: it had {self.size} bytes, "
+                         f"and now ends at byte {end}. Read it again when it is complete")
 
     def _windows_of_stream(
         self, offset: int, limit: int | None, longest: int | None
@@ -366,6 +425,8 @@ class _Source:
             raise TypeError(f"{self.name} gives text; open it in binary mode ('rb')")
         if block is None:
             raise ValueError(f"{self.name} is non-blocking and has no data at the moment")
+        if not block and self.size is not None and (end := self.file.tell()) < self.size:
+            self._refuse_shrunk(end)
         return block
 
     def lines_before_start(self) -> int | None:
@@ -383,6 +444,15 @@ class _Source:
         return lines
 
 
+def _size_of(file: Any) -> int | None:
+    """Bytes of a plain file that is open; None for pipes, unpacked files and other objects."""
+    if not isinstance(getattr(file, "raw", file), FileIO) or not file.seekable():
+        return None
+    found = os.fstat(file.fileno())
+    # Files of the system's own, such as those in /proc, have no size.
+    return found.st_size if S_ISREG(found.st_mode) and found.st_size else None
+
+
 def _name(f: Any) -> str:
     """What to call a file in messages."""
     if isinstance(f, str | bytes | os.PathLike):
@@ -396,8 +466,6 @@ def _name(f: Any) -> str:
 @contextmanager
 def _opened(f: Any) -> Iterator[_Source]:
     """The source for what the user passed as a file."""
-    from mmap import ACCESS_READ, mmap
-
     name = _name(f)
     if hasattr(f, "read"):
         yield _Source(name, f)
@@ -411,20 +479,16 @@ def _opened(f: Any) -> Iterator[_Source]:
                         f"{type(f).__name__}")
     else:
         with opened(name) as file:
-            try:
-                mapped = mmap(file.fileno(), 0, access=ACCESS_READ)
-            except (ValueError, OSError):  # empty, compressed, a pipe, ...
-                yield _Source(name, file, name)
-                return
-            with closing(mapped):
-                yield _Source(name, file, name, mapped)
+            raw = getattr(file, "raw", None)
+            plain = isinstance(raw, FileIO)  # others unpack, or are pipes
+            yield _Source(name, raw if plain else file, name, plain)
 
 
 def _feed(
     parser: Any, source: _Source, offset: int, length: int, threads: int, longest: int
 ) -> None:
     """Let the parser read all windows of a file; raise ValueError for its first mistake."""
-    with closing(source.windows(offset, length, longest)) as windows:
+    with closing(source.windows(offset, length, threads, longest)) as windows:
         for window in windows:
             beyond = too_long(window, longest)
             mistake = None if beyond >= 0 else parser.feed(window, threads, _CHUNK_BYTES)
@@ -677,22 +741,11 @@ def _writable(f: Any) -> Iterator[Callable[[bytes], Any]]:
         raise TypeError(f"f must be a path or a binary file object; got a {type(f).__name__}")
     name = os.path.abspath(os.fsdecode(f))
     if os.path.exists(name) and (not os.path.isfile(name) or name.startswith("/dev/")):
-        with open(name, "wb") as raw, _packed(name, raw) as file:  # pipes cannot be replaced
+        with open(name, "wb") as pipe, _packed(name, pipe) as file:  # pipes cannot be replaced
             yield file.write
         return
-    name = os.path.realpath(name)  # behind a link: the link stays
-    part = os.path.join(os.path.dirname(name), f".{os.urandom(8).hex()}.part")
-    try:
-        with open(part, "xb") as raw:
-            with suppress(OSError):
-                os.chmod(part, os.stat(name).st_mode & 0o7777)
-            with _packed(name, raw) as file:
-                yield file.write
-        os.replace(part, name)
-    except BaseException:
-        with suppress(OSError):
-            os.unlink(part)
-        raise
+    with replacing(name, durable=False) as raw, _packed(name, raw) as file:
+        yield file.write
 
 
 def _packed(name: str, raw: Any) -> Any:

@@ -225,13 +225,14 @@ def gram(
     rows = check.as_rows(X, owner="gram")
     given = read_kernel(kernel, degree, gamma, coef0, rows)
     threads = n_threads(n_jobs)
-    points = exact_points(rows, given)
-    other = points
-    if Z is not None:
+    if Z is None:
+        points = other = exact_points(check.narrowed(rows), given)
+    else:
         theirs = check.as_rows(Z, owner="gram")
         if theirs.d != rows.d:
             raise ValueError(f"X has {rows.d} features, Z has {theirs.d}: they must be as many")
-        other = exact_points(theirs, given)
+        pair = check.narrowed_together(rows, theirs) or (rows, theirs)
+        points, other = (exact_points(part, given) for part in pair)
     out = np.empty((points.n, other.n))
     points.values(np.arange(points.n), other, np.arange(other.n), out, threads)
     return out
@@ -372,6 +373,7 @@ def training_points(
     _refuse_large(rows)
     _refuse_small(rows, kernel)
     _refuse_negative(rows, kernel)
+    rows = check.narrowed(rows)
     make, centre, shifted = kernels("kernel_rows").Points, None, False
     if not rows.is_csr and kernel.name in ("linear", "rbf", "laplacian"):
         centre = column_means(rows, counted)
@@ -536,7 +538,7 @@ class Exact:
         """Points in double precision, less the means of columns where the kernel allows it."""
         with self._lock:
             if self._points is None:
-                self._points = exact_points(self.rows, self.kernel, self.centre)
+                self._points = exact_points(check.narrowed(self.rows), self.kernel, self.centre)
             return self._points
 
     def features(self, ids: np.ndarray) -> np.ndarray:

@@ -16,7 +16,7 @@ import stat
 import zlib
 from array import array
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from importlib import import_module
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, BinaryIO, NoReturn
@@ -26,6 +26,7 @@ import numpy as np
 from . import _validate as check
 from . import kernels as kernel_functions
 from ._core import kernels
+from ._files import replacing
 from ._reading import check_reading
 from ._targets import check_absent
 from .losses.margin import MarginLoss, by_name
@@ -44,6 +45,15 @@ MAGIC = b"\x89HNX\r\n\x1a\n"
 VERSION = 1
 ALIGN = 64
 MAX_HEADER = 4 << 20
+MAX_DEPTH = 32  # of lists and dicts in each other
+MAX_ARRAYS = 4096
+MAX_LOSSES = 16  # in a weighted sum
+WIDEST_EMPTY = 4096  # bytes of the entries that an array without any may have
+MAX_COLLISIONS = 64  # keys of a dict with the same hash; each costs a comparison with all others
+# What a header or an array of strings may take as Python's objects: so many bytes, and so many for
+# each byte of the file. They are estimated before any is made.
+OBJECTS, OBJECTS_PER_BYTE = 16 << 20, 8
+_LIST_BYTES, _DICT_BYTES, _ITEM_BYTES, _STRING_BYTES = 64, 232, 64, 80
 # magic, version u32, CRC-32 u32 of preamble (this field as zeros) and header, bytes of the header
 # u64, bytes of the file u64
 _PREAMBLE = 32
@@ -60,9 +70,23 @@ _CLASSES = {
     "CalibratedClassifier": "calibration",
     **dict.fromkeys(("TextVectorizer", "TextClassifier"), "text"),
 }  # fmt: skip
+# Fitted attributes that are arrays wherever they occur, and such as never are.
+_ARRAYS = frozenset((
+    "classes_", "coef_", "intercept_", "dual_coef_", "support_", "support_vectors_", "n_support_",
+    "support_kind_", "feature_names_in_", "history_", "margin_width_", "idf_", "term_bytes_",
+    "term_ends_", "components_", "features_", "transitions_", "start_", "end_", "landmarks_",
+    "probability_slopes_",
+))  # fmt: skip
+_VALUES = frozenset((
+    "n_features_in_", "n_documents_", "multilabel_", "hashed_", "gamma_", "offset_", "shape_fit_",
+    "loss_", "converged_", "probability_temperature_",
+))  # fmt: skip
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*_", re.ASCII)
 _SCALARS = ("|b1", "|i1", "<i2", "<i4", "<i8", "|u1", "<u2", "<u4", "<u8", "<f2", "<f4", "<f8")
 _STRING = re.compile(r"(?:<U|\|S)[1-9][0-9]{0,7}", re.ASCII)
+# A JSON list of strings and nothing else, without going back at any place.
+_ONE = rb'\s*"[^"\\]*+(?:\\.[^"\\]*+)*+"\s*'
+_FLAT = re.compile(rb"\s*\[(?:%b(?:,%b)*+|\s*)\]\s*" % (_ONE, _ONE), re.DOTALL)
 _TEXT = "utf8"  # Python strings in an array of objects, kept as a JSON list
 
 
@@ -105,9 +129,11 @@ def save(model: Any, path: str | os.PathLike[str]) -> None:
     NotFittedError
         If the model is not fitted.
     TypeError
-        If it is not an instance of a class that hingex's model files know.
+        If it is not an instance of a class that hingex's model files know, or a fitted attribute
+        that is an array was replaced by something else.
     ValueError
-        If its attributes contradict each other or are not finite.
+        If its attributes contradict each other or are not finite, or `fit` would refuse a
+        parameter.
     OSError
         If the file cannot be written.
 
@@ -145,8 +171,12 @@ def save(model: Any, path: str | os.PathLike[str]) -> None:
                 fitted[key] = _encode(value)
         except (TypeError, RecursionError):
             omitted.append(key)
-    _check(name)({k: _decode(v) for k, v in fitted.items()}, {k: attributes[k] for k in arrays})
     check_reading(attributes.get("reading_"))
+    decoded = {k: _decode(v) for k, v in fitted.items()}
+    _check_all(name, decoded, {k: attributes[k] for k in arrays})
+    if _CLASSES[name] == "text":
+        model._check_arrays()
+    _with_params(_class(name), {k: _decode(v) for k, v in params.items()})
 
     table = [{"name": key} | stored.entry for key, stored in arrays.items()]
     header = {
@@ -158,6 +188,9 @@ def save(model: Any, path: str | os.PathLike[str]) -> None:
         "arrays": table,
     }
     text, size = _lay_out(header)
+    _refuse_large(text, size)
+    for entry in table:
+        _check_strings(entry, size)
     with replacing(path) as file:
         file.write(_preamble(text, size) + text)
         for entry, stored in zip(table, arrays.values(), strict=True):
@@ -196,11 +229,16 @@ def restored(name: Any, params: Any, fitted: dict[str, Any]) -> Any:
     if unknown := set(params) - set(kind().get_params(deep=False)):
         raise ValueError(f"{name} has no parameter {min(map(str, unknown))!r}")
     arrays = {k: v for k, v in fitted.items() if isinstance(v, np.ndarray)}
-    _check(name)({k: v for k, v in fitted.items() if k not in arrays}, arrays)
+    _check_all(name, {k: v for k, v in fitted.items() if k not in arrays}, arrays)
+    model = _with_params(kind, params)
     if hasattr(kind, "_restored"):
-        return kind._restored(params, fitted)
-    model = kind(**params)
-    vars(model).update(fitted)
+        model = kind._restored(params, fitted)
+    else:
+        vars(model).update(fitted)
+        if hasattr(model, "_check_arrays"):
+            model._check_arrays()
+    if not model.__sklearn_is_fitted__():
+        raise ValueError("a fitted attribute is missing")
     return model
 
 
@@ -266,7 +304,8 @@ def load(path: str | os.PathLike[str]) -> Any:
         kind = _format(file, name)
         if kind == "hingex":
             return _load_binary(file, name, size)
-        return (_Libsvm if kind == "libsvm" else _Liblinear)(file, name, size).model()
+        text = (_Libsvm if kind == "libsvm" else _Liblinear)(file, name, size)
+        return text.model()
 
 
 def describe(path: str | os.PathLike[str]) -> dict[str, Any]:
@@ -334,54 +373,6 @@ def _reading(path: str | os.PathLike[str]) -> Iterator[tuple[BinaryIO, str, int]
         yield file, name, os.fstat(file.fileno()).st_size
 
 
-@contextmanager
-def replacing(path: str | os.PathLike[str], durable: bool = True) -> Iterator[BinaryIO]:
-    """File that takes the place of `path` when the block ends without an exception.
-
-    Not `durable`: it outlasts a kill, but perhaps not a loss of power.
-
-    A kill leaves at worst a file ``.hingex-*.tmp`` beside `path`, which may be deleted.
-    """
-    target = os.path.realpath(os.fsdecode(path))  # a symbolic link goes on pointing to its file
-    mode = None
-    with suppress(FileNotFoundError):
-        found = os.stat(target).st_mode
-        if not stat.S_ISREG(found) and not stat.S_ISDIR(found):
-            raise ValueError(f"{target}: not a regular file; output is written beside its target "
-                             "and renamed")
-        mode = stat.S_IMODE(found)
-    folder = os.path.dirname(target)
-    temporary = os.path.join(folder, f".hingex-{os.urandom(6).hex()}.tmp")
-    flags = os.O_CREAT | os.O_EXCL | os.O_WRONLY | getattr(os, "O_BINARY", 0)
-    try:
-        file = os.fdopen(os.open(temporary, flags, 0o666), "wb")  # 0o666 less the umask
-    except OSError as error:
-        error.filename = target  # no such folder, or no right to write there
-        raise
-    try:
-        with file:
-            if mode is not None:
-                os.chmod(temporary, mode)
-            yield file
-            file.flush()
-            if durable:
-                os.fsync(file.fileno())
-        os.replace(temporary, target)
-    except BaseException:
-        with suppress(OSError):
-            os.unlink(temporary)
-        raise
-    if not durable:
-        return
-    # The new name is on disk only when the folder is; not every file system can do that.
-    with suppress(OSError):
-        handle = os.open(folder, os.O_RDONLY | getattr(os, "O_DIRECTORY", 0))
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
-
-
 def _fail(name: str, what: str) -> NoReturn:
     raise ModelFormatError(f"{name}: {what}")
 
@@ -419,6 +410,43 @@ def _check(name: str) -> Callable[[dict[str, Any], dict[str, np.ndarray]], None]
     if name == "LinearRankSVC":
         return lambda fitted, arrays: _check_scores(fitted, arrays, 1)
     return _check_text if name == "TextVectorizer" else _check_linear
+
+
+def _check_all(name: str, fitted: dict[str, Any], arrays: dict[str, np.ndarray]) -> None:
+    """Whether the attributes of a model of this class can be those of a fit.
+
+    Raises ValueError if not, TypeError for a single value where an array belongs, or the reverse.
+    """
+    _check(name)(fitted, arrays)
+    for key, value in fitted.items():
+        if key.rpartition("__")[2] in _ARRAYS:
+            raise TypeError(f"{key} is a {type(value).__name__}, not an array of a kind that can "
+                            "be stored")
+        if key.rpartition("__")[2] == "loss_" and not isinstance(value, MarginLoss) and (
+                name in ("LinearClassifier", "TextClassifier")):
+            raise ValueError(f"{key} is a {type(value).__name__}, not a loss")
+    for key, values in arrays.items():
+        part, _, own = key.rpartition("__")
+        if own in _VALUES:
+            raise TypeError(f"{key} is an array, not a single value")
+        if own == "feature_names_in_":
+            d = fitted.get(f"{part}__n_features_in_" if part else "n_features_in_")
+            if values.shape != (d,) or not all(isinstance(s, str) for s in values.tolist()):
+                raise ValueError(f"feature_names_in_ has shape {values.shape} and dtype "
+                                 f"{values.dtype}; it must be {d} strings")
+
+
+def _with_params(kind: Any, params: dict[str, Any]) -> Any:
+    """A model that is not fitted, with parameters that `fit` would take; else ValueError."""
+    for key, value in params.items():
+        if isinstance(value, MarginLoss) and key != "loss":  # which could be called
+            raise ValueError(f"the parameter {key} is a loss")
+    model = kind(**params)
+    try:
+        model._check_params()
+    except TypeError as error:
+        raise ValueError(str(error)) from error
+    return model
 
 
 def _round_up(n: int) -> int:
@@ -471,6 +499,8 @@ class _Stored:
                 dtype = np.dtype([(n, dtype[n].newbyteorder("<")) for n in dtype.names])  # packed
                 code = [[n, dtype[n].str] for n in dtype.names or ()]
             else:
+                if dtype.kind in "US" and not array.size:
+                    dtype = np.dtype(dtype.kind + "1")  # the width of no string
                 dtype = dtype.newbyteorder("<")
                 code = dtype.str
             if _dtype(code) is None or array.ndim > 2:
@@ -506,46 +536,82 @@ def _dtype(code: Any) -> np.dtype | None:
     return np.dtype([(field[0], field[1]) for field in code])
 
 
-def _encode(value: Any) -> Any:
+def _encode(value: Any, depth: int = 0) -> Any:
     """`value` in JSON; TypeError for what has no place there."""
+    if depth > MAX_DEPTH:
+        raise TypeError(f"lists and dicts in each other, more than {MAX_DEPTH} deep")
+    depth += 1
     if value is None or isinstance(value, bool | np.bool_):
         return None if value is None else bool(value)
     if isinstance(value, str):
         return str(value)
-    if isinstance(value, int | np.integer) and -(2**63) <= value < 2**64:
+    if isinstance(value, int | np.integer) and _is_word(value):
         return int(value)
     if isinstance(value, float | np.floating) and not isinstance(value, np.longdouble):
         return float(value) if math.isfinite(value) else {"float": repr(float(value))}
     if type(value) is list:
-        return [_encode(item) for item in value]
+        return [_encode(item, depth) for item in value]
     if type(value) is tuple:
-        return {"tuple": [_encode(item) for item in value]}
-    if type(value) is dict:
-        return {"dict": [[_encode(k), _encode(v)] for k, v in value.items()]}
+        return {"tuple": [_encode(item, depth) for item in value]}
+    if type(value) is dict and all(map(_is_key, value)):
+        return {"dict": [[_encode(k, depth), _encode(v, depth)] for k, v in value.items()]}
     if isinstance(value, MarginLoss):
-        return {"loss": [[c, name, _encode(vars_of)] for c, name, vars_of in _parts(value)]}
+        return {"loss": [[c, name, _encode(vars_of, depth)] for c, name, vars_of in _parts(value)]}
     raise TypeError(f"{type(value).__name__} cannot be kept in a model file")
 
 
-def _decode(value: Any) -> Any:
+def _decode(value: Any, depth: int = 0) -> Any:
     """Inverse of `_encode`; ValueError for anything else."""
+    if depth > MAX_DEPTH:
+        raise ValueError(f"lists and dicts in each other, more than {MAX_DEPTH} deep")
+    depth += 1
     if isinstance(value, list):
-        return [_decode(item) for item in value]
+        return [_decode(item, depth) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ValueError("a number beyond float64")
+    if isinstance(value, int) and not _is_word(value):
+        raise ValueError("an integer beyond 64 bits")
     if not isinstance(value, dict):
         return value
     match value:
         case {"float": ("inf" | "-inf" | "nan") as text, **rest} if not rest:
             return float(text)
         case {"dict": list(pairs), **rest} if not rest:
-            if all(isinstance(pair, list) and len(pair) == 2 for pair in pairs):
-                keys = [_decode(key) for key, _ in pairs]
-                if not any(isinstance(key, list | dict) for key in keys):
-                    return dict(zip(keys, (_decode(item) for _, item in pairs), strict=True))
+            return _dict(pairs, depth)
         case {"tuple": list(items), **rest} if not rest:
-            return tuple(_decode(item) for item in items)
+            return tuple([_decode(item, depth) for item in items])
         case {"loss": list(parts), **rest} if not rest:
-            return _loss(parts)
+            return _loss(parts, depth)
     raise ValueError("an object that is neither a dict, a tuple, a number nor a loss")
+
+
+def _is_word(value: Any) -> bool:
+    return bool(-(2**63) <= value < 2**64)
+
+
+def _is_key(value: Any) -> bool:
+    """Whether model files have this as the key of a dict: what is hashed as it is compared."""
+    if type(value) is tuple:
+        return all(map(_is_key, value))
+    return value is None or isinstance(value, str | bool | int | float | np.generic)
+
+
+def _dict(pairs: list[Any], depth: int) -> dict[Any, Any]:
+    """Decoded pairs of keys and values; ValueError for what no dict is made of."""
+    if not all(isinstance(pair, list) and len(pair) == 2 for pair in pairs):
+        raise ValueError("a dict that is no list of pairs")
+    keys = [_decode(key, depth) for key, _ in pairs]
+    if not all(map(_is_key, keys)):
+        raise ValueError("a dict with a key that is neither a number, a string nor a tuple")
+    # Hashes of numbers and tuples are the same in every process: a file can be made in which all
+    # collide, and then a dict takes quadratic time.
+    hashes = np.sort(np.fromiter(map(hash, keys), np.int64, len(keys)))
+    if len(keys) > MAX_COLLISIONS and (hashes[MAX_COLLISIONS:] == hashes[:-MAX_COLLISIONS]).any():
+        raise ValueError(f"a dict with more than {MAX_COLLISIONS} keys of the same hash")
+    made = dict(zip(keys, (_decode(item, depth) for _, item in pairs), strict=True))
+    if len(made) < len(keys):
+        raise ValueError("a dict with a key that occurs twice")
+    return made
 
 
 def _parts(loss: MarginLoss) -> Iterator[tuple[float, str, dict[str, Any]]]:
@@ -559,22 +625,22 @@ def _parts(loss: MarginLoss) -> Iterator[tuple[float, str, dict[str, Any]]]:
         yield float(c), names[type(part)], asdict(part)  # type: ignore[call-overload, index]
 
 
-def _loss(parts: list[Any]) -> MarginLoss:
+def _loss(parts: list[Any], depth: int) -> MarginLoss:
     """Inverse of `_parts`; ValueError for anything else."""
+    if not 1 <= len(parts) <= MAX_LOSSES:
+        raise ValueError("a loss of no parts, or of too many")
     known = by_name()
     made: list[Any] = []
     for part in parts:
         match part:
             case [int() | float() as c, str() as name, dict() as encoded] if name in known:
                 try:
-                    one = known[name](**_decode(encoded))
+                    one = known[name](**_decode(encoded, depth))
                     made.append(one if c == 1 and len(parts) == 1 else c * one)
                 except (TypeError, OverflowError) as error:
                     raise ValueError(f"a loss that cannot be: {error}") from None
             case _:
                 raise ValueError("a loss that is not known here")
-    if not 1 <= len(made) <= 16:
-        raise ValueError("a loss of no parts, or of too many")
     total = made[0]
     for one in made[1:]:
         total = total + one
@@ -610,11 +676,12 @@ def _read_header(file: BinaryIO, name: str, size: int) -> tuple[dict[str, Any], 
         _fail(name, "checksum of the header does not match: the file is damaged")
 
     try:
+        _refuse_large(text, size)
         header = json.loads(text.decode("utf-8"), parse_constant=_no_constant)
         if not isinstance(header, dict):
             raise ValueError("not an object")
-        _check_header(header)
-    except (ValueError, RecursionError) as error:
+        _check_header(header, size)
+    except (ValueError, TypeError, RecursionError) as error:
         _fail(name, f"malformed header: {str(error) or type(error).__name__}")
     end = _PREAMBLE + length
     for entry in header["arrays"]:
@@ -629,11 +696,21 @@ def _read_header(file: BinaryIO, name: str, size: int) -> tuple[dict[str, Any], 
     return header, _PREAMBLE + length
 
 
+def _refuse_large(text: bytes, size: int) -> None:
+    """ValueError for a header whose objects would be out of proportion to the file."""
+    count = (text.count(b"[") * _LIST_BYTES + text.count(b"{") * _DICT_BYTES
+             + text.count(b",") * _ITEM_BYTES)  # fmt: skip
+    if count > OBJECTS + OBJECTS_PER_BYTE * size:
+        raise ValueError(f"a header with values that take some {count >> 20} MB, out of "
+                         f"proportion to the {size} bytes of the file: is class_weight or cost "
+                         "this large?")
+
+
 def _no_constant(word: str) -> NoReturn:
     raise ValueError(f"{word} is not JSON")
 
 
-def _check_header(header: dict[str, Any]) -> None:
+def _check_header(header: dict[str, Any], size: int) -> None:
     """Types and values of a header, as far as it can be told without the arrays."""
     kinds = {"class": str, "hingex": str, "params": dict, "fitted": dict, "omitted": list,
              "arrays": list}  # fmt: skip
@@ -644,6 +721,8 @@ def _check_header(header: dict[str, Any]) -> None:
         raise ValueError(f"unknown entry {min(unknown)!r}")
     if not all(isinstance(item, str) for item in header["omitted"]):
         raise ValueError("'omitted' is not a list of names")
+    if len(header["arrays"]) > MAX_ARRAYS:
+        raise ValueError(f"{len(header['arrays'])} arrays; at most {MAX_ARRAYS} are possible")
     if header["class"] not in _CLASSES:
         raise ValueError(f"class {header['class']!r} is not known here (written by hingex "
                          f"{header['hingex']}): upgrade hingex")
@@ -657,7 +736,7 @@ def _check_header(header: dict[str, Any]) -> None:
 
     seen = set(header["fitted"])
     for entry in header["arrays"]:
-        _check_entry(entry)
+        _check_entry(entry, size)
         if entry["name"] in seen:
             raise ValueError(f"{entry['name']!r} occurs twice")
         seen.add(entry["name"])
@@ -666,7 +745,7 @@ def _check_header(header: dict[str, Any]) -> None:
             raise ValueError(f"{key!r} is not the name of a fitted attribute")
 
 
-def _check_entry(entry: Any) -> None:
+def _check_entry(entry: Any, size: int) -> None:
     keys = {"name", "dtype", "shape", "order", "offset", "bytes", "crc32"}
     if not isinstance(entry, dict) or set(entry) != keys or not isinstance(entry["name"], str):
         raise ValueError(f"an entry of 'arrays' does not have exactly {', '.join(sorted(keys))}")
@@ -681,6 +760,7 @@ def _check_entry(entry: Any) -> None:
         # Brackets, and for each string two quotes and a comma: bounds the strings by the file.
         if len(shape) != 1 or entry["bytes"] < max(2, 3 * shape[0] + 1):
             raise ValueError(f"{what} has a shape that its bytes cannot hold")
+        _check_strings(entry, size)
         return
     dtype = _dtype(entry["dtype"])
     if dtype is None:
@@ -688,6 +768,16 @@ def _check_entry(entry: Any) -> None:
     if math.prod(shape) * dtype.itemsize != entry["bytes"]:
         raise ValueError(f"{what} has {entry['bytes']} bytes, which its shape and data type do "
                          "not make")
+    if not entry["bytes"] and (max(shape) > _INT or dtype.itemsize > WIDEST_EMPTY):
+        raise ValueError(f"{what} is empty, of an impossible shape or data type")
+
+
+def _check_strings(entry: dict[str, Any], size: int) -> None:
+    """ValueError for an array with more strings than there may be in a file of this size."""
+    if entry["dtype"] == _TEXT and (
+            entry["shape"][0] * _STRING_BYTES > OBJECTS + OBJECTS_PER_BYTE * size):
+        raise ValueError(f"array {entry['name']!r} has {entry['shape'][0]} strings, out of "
+                         f"proportion to the {size} bytes of the file")
 
 
 def _load_binary(file: BinaryIO, name: str, size: int) -> Any:
@@ -702,8 +792,10 @@ def _load_binary(file: BinaryIO, name: str, size: int) -> Any:
     try:
         check_reading((header["fitted"] | arrays).get("reading_"))
         return restored(header["class"], header["params"], header["fitted"] | arrays)
-    except (ValueError, TypeError) as error:
-        _fail(name, str(error))
+    except MemoryError:
+        raise
+    except Exception as error:  # what a damaged file makes of a class may be any of them
+        _fail(name, str(error) or type(error).__name__)
 
 
 def _read_array(file: BinaryIO, name: str, entry: dict[str, Any]) -> np.ndarray:
@@ -714,18 +806,10 @@ def _read_array(file: BinaryIO, name: str, entry: dict[str, Any]) -> np.ndarray:
     if zlib.crc32(data.data) != entry["crc32"]:
         _fail(name, f"checksum of {what} does not match: the file is damaged")
     if entry["dtype"] == _TEXT:
-        import json
-
-        try:
-            strings = json.loads(data.tobytes().decode("utf-8", "surrogatepass"))
-        except (ValueError, RecursionError):
-            strings = None
-        if not isinstance(strings, list) or len(strings) != entry["shape"][0] or not all(
-                isinstance(s, str) for s in strings):
+        strings = _strings(data, entry["shape"][0])
+        if strings is None:
             _fail(name, f"{what} is not a JSON list of {entry['shape'][0]} strings")
-        array = np.empty(len(strings), dtype=object)
-        array[:] = strings
-        return array
+        return strings
     dtype = _dtype(entry["dtype"])
     assert dtype is not None
     flat = data.view(dtype)
@@ -736,6 +820,26 @@ def _read_array(file: BinaryIO, name: str, entry: dict[str, Any]) -> np.ndarray:
             _fail(name, f"{what} holds what is not Unicode")
     flat = flat.astype(dtype.newbyteorder("="), copy=False)
     return flat.reshape(entry["shape"], order=entry["order"])
+
+
+def _strings(data: np.ndarray, count: int) -> np.ndarray | None:
+    """The strings of a JSON list with so many of them; None if it is anything else."""
+    import json
+
+    # Looked at before objects are made of it: a list of lists takes twenty times its text.
+    quotes = np.count_nonzero(data == 0x22) - np.count_nonzero((data[:-1] == 0x5C)
+                                                               & (data[1:] == 0x22))
+    if quotes > 2 * count or not _FLAT.fullmatch(data.data):
+        return None
+    try:
+        strings = json.loads(data.tobytes().decode("utf-8", "surrogatepass"))
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(strings, list) or len(strings) != count:
+        return None
+    array = np.empty(count, dtype=object)
+    array[:] = strings
+    return array
 
 
 def _is_kind(kind: Any) -> bool:
@@ -1028,6 +1132,31 @@ def load_liblinear(path: str | os.PathLike[str]) -> LinearSVC | LinearClassifier
         return _Liblinear(file, name, size).model()
 
 
+# A line is taken apart in pieces of so many bytes: its words as Python's objects take twenty times
+# as many.
+_PIECE = 1 << 16
+_LONGEST_NUMBER = 256  # bytes of an entry of a header that is one word
+
+
+def _pieces(text: bytes) -> Iterator[list[bytes]]:
+    """The words of a line, some at a time."""
+    if len(text) <= _PIECE:
+        yield text.split()
+        return
+    held = b""
+    for start in range(0, len(text), _PIECE):
+        end = start + _PIECE
+        words = (held + text[start:end]).split()
+        # The last word may go on in the next piece.
+        held = words.pop() if words and not text[end - 1:end].isspace() else b""
+        yield words
+        if len(held) > _PIECE:
+            yield [held[:40] + b"..."]  # no number
+            return
+    if held:
+        yield [held]
+
+
 class _Text:
     """Lines of a text format."""
 
@@ -1038,6 +1167,38 @@ class _Text:
     def _readline(self) -> bytes:
         self.line += 1
         return self.file.readline()
+
+    def _key(self, raw: bytes) -> tuple[str, bytes]:
+        """First word of a line, and what follows it."""
+        words = raw.split(maxsplit=1)
+        return words[0].decode("latin-1"), words[1] if len(words) > 1 else b""
+
+    def _list(self, text: bytes, kind: type) -> array:
+        """All numbers of a line, checked to be finite, or integers of 32 bits."""
+        found = array("d" if kind is float else "q")
+        for words in _pieces(text):
+            numbers = self._numbers(words, kind)
+            if not all(map(math.isfinite if kind is float else _is_int, numbers)):
+                self._fail("a number that is " + ("not finite" if kind is float
+                                                  else "beyond 32 bits"))
+            found.extend(numbers)
+        return found
+
+    def _made(self, name: str, params: dict[str, Any]) -> Any:
+        """A model with parameters that the header tells of."""
+        try:
+            return _with_params(_class(name), params)
+        except ValueError as error:
+            _fail(self.name, str(error))
+
+    def _end(self, what: str) -> None:
+        """Nothing but blank lines may follow, to the end that the file had when it was opened."""
+        while raw := self._readline():
+            if raw.strip():
+                self._fail(f"text after {what} that the header tells of")
+        if (end := self.file.tell()) != self.size:
+            self._fail(f"the file changed while it was read: it had {self.size} bytes, and now "
+                       f"ends at byte {end}")
 
     def _numbers(self, words: list[bytes], kind: type) -> list[Any]:
         try:
@@ -1060,34 +1221,34 @@ class _Liblinear(_Text):
 
     def __init__(self, file: BinaryIO, name: str, size: int) -> None:
         super().__init__(file, name, size)
-        found: dict[str, list[bytes]] = {}
+        found: dict[str, bytes] = {}
         where = {}
         while "w" not in found:
             raw = self._readline()
             if not raw:
                 self._fail("the file ends inside the header, before the line 'w'")
-            words = raw.split()
-            if not words:
+            if raw.isspace():
                 continue
-            key = words[0].decode("latin-1")
-            if key == "rho" or (key == "solver_type" and self._other_kind(words)):
-                self._fail(f"{raw.decode('latin-1').strip()[:60]!r}: not a linear "
+            key, rest = self._key(raw)
+            if key == "rho" or (key == "solver_type" and self._other_kind(rest)):
+                self._fail(f"{raw[:200].decode('latin-1').strip()[:60]!r}: not a linear "
                            f"classifier; these can be read: {', '.join(_MACHINES)}")
             if key not in self.KEYS:
                 self._fail(f"unknown entry {key[:40]!r}; expected one of {', '.join(self.KEYS)}")
             if key in found:
                 self._fail(f"{key!r} occurs twice")
-            found[key], where[key] = words[1:], self.line
+            found[key], where[key] = rest, self.line
         for key in self.KEYS:
             if key not in found:
                 self._fail(f"the header has no line {key!r}")
-        self.solver = found["solver_type"][0].decode()
+        self.solver = found["solver_type"].strip().decode()
 
         def number(key: str, kind: type) -> Any:
             self.line = where[key]
-            if len(found[key]) != 1:
+            words = found[key][:_LONGEST_NUMBER].split()
+            if len(words) != 1:
                 self._fail(f"{key!r} needs one number")
-            return self._numbers(found[key], kind)[0]
+            return self._numbers(words, kind)[0]
 
         count = number("nr_class", int)
         self.d = number("nr_feature", int)
@@ -1097,14 +1258,12 @@ class _Liblinear(_Text):
         if not math.isfinite(self.bias):
             self._fail(f"bias {self.bias} is not finite")
         self.line = where["label"]
-        self.labels = self._numbers(found["label"], int)
+        self.labels = self._list(found["label"], int).tolist()
         if count != len(self.labels) or count < 2 or len(set(self.labels)) != count:
             self._fail(f"nr_class {count} with {len(self.labels)} labels: there must be at least "
                        "2 classes and a label of its own for each")
-        if max(map(abs, self.labels)) >= 2**31:
-            self._fail("a label is beyond 32 bits")
         self.line = where["w"]
-        if found["w"]:
+        if found["w"].strip():
             self._fail("the line 'w' must hold nothing else; weights follow on their own lines")
 
     def model(self) -> LinearSVC | LinearClassifier:
@@ -1129,9 +1288,8 @@ class _Liblinear(_Text):
         else:
             scheme = "crammer_singer" if self.solver == "MCSVM_CS" else "ovr"
             name, kind = "LinearSVC", {"multi_class": scheme}
-        model = _class(name)(
-            loss, fit_intercept=self.bias > 0, **kind, **(regularized if self.bias > 0 else {})
-        )
+        params = {"loss": loss, "fit_intercept": self.bias > 0} | kind
+        model = self._made(name, params | (regularized if self.bias > 0 else {}))
         model.classes_ = labels[order]
         model.n_features_in_ = self.d
         if name == "LinearClassifier":
@@ -1155,23 +1313,25 @@ class _Liblinear(_Text):
         weights = np.empty((rows, columns))
         first = self.line + 1
         for row in range(rows):
-            raw = self._readline()
-            words = raw.split()
-            if len(words) != columns:
-                what = f"{len(words)} numbers" if raw else "the file ends"
-                self._fail(f"{what} where {columns} weights of feature {row + 1} of {rows} are due")
-            weights[row] = self._numbers(words, float)
+            raw, count = self._readline(), 0
+            for words in _pieces(raw):
+                end = count + len(words)
+                if end <= columns:
+                    weights[row, count:end] = self._numbers(words, float)
+                count = end
+            if count != columns:
+                what = f"{count} numbers" if raw else "the file ends"
+                self._fail(f"{what} where {columns} weights of feature {row + 1} of {rows} were "
+                           "expected")
         bad = ~np.isfinite(weights).all(axis=1)
         if bad.any():
             self.line = first + int(bad.argmax())
             self._fail("a weight is not finite")
-        while raw := self._readline():
-            if raw.strip():
-                self._fail(f"text after the {rows} lines of weights that the header tells of")
+        self._end(f"the {rows} lines of weights")
         return weights
 
-    def _other_kind(self, words: list[bytes]) -> bool:
-        return len(words) != 2 or words[1].decode("latin-1") not in _MACHINES
+    def _other_kind(self, rest: bytes) -> bool:
+        return rest[:_LONGEST_NUMBER].strip().decode("latin-1") not in _MACHINES
 
 
 # ------------------------------------------------------------------------------- LIBSVM format
@@ -1181,6 +1341,8 @@ _SVM_TYPES = {"SVC": "c_svc", "NuSVC": "nu_svc", "OneClassSVM": "one_class",
 _SVM_KERNELS = {"linear": "linear", "poly": "polynomial", "rbf": "rbf", "sigmoid": "sigmoid",
                 "precomputed": "precomputed"}  # fmt: skip
 _INT = 2**31 - 1
+_NOT_A_ROW = ("with kernel_type precomputed a support vector is 0:number of its row, and nothing "
+              "else")
 
 
 def save_libsvm(model: Any, path: str | os.PathLike[str]) -> None:
@@ -1361,23 +1523,22 @@ class _Libsvm(_Text):
 
     def __init__(self, file: BinaryIO, name: str, size: int) -> None:
         super().__init__(file, name, size)
-        self.found: dict[str, list[bytes]] = {}
+        self.found: dict[str, bytes] = {}
         self.where: dict[str, int] = {}
         while "SV" not in self.found:
             raw = self._readline()
             if not raw:
                 self._fail("the file ends inside the header, before the line 'SV'")
-            words = raw.split()
-            if not words:
+            if raw.isspace():
                 continue
-            key = words[0].decode("latin-1")
+            key, rest = self._key(raw)
             if key not in self.KEYS:
                 self._fail(f"unknown entry {key[:40]!r}; expected one of {', '.join(self.KEYS)}")
             if key in self.found:
                 self._fail(f"{key!r} occurs twice")
-            self.found[key], self.where[key] = words[1:], self.line
+            self.found[key], self.where[key] = rest, self.line
         self.end = self.line
-        if self.found["SV"]:
+        if self.found["SV"].strip():
             self._fail("the line 'SV' must hold nothing else; support vectors follow on their own "
                        "lines")
         self.svm_type = self._word("svm_type", tuple(_SVM_TYPES.values()))
@@ -1388,7 +1549,7 @@ class _Libsvm(_Text):
         self._read_sizes()
         self.line = self.end
 
-    def _words_of(self, key: str) -> list[bytes]:
+    def _entry(self, key: str) -> bytes:
         if key not in self.found:
             self.line = self.end
             self._fail(f"the header has no line {key!r}")
@@ -1396,23 +1557,19 @@ class _Libsvm(_Text):
         return self.found[key]
 
     def _word(self, key: str, known: tuple[str, ...]) -> str:
-        words = [word.decode("latin-1") for word in self._words_of(key)]
-        if len(words) != 1 or words[0] not in known:
-            self._fail(f"{key} {' '.join(words)[:40]!r}: these can be read: {', '.join(known)}")
-        return words[0]
+        word = self._entry(key)[:_LONGEST_NUMBER].strip().decode("latin-1")
+        if word not in known:
+            self._fail(f"{key} {word[:40]!r}: these can be read: {', '.join(known)}")
+        return word
 
-    def _list(self, key: str, kind: type, count: int) -> list[Any]:
-        words = self._words_of(key)
-        if len(words) != count:
-            self._fail(f"{key!r} has {len(words)} numbers; {count} are due")
-        numbers = self._numbers(words, kind)
-        if not all(map(math.isfinite if kind is float else _is_int, numbers)):
-            self._fail(f"{key!r} has a number that is "
-                       f"{'not finite' if kind is float else 'beyond 32 bits'}")
-        return numbers
+    def _numbers_of(self, key: str, kind: type, count: int) -> list[Any]:
+        numbers = self._list(self._entry(key), kind)
+        if len(numbers) != count:
+            self._fail(f"{key!r} has {len(numbers)} numbers; expected {count}")
+        return numbers.tolist()
 
     def _count(self, key: str, least: int) -> int:
-        count = self._list(key, int, 1)[0]
+        count = self._numbers_of(key, int, 1)[0]
         if count < least:
             self._fail(f"{key} {count}: it must be at least {least}")
         return int(count)
@@ -1423,7 +1580,7 @@ class _Libsvm(_Text):
         self.params: dict[str, Any] = {"kernel": self.kernel}
         for key, kind in (("degree", int), ("gamma", float), ("coef0", float)):
             if key in self.found or key in used:
-                number = self._list(key, kind, 1)[0]
+                number = self._numbers_of(key, kind, 1)[0]
                 if key != "coef0" and number < 0:
                     self._fail(f"{key} {number} is negative")
                 if key in used:
@@ -1438,12 +1595,12 @@ class _Libsvm(_Text):
         self.labels: list[int] = []
         if classifier:
             # Before anything is made of K: a label each is in the file.
-            self.labels = self._list("label", int, K)
+            self.labels = self._numbers_of("label", int, K)
             if len(set(self.labels)) != K:
                 self._fail("a label occurs twice")
             if K < 2:
                 self._fail("a model of one class; there must be at least 2")
-            self.counts = self._list("nr_sv", int, K)
+            self.counts = self._numbers_of("nr_sv", int, K)
             if min(self.counts) < 0 or sum(self.counts) != self.total:
                 self._fail(f"nr_sv must be counts that add up to total_sv, {self.total}")
             self.sets, pairs = K - 1, K * (K - 1) // 2
@@ -1455,7 +1612,7 @@ class _Libsvm(_Text):
                 if key in self.found:
                     self.line = self.where[key]
                     self._fail(f"{key!r} has no place in a model of type {self.svm_type}")
-        self.rho = self._list("rho", float, pairs)
+        self.rho = self._numbers_of("rho", float, pairs)
         self._read_probabilities(pairs, classifier)
 
     def _read_probabilities(self, pairs: int, classifier: bool) -> None:
@@ -1469,8 +1626,10 @@ class _Libsvm(_Text):
             if key not in known:
                 self.line = self.where[key]
                 self._fail(f"{key!r} has no place in a model of type {self.svm_type}")
-            count = pairs if key != "prob_density_marks" else len(self.found[key])
-            self.probabilities[key] = np.array(self._list(key, float, count))
+            if key == "prob_density_marks":
+                self.probabilities[key] = np.array(self._list(self._entry(key), float))
+            else:
+                self.probabilities[key] = np.array(self._numbers_of(key, float, pairs))
         if len(self.probabilities) == 1 < len(known):
             there, missing = known if known[0] in self.probabilities else known[::-1]
             self.line = self.where[there]
@@ -1490,7 +1649,7 @@ class _Libsvm(_Text):
 
     def model(self, n_features: int | None = None) -> Any:
         coef, (values, indices, indptr) = self._vectors(n_features)
-        model = _class(self.owner)(**self.params)
+        model = self._made(self.owner, self.params)
         precomputed = self.kernel == "precomputed"
         largest = max(indices, default=0) + (not precomputed)
         d = n_features or max(1, largest)
@@ -1537,55 +1696,73 @@ class _Libsvm(_Text):
         if 2 * self.total * self.sets > left + 1:  # a digit and a separator each
             self._fail(f"{self.total} support vectors with {self.sets} coefficients do not fit the "
                        f"{left} bytes that follow: the file is cut off or its header wrong")
-        coef = np.empty((self.sets, self.total))
-        values, indices, indptr = array("d"), array("i"), array("q", [0])
-        most = _INT if n_features is None else min(n_features, _INT)
-        seen: set[int] = set()
+        self.coef = np.empty((self.sets, self.total))
+        self.arrays = array("d"), array("i"), array("q", [0])
+        self.most = _INT if n_features is None else min(n_features, _INT)
+        first = self.line + 1
         for row in range(self.total):
-            raw = self._readline()
-            words = raw.split()
-            if len(words) < self.sets:
-                what = f"{len(words)} words" if raw else "the file ends"
-                self._fail(f"{what} where support vector {row + 1} of {self.total} with its "
-                           f"{self.sets} coefficients is due")
-            alphas = self._numbers(words[:self.sets], float)
+            self._vector(row)
+        self._end(f"the {self.total} support vectors")
+        if self.kernel == "precomputed":
+            numbers = np.array(self.arrays[1])
+            order = np.argsort(numbers, kind="stable")
+            again = order[1:][np.diff(numbers[order]) == 0]
+            if len(again):
+                self.line = first + int(again.min())
+                self._fail(f"row number {numbers[again.min()]} occurs twice")
+        return self.coef, self.arrays
+
+    def _vector(self, row: int) -> None:
+        """Read a line: coefficients of a support vector, then its values."""
+        raw = self._readline()
+        taken = pairs = 0
+        for words in _pieces(raw):
+            cut = min(len(words), self.sets - taken)
+            alphas = self._numbers(words[:cut], float)
             if not all(map(math.isfinite, alphas)):
                 self._fail("a coefficient is not finite")
-            coef[:, row] = alphas
-            pairs = words[self.sets:]
-            if any(pair.count(b":") != 1 for pair in pairs):
-                bad = next(pair for pair in pairs if pair.count(b":") != 1)
-                self._fail(f"{bad[:40].decode('latin-1')!r}: expected index:value")
-            cells = b":".join(pairs).split(b":") if pairs else []
-            found = self._numbers(cells[::2], int)
-            if self.kernel == "precomputed":
-                if found != [0]:
-                    self._fail("with kernel_type precomputed a support vector is 0:number of its "
-                               "row, and nothing else")
-                number = self._numbers(cells[1::2], int)[0]
-                if not 1 <= number <= most:
-                    self._fail(f"row number {number}; expected 1 to {most}")
-                if number in seen:
-                    self._fail(f"row number {number} occurs twice")
-                seen.add(number)
-                indices.append(number)
-                continue
-            if found and found[0] < 1:
-                self._fail(f"index {found[0]}; indices begin at 1")
-            if any(b <= a for a, b in pairwise(found)):
-                self._fail("indices must ascend")
-            if found and found[-1] > most:
-                self._fail(f"index {found[-1]}; at most {most} features are possible")
-            numbers = self._numbers(cells[1::2], float)
-            if not all(map(math.isfinite, numbers)):
-                self._fail("a value is not finite")
-            indices.extend([index - 1 for index in found])
-            values.extend(numbers)
-            indptr.append(len(indices))
-        while raw := self._readline():
-            if raw.strip():
-                self._fail(f"text after the {self.total} support vectors that the header tells of")
-        return coef, (values, indices, indptr)
+            self.coef[taken:taken + cut, row] = alphas
+            taken += cut
+            if len(words) > cut:
+                self._values(words[cut:], pairs)
+                pairs += len(words) - cut
+        if taken < self.sets:
+            what = f"{taken} words" if raw else "the file ends"
+            self._fail(f"support vector {row + 1} of {self.total} must have {self.sets} "
+                       f"coefficients; got {what}")
+        if self.kernel != "precomputed":
+            self.arrays[2].append(len(self.arrays[1]))
+        elif pairs != 1:
+            self._fail(_NOT_A_ROW)
+
+    def _values(self, pairs: list[bytes], before: int) -> None:
+        """Take pairs index:value of a support vector, of which so many came before."""
+        values, indices, _ = self.arrays
+        if any(pair.count(b":") != 1 for pair in pairs):
+            bad = next(pair for pair in pairs if pair.count(b":") != 1)
+            self._fail(f"{bad[:40].decode('latin-1')!r}: expected index:value")
+        cells = b":".join(pairs).split(b":")
+        found = self._numbers(cells[::2], int)
+        if self.kernel == "precomputed":
+            if before or found != [0]:
+                self._fail(_NOT_A_ROW)
+            number = self._numbers(cells[1::2], int)[0]
+            if not 1 <= number <= self.most:
+                self._fail(f"row number {number}; expected 1 to {self.most}")
+            indices.append(number)
+            return
+        last = indices[-1] + 1 if before else 0
+        if found[0] < 1:
+            self._fail(f"index {found[0]}; indices begin at 1")
+        if found[0] <= last or any(b <= a for a, b in pairwise(found)):
+            self._fail("indices must ascend")
+        if found[-1] > self.most:
+            self._fail(f"index {found[-1]}; at most {self.most} features are possible")
+        numbers = self._numbers(cells[1::2], float)
+        if not all(map(math.isfinite, numbers)):
+            self._fail("a value is not finite")
+        indices.extend([index - 1 for index in found])
+        values.extend(numbers)
 
 
 def _pairs_of(places: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

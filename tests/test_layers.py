@@ -15,7 +15,7 @@ SOURCES = sorted(ROOT.rglob("*.py"))
 # From the bottom up; a module may import from the rows below its own, and from its own package.
 LAYERS = [
     {"_core", "_available"},
-    {"_interop", "_open", "_reading", "_result", "_targets", "_threads"},
+    {"_files", "_interop", "_npz", "_open", "_reading", "_result", "_targets", "_threads"},
     {"_validate", "stop"},
     {"_scores"},
     {"_estimator", "_versions"},

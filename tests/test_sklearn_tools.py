@@ -75,8 +75,8 @@ EQUIVALENCE = {"check_sample_weight_equivalence_on_dense_data",
 ORDER = ("it steps through the rows in random order: a row of weight 2 is one step of twice the "
          "weight, two rows are two steps at different places")
 EXPECTED = {name: dict.fromkeys(EQUIVALENCE, ORDER) for name in STOCHASTIC}
-# The check of equivalence has classes of three rows, for which the default nu=0.5 is infeasible, for
-# scikit-learn's NuSVC too.
+# The check of equivalence has classes of three rows, for which the default nu=0.5 is infeasible, as
+# it is for scikit-learn's NuSVC.
 TIGHT = {"NuSVC": hingex.NuSVC(nu=0.2)}
 
 

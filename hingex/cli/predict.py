@@ -54,7 +54,7 @@ def predict_command(
     --json the labels (and scores) are in the object, or in OUT if that is given. An older file OUT
     is replaced once the new one is complete.
     """
-    from ..model_io import replacing
+    from .._files import replacing
 
     if output is not None:
         check_output(output, MODEL=model, DATA=data)

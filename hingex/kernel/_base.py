@@ -144,6 +144,18 @@ class KernelModel(Storable, Estimator):
                        check.boolean("verbose", self.verbose), options.tol, options.max_time,
                        type(self).__name__)  # fmt: skip
 
+    def _check_params(self) -> None:
+        self._monitor(self._solver_options())
+        kind = self._kind()
+        used = kernel_functions.USES.get(kind, ())
+        if "degree" in used:
+            kernel_functions.read_degree(self.degree)
+        if "coef0" in used:
+            kernel_functions.read_coef0(self.coef0)
+        if "gamma" in used and not (isinstance(self.gamma, str) and self.gamma in (
+                "scale", "auto")):
+            check.real("gamma", self.gamma, positive=False)
+
     def _kind(self) -> str:
         """Name of the kernel, "precomputed" or "callable"."""
         if callable(self.kernel):
@@ -355,6 +367,9 @@ class KernelModel(Storable, Estimator):
                 centre, points = None, kernel_functions.exact_points(self._vector_rows(), of)
             else:
                 base = intercept + shift
+        narrow = None if centre is not None else check.narrowed_together(points.rows, rows)
+        if narrow is not None:
+            points, rows = kernel_functions.exact_points(narrow[0], of), narrow[1]
         ids = np.arange(len(support))
 
         def read(theirs: Any, a: int, b: int, out: np.ndarray, reader: Any) -> None:

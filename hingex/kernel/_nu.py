@@ -111,6 +111,11 @@ probA_, probB_
         self.verbose = verbose
         self.callback = callback
 
+    def _check_params(self) -> None:
+        super()._check_params()
+        check.share("nu", self.nu)
+        check.random_seed(self.random_state)
+
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
         """Train on (X, y); parameters, results and errors are those of `SVC.fit`.
 
@@ -261,6 +266,10 @@ cache_hit_rate_, gamma_, n_features_in_, shape_fit_, feature_names_in_
         self.n_jobs = n_jobs
         self.verbose = verbose
         self.callback = callback
+
+    def _check_params(self) -> None:
+        super()._check_params()
+        check.share("nu", self.nu)
 
     def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:
         """Train on X.

@@ -27,10 +27,16 @@ class PairwiseClassifier(KernelModel, Classifier):
     """Base of classifiers with a problem for each pair of classes, or for each against the rest."""
 
     C: float
+    class_weight: Any
     decision_function_shape: str
     break_ties: bool
     libsvm_order_: Any
     multi_class = "ovo"
+
+    def _check_params(self) -> None:
+        super()._check_params()
+        self._shape()
+        check.class_weight_form(self.class_weight)
 
     def _shape(self) -> tuple[str, bool]:
         """Parameters of the scores, checked."""
@@ -103,6 +109,9 @@ class PairwiseClassifier(KernelModel, Classifier):
         if not ascending or len(classes) < 2:
             raise ValueError("classes_ must be at least 2 distinct labels in ascending order")
         K = len(classes)
+        # Before a table of K^2 is made: the intercepts show that there are so many problems.
+        count = 1 if K == 2 else K if self.multi_class == "ovr" else K * (K - 1) // 2
+        check.finite_table("intercept_", self.intercept_, (count,), type(self).__name__)
         if "landmarks_" in vars(self):
             P, r = self._count(K), len(np.atleast_1d(self.support_))
             if not np.array_equal(self.n_support_, [r]):
@@ -615,6 +624,14 @@ class SVC(PairwiseClassifier):
         if self.multi_class == "ovr" and len(real) > 1 and not real.all():
             self.dual_coef_[~real] = self.dual_coef_[real].mean(axis=0)
             self.intercept_[~real] = self.intercept_[real].mean() - 1
+
+    def _check_params(self) -> None:
+        super()._check_params()
+        C = check.positive_float("C", self.C, allow_inf=True)
+        check.choice("multi_class", self.multi_class, ("ovo", "ovr"))
+        check.random_seed(self.random_state)
+        check.boolean("probability", self.probability)
+        self._rank(C, check.boolean("warm_start", self.warm_start))
 
     def _rank(self, C: float, warm: bool) -> int:
         """Parameters of the approximation, checked; landmarks to take at most."""

@@ -19,6 +19,10 @@ class KernelRegressor(KernelModel, Regressor):
 
     C: float
 
+    def _check_params(self) -> None:
+        super()._check_params()
+        check.positive_float("C", self.C)
+
     def _prepare(
         self, X: Any, y: Any, sample_weight: Any, options: smo.Options
     ) -> tuple[Training, np.ndarray, np.ndarray, np.ndarray]:
@@ -150,6 +154,10 @@ cache_hit_rate_, gamma_, n_features_in_, shape_fit_, feature_names_in_
         self.verbose = verbose
         self.callback = callback
 
+    def _check_params(self) -> None:
+        super()._check_params()
+        check.real("epsilon", self.epsilon, positive=False)
+
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
         """Train on (X, y).
 
@@ -266,6 +274,10 @@ cache_hit_rate_, gamma_, n_features_in_, shape_fit_, feature_names_in_
         self.n_jobs = n_jobs
         self.verbose = verbose
         self.callback = callback
+
+    def _check_params(self) -> None:
+        super()._check_params()
+        check.share("nu", self.nu)
 
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
         """Train on (X, y); parameters, results and errors are those of `SVR.fit`."""

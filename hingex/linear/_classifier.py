@@ -211,16 +211,7 @@ default "auto"
             After Ctrl-C; the fitted attributes hold what was reached.
         """
         owner = type(self).__name__
-        loss = _loss(self.loss)
-        C = check.positive_float("C", self.C)
-        penalty = check.choice("penalty", self.penalty, PENALTIES)
-        ratio = check.real("l1_ratio", self.l1_ratio, positive=False)
-        if ratio > 1:
-            raise ValueError(f"l1_ratio must lie in 0..1; got {self.l1_ratio!r}")
-        if penalty == "elasticnet" and ratio == 0:
-            penalty = "l2"
-        solver = check.choice("solver", self.solver, ("auto", *PENALIZED))
-        check_penalized(solver, loss, penalty)
+        loss, C, penalty, ratio, solver = self._problem()
         options = self._common_options()
         warm = check.boolean("warm_start", self.warm_start)
         verbose, callback = self._watchers()
@@ -244,6 +235,27 @@ default "auto"
         self._last_duals = (fit.dual, loss, penalty) if warm else None
         self._conclude(fit, options)
         return self
+
+    def _problem(self) -> tuple[MarginLoss, float, str, float, str]:
+        """loss, C, penalty, l1_ratio and solver, checked."""
+        loss = _loss(self.loss)
+        C = check.positive_float("C", self.C)
+        penalty = check.choice("penalty", self.penalty, PENALTIES)
+        ratio = check.real("l1_ratio", self.l1_ratio, positive=False)
+        if ratio > 1:
+            raise ValueError(f"l1_ratio must lie in 0..1; got {self.l1_ratio!r}")
+        if penalty == "elasticnet" and ratio == 0:
+            penalty = "l2"
+        solver = check.choice("solver", self.solver, ("auto", *PENALIZED))
+        check_penalized(solver, loss, penalty)
+        return loss, C, penalty, ratio, solver
+
+    def _check_params(self) -> None:
+        self._problem()
+        self._common_options()
+        self._watchers()
+        check.boolean("warm_start", self.warm_start)
+        check.class_weight_form(self.class_weight)
 
     def _warm_point(
         self, rows: Any, classes: np.ndarray, loss: MarginLoss, penalty: str

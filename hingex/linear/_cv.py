@@ -20,7 +20,7 @@ from .._threads import n_threads
 from ..solvers import solve_linear
 from ..solvers.path import Step, solve_path, spare
 from ..stop import REDRAW, Monitor, State, _progress_bar
-from ._folds import make_folds, make_scorer, rows_of
+from ._folds import check_cv, check_scoring, make_folds, make_scorer, rows_of
 from ._svc import LinearSVC
 
 
@@ -193,6 +193,13 @@ class LinearSVCCV(LinearSVC):
 
     def _options(self) -> dict[str, Any]:
         return self._with_C(1.0)._options()
+
+    def _check_params(self) -> None:
+        self._with_C(1.0)._check_params()
+        check.choice("select", self.select, ("best", "one_standard_error"))
+        check.many_C("Cs", self.Cs)
+        check_scoring(self.scoring)
+        check_cv(self.cv)
 
     def fit(
         self, X: Any, y: Any, sample_weight: Any = None, *, groups: Any = None

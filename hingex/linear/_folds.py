@@ -53,6 +53,14 @@ def make_folds(
     return folds
 
 
+def check_cv(cv: Any) -> None:
+    """Raise for what can be no folds, whatever X."""
+    if cv is None or (isinstance(cv, Iterable) and not isinstance(cv, str | bytes | dict)) or (
+            hasattr(cv, "split") and not isinstance(cv, str | bytes)):
+        return
+    check.integer("cv", cv, 2)
+
+
 def read_folds(pairs: Iterable[Any], n: int) -> list[Fold]:
     """Pairs (train, test) of row numbers or masks as row numbers in 0..n-1.
 
@@ -199,6 +207,12 @@ def _roc_auc(positive: np.ndarray, f: np.ndarray, w: np.ndarray) -> float:
 
 
 SCORINGS = ("accuracy", "balanced_accuracy", "f1", "f1_macro", "f1_micro", "roc_auc")
+
+
+def check_scoring(scoring: Any) -> None:
+    """Raise for what is no scoring, whatever y."""
+    if not callable(scoring):
+        check.choice("scoring", scoring, SCORINGS)
 
 
 def make_scorer(

@@ -243,6 +243,10 @@ class _Stepwise(LinearModel):
             raise ValueError(f"validation_fraction must lie between 0 and 1; got {share!r}")
         return options
 
+    def _check_params(self) -> None:
+        self._options()
+        check.class_weight_form(self.class_weight)
+
     def _hold_out(
         self, X: Any, y: Any, codes: np.ndarray, weight: np.ndarray | None, options: dict[str, Any]
     ) -> tuple[Any, ...] | None:

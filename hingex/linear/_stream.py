@@ -142,10 +142,14 @@ class _Steps:
         self.history: list[tuple] = []
 
     def restore(self, state: dict[str, Any]) -> None:
-        self.epoch, self.visited = int(state["epoch"]), int(state["visited"])
-        self.losses = float(state["losses"])
-        self.history = [tuple(entry) for entry in state["history"].tolist()]
-        self.model._state.restore(*pegasos.unpacked(state))
+        try:
+            self.epoch, self.visited = int(state["epoch"]), int(state["visited"])
+            self.losses = float(state["losses"])
+            self.history = [tuple(entry) for entry in state["history"].tolist()]
+            self.model._state.restore(*pegasos.unpacked(state))
+        except (TypeError, ValueError) as error:
+            raise ValueError(f"state of the checkpoint is damaged: {error}; delete this "
+                             "checkpoint") from error
 
     def to_the_end(self, epochs: int) -> str:
         """Epochs until there are so many; returns how it ended."""

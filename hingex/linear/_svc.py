@@ -365,6 +365,12 @@ class LinearSVC(LinearModel):
         """A LinearSVC with this C and the parameters of this estimator."""
         return type(self)(**self.get_params(deep=False) | {"C": C})
 
+    def _check_params(self) -> None:
+        self._options()
+        self._watchers()
+        check.boolean("warm_start", self.warm_start)
+        check.class_weight_form(self.class_weight)
+
     def _options(self) -> dict[str, Any]:
         """The parameters as `solve_linear` takes them."""
         loss = check.choice("loss", self.loss, ("squared_hinge", "hinge"))

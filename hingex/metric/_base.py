@@ -8,6 +8,7 @@ from typing import Any, Self
 
 import numpy as np
 
+from .. import _validate as check
 from .._estimator import Estimator
 from .._interop import Transformer, numbered_names
 from .._storable import CheckedStorable
@@ -16,6 +17,9 @@ from ..stop import HISTORY_DTYPE
 
 class Metric(CheckedStorable, Transformer, Estimator):
     """Base of the metrics that are learnt."""
+
+    verbose: bool
+    callback: Any
 
     @abstractmethod
     def fit(self, X: Any, y: Any) -> Self: ...
@@ -53,6 +57,11 @@ class Metric(CheckedStorable, Transformer, Estimator):
     @abstractmethod
     def _n_features_out(self) -> int:
         """Columns of `transform`."""
+
+    def _watchers(self) -> tuple[bool, Any]:
+        """The parameters verbose and callback."""
+        verbose = check.boolean("verbose", self.verbose)
+        return verbose, check.optional_callable("callback", self.callback)
 
     def _finite(self, name: str, rows: int | None, columns: int) -> None:
         """That this attribute is a finite table; None for any number of rows above 0."""

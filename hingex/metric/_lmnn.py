@@ -142,17 +142,8 @@ class LMNN(Metric):
             After Ctrl-C; the fitted attributes hold the best L so far.
         """
         owner = type(self).__name__
-        k = check.integer("n_neighbors", self.n_neighbors)
-        loss = check.choice("loss", self.loss, lmnn.LOSSES)
-        ratio = check.real("regularization", self.regularization, positive=False)
-        if ratio >= 1:
-            raise ValueError(f"regularization must lie in 0..1, without 1; got {ratio!r}: the "
-                             "margins would have no weight")
-        tol = check.positive_float("tol", self.tol)
-        max_iter = check.integer("max_iter", self.max_iter)
-        max_time = check.optional_positive_float("max_time", self.max_time)
-        verbose = check.boolean("verbose", self.verbose)
-        callback = check.optional_callable("callback", self.callback)
+        options = self._options()
+        verbose, callback = self._watchers()
         rows = check.as_rows(X, owner=owner, min_rows=2)
         classes, codes = check.encode_labels(y, rows.n, owner)
         counts = np.bincount(codes)
@@ -163,11 +154,10 @@ class LMNN(Metric):
         table = check.table_of(rows)
         start = self._start(table, rows.d)
         check.check_feature_names(self, X, reset=True)
-        monitor = Monitor(callback, verbose, tol, max_time, owner, max_iter)
-        found = lmnn.solve(
-            table, codes, start, n_neighbors=min(k, int(counts.max()) - 1), loss=loss,
-            regularization=ratio, tol=tol, max_iter=max_iter, max_time=max_time, monitor=monitor,
-        )  # fmt: skip
+        max_iter = options["max_iter"]
+        monitor = Monitor(callback, verbose, options["tol"], options["max_time"], owner, max_iter)
+        options["n_neighbors"] = min(options["n_neighbors"], int(counts.max()) - 1)
+        found = lmnn.solve(table, codes, start, monitor=monitor, **options)
         self.classes_, self.n_features_in_ = classes, rows.d
         self.components_, self.objective_ = found.components, found.objective
         self.n_iter_, self.converged_, self.history_ = (
@@ -185,6 +175,31 @@ class LMNN(Metric):
             warn(f"{owner} stopped after {found.n_iter} iterations at an objective of "
                  f"{found.objective:.6g}, because {why}", "ConvergenceWarning")
         return self
+
+    def _options(self) -> dict[str, Any]:
+        """The parameters as `lmnn.solve` takes them."""
+        ratio = check.real("regularization", self.regularization, positive=False)
+        if ratio >= 1:
+            raise ValueError(f"regularization must lie in 0..1, without 1; got {ratio!r}: the "
+                             "margins would have no weight")
+        return {
+            "n_neighbors": check.integer("n_neighbors", self.n_neighbors),
+            "loss": check.choice("loss", self.loss, lmnn.LOSSES),
+            "regularization": ratio,
+            "tol": check.positive_float("tol", self.tol),
+            "max_iter": check.integer("max_iter", self.max_iter),
+            "max_time": check.optional_positive_float("max_time", self.max_time),
+        }
+
+    def _check_params(self) -> None:
+        self._options()
+        self._watchers()
+        if self.n_components is not None:
+            check.integer("n_components", self.n_components)
+        if isinstance(self.init, str):
+            check.choice("init", self.init, ("auto", "identity", "pca"))
+        elif np.ndim(self.init) != 2 or np.asarray(self.init).dtype.kind not in "fiu":
+            raise ValueError("init must be finite numbers of shape (n_components, features)")
 
     def _start(self, X: Any, d: int) -> np.ndarray:
         p = d if self.n_components is None else check.integer("n_components", self.n_components)

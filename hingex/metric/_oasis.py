@@ -154,14 +154,8 @@ class OASIS(Metric):
             After Ctrl-C; the fitted attributes hold what was reached.
         """
         owner = type(self).__name__
-        C = check.positive_float("C", self.C)
-        tol = check.real("tol", self.tol, positive=False)
-        patience = check.integer("n_iter_no_change", self.n_iter_no_change)
-        max_iter = check.integer("max_iter", self.max_iter)
-        max_time = check.optional_positive_float("max_time", self.max_time)
-        seed = check.random_seed(self.random_state)
-        verbose = check.boolean("verbose", self.verbose)
-        callback = check.optional_callable("callback", self.callback)
+        options = self._options()
+        verbose, callback = self._watchers()
         rows = check.as_rows(X, owner=owner, min_rows=2)
         epoch = max(rows.n, FEWEST)
         if self.n_triplets is not None:
@@ -181,11 +175,9 @@ class OASIS(Metric):
         check.check_feature_names(self, X, reset=True)
         features = oasis.chosen_features(rows, width)
         B = np.eye(width, dtype=np.float32 if rows.is_single else np.float64)
-        monitor = Monitor(callback, verbose, tol, max_time, owner, max_iter)
-        found = oasis.learn(
-            B, rows, features, source, C=C, epoch=epoch, max_iter=max_iter, max_time=max_time,
-            tol=tol, patience=patience, seed=seed, monitor=monitor,
-        )  # fmt: skip
+        monitor = Monitor(callback, verbose, options["tol"], options["max_time"], owner,
+                          options["max_iter"])  # fmt: skip
+        found = oasis.learn(B, rows, features, source, epoch=epoch, monitor=monitor, **options)
         self.components_, self.features_, self.n_features_in_ = B, features, rows.d
         self.history_, self.n_iter_, self.n_steps_ = found.history, found.n_iter, found.n_steps
         self.loss_ = float(found.history["primal"][-1]) if found.n_iter else float("nan")
@@ -197,6 +189,24 @@ class OASIS(Metric):
             warn(f"{owner} stopped in epoch {found.n_iter}, at a mean loss of {self.loss_:.3g}, "
                  f"because {why}", "ConvergenceWarning")
         return self
+
+    def _options(self) -> dict[str, Any]:
+        """The parameters as `oasis.learn` takes them."""
+        for name in ("n_triplets", "max_features"):
+            if getattr(self, name) is not None:
+                check.integer(name, getattr(self, name))
+        return {
+            "C": check.positive_float("C", self.C),
+            "tol": check.real("tol", self.tol, positive=False),
+            "patience": check.integer("n_iter_no_change", self.n_iter_no_change),
+            "max_iter": check.integer("max_iter", self.max_iter),
+            "max_time": check.optional_positive_float("max_time", self.max_time),
+            "seed": check.random_seed(self.random_state),
+        }
+
+    def _check_params(self) -> None:
+        self._options()
+        self._watchers()
 
     def _chosen_width(self, rows: Any) -> int:
         """Features of which pairs have a weight."""
@@ -235,7 +245,7 @@ class OASIS(Metric):
         """
         self._check_fitted()
         table = check.table_of(check.fitted_rows(self, X))
-        moved = self._moved(table)
+        moved = self._moved(table, self.features_)
         if not check.is_sparse(table) or len(self.features_) == self.n_features_in_:
             out = np.array(table.toarray() if check.is_sparse(table) else table)
             out[:, self.features_] += moved
@@ -245,6 +255,11 @@ class OASIS(Metric):
         n, k = moved.shape
         added = csr_array((moved.ravel(), np.tile(self.features_, n), np.arange(n + 1) * k),
                           shape=table.shape)  # fmt: skip
+        if table.shape[1] > check.WIDE:
+            # SciPy adds rows that are in order without work arrays of an entry for each column.
+            table = table.copy()
+            table.sum_duplicates()
+            added.sum_duplicates()
         return csr_array(table + added)
 
     def similarity(self, X: Any, Y: Any = None) -> np.ndarray:
@@ -268,11 +283,12 @@ class OASIS(Metric):
         left = check.table_of(check.fitted_rows(self, X))
         right = left if Y is None else check.table_of(check.fitted_rows(self, Y))
         out = np.empty((left.shape[0], right.shape[0]), np.result_type(left, right))
-        part = right[:, self.features_]
-        step = max(1, BLOCK // max(right.shape[0], len(self.features_)))
+        left, right, features = self._narrow(left, right)
+        part = _columns(right, features)
+        step = max(1, BLOCK // max(right.shape[0], len(features)))
         for begin in range(0, len(out), step):
             rows = slice(begin, begin + step)
-            out[rows] = self._similar(left[rows], right, part)
+            out[rows] = self._similar(left[rows], right, part, features)
         return out
 
     def score(self, X: Any, y: Any) -> float:
@@ -305,28 +321,42 @@ class OASIS(Metric):
         queries = np.flatnonzero(np.bincount(codes)[codes] >= 2)
         if not len(queries):
             raise ValueError("every class of y has one row: there is nothing to be found")
-        part = table[:, self.features_]
-        step = max(1, BLOCK // max(rows.n, len(self.features_)))
+        table, _, features = self._narrow(table, table)
+        part = _columns(table, features)
+        step = max(1, BLOCK // max(rows.n, len(features)))
         total = 0.0
         for begin in range(0, len(queries), step):
             some = queries[begin : begin + step]
             others = np.arange(rows.n) != some[:, None]
             relevant = codes == codes[some, None]
-            scores = self._similar(table[some], table, part)
+            scores = self._similar(table[some], table, part, features)
             qid = np.repeat(np.arange(len(some)), rows.n - 1)
             total += len(some) * mean_average_precision(relevant[others], scores[others], qid=qid)
         return total / len(queries)
 
-    def _moved(self, table: Any) -> np.ndarray:
-        """X (W - I) in the columns of `features_`."""
-        part = table[:, self.features_]
+    def _narrow(self, left: Any, right: Any) -> tuple[Any, Any, np.ndarray]:
+        """Both tables, and `features_`, with columns numbered anew if there are very many.
+
+        SciPy's products of sparse matrices have work arrays with an entry for each column.
+        """
+        if not check.is_sparse(left) or not check.is_sparse(right) or (
+                self.n_features_in_ <= check.WIDE):
+            return left, right, self.features_
+        columns = np.unique(np.concatenate([left.indices, right.indices, self.features_]))
+        places = np.searchsorted(columns, self.features_)
+        left, right = (_columns(table, columns) for table in (left, right))
+        return left, right, places
+
+    def _moved(self, table: Any, features: np.ndarray) -> np.ndarray:
+        """X (W - I) in the columns `features`."""
+        part = _columns(table, features)
         return np.asarray(part @ self.components_.astype(table.dtype, copy=False)) - (
             part.toarray() if check.is_sparse(part) else part)
 
-    def _similar(self, left: Any, right: Any, right_part: Any) -> np.ndarray:
+    def _similar(self, left: Any, right: Any, right_part: Any, features: np.ndarray) -> np.ndarray:
         plain = left @ right.T
         plain = plain.toarray() if check.is_sparse(plain) else plain
-        return np.asarray(plain + (right_part @ self._moved(left).T).T)
+        return np.asarray(plain + (right_part @ self._moved(left, features).T).T)
 
     def _check_arrays(self) -> None:
         d, features = self._width(), vars(self).get("features_")
@@ -335,6 +365,20 @@ class OASIS(Metric):
                 or len(np.unique(features)) < len(features)):
             raise ValueError("features_ must be distinct columns of X")
         self._finite("components_", len(features), len(features))
+
+
+def _columns(table: Any, features: np.ndarray) -> Any:
+    """Columns of a table, in memory that follows what they and the table hold."""
+    if not check.is_sparse(table) or table.shape[1] <= check.WIDE:
+        return table[:, features]
+    from scipy.sparse import csr_array
+
+    order = np.argsort(features)
+    place = np.minimum(np.searchsorted(features, table.indices, sorter=order), len(features) - 1)
+    column = order[place]
+    known = features[column] == table.indices
+    indptr = np.concatenate([[0], np.cumsum(known)])[table.indptr]
+    return csr_array((table.data[known], column[known], indptr), (table.shape[0], len(features)))
 
 
 def _checked(triplets: Any, n: int) -> np.ndarray:

@@ -51,6 +51,9 @@ class _RankModel(LinearScores):
         self.verbose = verbose
         self.callback = callback
 
+    def _check_params(self) -> None:
+        self._options()
+
     def _options(self) -> dict[str, Any]:
         """The parameters as the solver takes them, checked."""
         verbose, callback = self._watchers()

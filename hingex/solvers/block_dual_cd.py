@@ -128,6 +128,16 @@ def solve(
     return run.to_the_end()
 
 
+def _member(state: Any, name: str, shape: tuple[int, ...], dtype: Any) -> np.ndarray:
+    """An array of a state that was kept, if it is of this shape and type."""
+    value = np.asarray(state[name])
+    if value.shape != shape or value.dtype != dtype:
+        raise ValueError(f"member {name!r} of the checkpoint has shape {value.shape} and dtype "
+                         f"{value.dtype}; expected {shape} and {np.dtype(dtype)}: delete this "
+                         "checkpoint")
+    return value
+
+
 class _Run:
     """A solution under way: `restore` of what `snapshot` gave makes it go on from there."""
 
@@ -176,11 +186,13 @@ class _Run:
         }  # fmt: skip
 
     def restore(self, state: dict[str, Any]) -> None:
-        for name in self.SAVED:
-            value = state[name]
-            setattr(self, name, value if np.ndim(value) else np.asarray(value).item())
-        self.W = np.ascontiguousarray(state["W"])
-        self.lane_state, self.sweeps = state["lanes"], int(state["sweeps"])
+        for name in (*self.SAVED, "W", "sweeps"):
+            mine = np.asarray(getattr(self, name))
+            value = _member(state, name, mine.shape, mine.dtype)
+            setattr(self, name, np.ascontiguousarray(value) if value.ndim else value.item())
+        for name, dtype in (("lanes", np.uint8), ("history", HISTORY_DTYPE)):
+            _member(state, name, np.shape(state[name])[:1] or (0,), dtype)
+        self.lane_state = state["lanes"]
         self.history = [tuple(entry) for entry in state["history"].tolist()]
 
     def to_the_end(self) -> Fit:

@@ -354,9 +354,10 @@ class _Run:
 
     def rank(self, n: int) -> int:
         """Features of a linear kernel that an interior point can take for n examples, or 0."""
-        if self.points is None or not self.points.linear or self.points.width > FACTOR_MOST:
+        if self.points is None or not self.points.linear or self.exact is None:
             return 0
-        return self.points.width if n * self.points.width <= COPY_MOST else 0
+        d = int(self.exact.rows.d)  # the points may lack features that no row has
+        return d if d <= FACTOR_MOST and n * d <= COPY_MOST else 0
 
     def factor(self, ids: np.ndarray) -> tuple[np.ndarray | None, np.ndarray | None]:
         """Z with K = Z Z' for a linear kernel, or K of the examples, in double precision."""

@@ -13,6 +13,7 @@ from .._core import kernels
 from .._estimator import Estimator
 from .._reading import forget_reading
 from .._storable import CheckedStorable
+from .._threads import n_shares
 from ._chain import Chain
 from ._parts import Layout, gathered_sequences
 from ._svm import StructuredSVM, hand_over, predicted, svm_of
@@ -292,6 +293,14 @@ class ChainSVM(CheckedStorable, Estimator):
                                   "leave sequences with other labels out, or fit on them as well")
         return np.bincount(true.astype(np.intp) * K + codes, minlength=K * K).reshape(K, K)
 
+    def _check_params(self) -> None:
+        svm_of(self, None)._options()
+        check.random_seed(self.random_state)
+        n_shares(self.n_jobs)
+        check.integer("n_features", self.n_features)
+        if self.cost is not None:
+            _check_cost(self.cost)
+
     def _check_arrays(self) -> None:
         """Raise ValueError when the fitted attributes are missing or do not fit together."""
         found = vars(self)
@@ -328,6 +337,17 @@ def _flat_labels(y: Any, start: np.ndarray, stacked: bool) -> Any:
             raise ValueError(f"sequence {i} of y has {len(part)} labels, sequence {i} of X has "
                              f"{size} elements")
     return [label for part in parts for label in part]
+
+
+def _check_cost(cost: Any) -> None:
+    """Raise for costs that are none, whatever the labels."""
+    if not isinstance(cost, Mapping):
+        raise TypeError("cost must be a dict of (label, other) to numbers, or None; got "
+                        f"{check._show(cost)}")
+    for pair, value in cost.items():
+        if not isinstance(pair, tuple) or len(pair) != 2:
+            raise ValueError(f"cost has the key {pair!r}; keys must be pairs of labels")
+        check.real("cost", value, positive=False)
 
 
 def _cost_matrix(cost: Any, classes: np.ndarray) -> np.ndarray | None:

@@ -364,6 +364,15 @@ class TextClassifier(Storable, Classifier):
         tags.input_tags.sparse = False
         return tags
 
+    def _check_params(self) -> None:
+        """Of both parts; in files these are dicts of their class and parameters."""
+        for part in _PARTS:
+            given = getattr(self, part)
+            if not (given is None or isinstance(given, (TextVectorizer, *_KINDS))):
+                given = _part_of(part, given)
+            if given is not None:
+                given._check_params()
+
     def _params_to_store(self) -> dict[str, Any]:
         """For each part its class and its parameters, as they were fitted."""
         from ..model_io import storable_params
@@ -382,16 +391,10 @@ class TextClassifier(Storable, Classifier):
     @classmethod
     def _restored(cls, params: dict[str, Any], fitted: dict[str, Any]) -> Self:
         """From what was stored; ValueError if that is not whole."""
-        kinds = {kind.__name__: kind for kind in (TextVectorizer, *_KINDS)}
         model = cls()
         for part in _PARTS:
-            stored = params.get(part)
-            if not isinstance(stored, dict) or set(stored) != {"class", "params"} or (
-                    stored["class"] not in kinds) or (
-                    (part == "vectorizer") != (stored["class"] == "TextVectorizer")):
-                raise ValueError(f"the parameter {part} is no {part}")
-            setattr(model, part, kinds[stored["class"]](**stored["params"]))
-            estimator = kinds[stored["class"]](**stored["params"])
+            estimator = _part_of(part, params.get(part))
+            setattr(model, part, _part_of(part, params.get(part)))
             start = f"{part}__"
             vars(estimator).update(
                 {key[len(start):]: value for key, value in fitted.items() if key.startswith(start)}
@@ -399,4 +402,31 @@ class TextClassifier(Storable, Classifier):
             setattr(model, part + "_", estimator)
         if "reading_" in fitted:
             model.reading_ = fitted["reading_"]
+        model._check_arrays()
         return model
+
+    def _check_arrays(self) -> None:
+        """Raise ValueError unless the parts fit to each other."""
+        vectorizer, linear = self.vectorizer_, self.classifier_
+        if not vectorizer.__sklearn_is_fitted__():
+            raise ValueError("the vectorizer is not fitted")
+        vectorizer._check_arrays()
+        hashing = vectorizer.method == "hashing"
+        d = vectorizer.n_features if hashing else len(vectorizer.term_ends_)
+        if linear.n_features_in_ != d:
+            raise ValueError(f"the vectorizer has {d} columns, the classifier "
+                             f"{linear.n_features_in_} features")
+
+
+def _part_of(part: str, stored: Any) -> Any:
+    """An untrained part of what is stored of it; ValueError if that is not whole."""
+    kinds = {kind.__name__: kind for kind in (TextVectorizer, *_KINDS)}
+    if not isinstance(stored, dict) or set(stored) != {"class", "params"}:
+        raise ValueError(f"the parameter {part} is no {part}")
+    name, params = stored["class"], stored["params"]
+    if not isinstance(name, str) or name not in kinds or not isinstance(params, dict) or (
+            (part == "vectorizer") != (name == "TextVectorizer")):
+        raise ValueError(f"the parameter {part} is no {part}")
+    if unknown := set(params) - set(kinds[name]._defaults()):
+        raise ValueError(f"{name} has no parameter {min(map(str, unknown))!r} here")
+    return kinds[name](**params)

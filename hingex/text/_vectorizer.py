@@ -600,6 +600,19 @@ class TextVectorizer(Storable, Transformer, Estimator):
             start = end
         return names
 
+    def _check_params(self) -> None:
+        self._limits(self._plan())
+        n_threads(self.n_jobs)
+
+    def _check_arrays(self) -> None:
+        """Raise ValueError unless idf_ has an entry for each column."""
+        idf = vars(self).get("idf_")
+        if idf is None:
+            return
+        d = self.n_features if self.method == "hashing" else len(vars(self).get("term_ends_", ()))
+        if np.shape(idf) != (d,):
+            raise ValueError(f"idf_ has shape {np.shape(idf)}, but there are {d} columns")
+
     def _params_to_store(self) -> dict[str, Any]:
         """Parameters in types that model files have; the given vocabulary is in the arrays."""
         plan = self._plan()

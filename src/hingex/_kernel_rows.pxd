@@ -99,7 +99,7 @@ cdef enum:
 
 cdef class Points:
     """Examples and their kernel."""
-    cdef Rows rows
+    cdef readonly Rows rows
     cdef hx_svm_points c
     cdef hx_svm_kernel kernel
     cdef const hx_svm_ops *ops
