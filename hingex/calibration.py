@@ -390,6 +390,13 @@ class CalibratedClassifier(Storable, Classifier):
 
     # ---- files ------------------------------------------------------------------------------
 
+    def _check_params(self) -> None:
+        check.choice("method", self.method, tuple(METHODS))
+        if isinstance(self.cv, str | bytes) or not (
+                np.iterable(self.cv) or hasattr(self.cv, "split")):
+            check.integer("cv", self.cv, minimum=2)
+        check.random_seed(self.random_state)
+
     def _params_to_store(self) -> dict[str, Any]:
         """The estimator as its class and its parameters, as they were fitted."""
         from .model_io import storable_params, storable_part
@@ -417,6 +424,9 @@ class CalibratedClassifier(Storable, Classifier):
         estimator = restored(stored["class"], stored["params"], inner)
         model = cls(**params | {"estimator": type(estimator)(**estimator.get_params(deep=False))})
         model.estimator_ = estimator
+        if _takes_rows(estimator) and (
+                fitted.get("n_features_in_") != estimator.n_features_in_):
+            raise ValueError("n_features_in_ is not that of the estimator")
         classes, found = fitted.get("classes_"), np.asarray(estimator.classes_)
         if not isinstance(classes, np.ndarray) or classes.ndim != 1 or not (
                 (classes[1:] > classes[:-1]).all() and np.isin(found, classes).all()):

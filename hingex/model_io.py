@@ -1173,14 +1173,15 @@ class _Text:
         words = raw.split(maxsplit=1)
         return words[0].decode("latin-1"), words[1] if len(words) > 1 else b""
 
-    def _list(self, text: bytes, kind: type) -> array:
+    def _list(self, text: bytes, kind: type, key: str = "") -> array:
         """All numbers of a line, checked to be finite, or integers of 32 bits."""
         found = array("d" if kind is float else "q")
         for words in _pieces(text):
             numbers = self._numbers(words, kind)
             if not all(map(math.isfinite if kind is float else _is_int, numbers)):
-                self._fail("a number that is " + ("not finite" if kind is float
-                                                  else "beyond 32 bits"))
+                what = "not finite" if kind is float else "beyond 32 bits"
+                self._fail(f"{key!r} has a number that is {what}" if key else
+                           f"a number that is {what}")
             found.extend(numbers)
         return found
 
@@ -1563,7 +1564,7 @@ class _Libsvm(_Text):
         return word
 
     def _numbers_of(self, key: str, kind: type, count: int) -> list[Any]:
-        numbers = self._list(self._entry(key), kind)
+        numbers = self._list(self._entry(key), kind, key)
         if len(numbers) != count:
             self._fail(f"{key!r} has {len(numbers)} numbers; expected {count}")
         return numbers.tolist()

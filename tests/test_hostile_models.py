@@ -64,6 +64,7 @@ def some_models():
         (TextVectorizer(method="hashing", n_features=32, use_idf=True).fit(texts), texts),
         (TextVectorizer(method="hashing", n_features=32, stop_words=["the"]).fit(texts), texts),
         (TextClassifier().fit(texts, ["c", "d", "c", "d"]), texts),
+        (hingex.CalibratedClassifier(hingex.LinearSVC(), cv=2).fit(X, y), X),
     ]
     return [(type(model).__name__, model, rows) for model, rows in fitted]
 
@@ -309,10 +310,10 @@ MUTATIONS = [a_value, a_value, a_part_of_a_value, less, another_entry, another_e
 
 
 @pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize("number", range(27))
+@pytest.mark.parametrize("number", range(28))
 def test_changed_files(samples, tmp_path, number):
     """Seeded changes of everything that a file holds; the checksums are right."""
-    assert len(samples) == 27
+    assert len(samples) == 28
     name, header, arrays, rows = samples[number]
     rng = random.Random(number)
     model = loaded(tmp_path / "m", built(json.loads(header), list(arrays)))
@@ -587,6 +588,7 @@ def test_long_lines_of_text_models(tmp_path, text):
 # ------------------------------------------------------------------------------------ parameters
 
 BAD = {
+    "estimator": [None, 1, "LinearSVC", {"dict": []}],
     "C": [0.0, -1.0, "1", True, None, {"float": "nan"}], "r": [0.0, "1"],
     "tol": [-1.0, "x", None, {"float": "inf"}], "max_iter": [0, 1.5, "9", True, -2],
     "max_time": [0.0, "1", True], "n_jobs": [0, 1.5, "2", True],
