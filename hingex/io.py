@@ -116,9 +116,8 @@ def load_svmlight_file(
     An empty file gives X of shape (0, 1). Lines end with a line feed, with or without a carriage
     return; blank lines and lines with only a comment are skipped.
 
-    Linear in the size of the file; memory is that of the result, plus a window of text for
-    compressed files and file objects. Plain files are memory-mapped: they must not shrink while
-    they are read.
+    Linear in the size of the file; memory is that of the result, plus a window of text of up to
+    16 MB, or of the longest line. A plain file that becomes shorter while it is read is an error.
 
     Examples
     --------

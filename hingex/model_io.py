@@ -75,7 +75,8 @@ _ARRAYS = frozenset((
     "classes_", "coef_", "intercept_", "dual_coef_", "support_", "support_vectors_", "n_support_",
     "support_kind_", "feature_names_in_", "history_", "margin_width_", "idf_", "term_bytes_",
     "term_ends_", "components_", "features_", "transitions_", "start_", "end_", "landmarks_",
-    "probability_slopes_",
+    "probability_slopes_", "primal_coef_", "primal_centre_", "primal_intercept_", "probA_",
+    "probB_", "prob_density_marks_", "libsvm_order_",
 ))  # fmt: skip
 _VALUES = frozenset((
     "n_features_in_", "n_documents_", "multilabel_", "hashed_", "gamma_", "offset_", "shape_fit_",
