@@ -559,8 +559,14 @@ class _Solve:
 
     def _note_start(self) -> None:
         """Objectives of the duals to begin with, which no later ones may contradict."""
-        if self.options.hard or (self.problem.start.any() and not self.smo.precise):
+        problem = self.problem
+        if self.options.hard or (problem.start.any() and not self.smo.precise):
             return  # with single precision these would be no truth to hold others against
+        if not problem.start.any():  # P of w = 0 with some intercepts, the best of C-SVC among them
+            x = [problem.p - c for c in (0.0, float(problem.p.max()), float(problem.p.min()))]
+            self.first = 0.0, min(
+                float(np.maximum(each * problem.hi, each * problem.lo).sum()) for each in x)
+            return
         self.smo.violation()
         dual, _, gap, *_ = self.smo.certificate(True)
         self.first = dual, dual + gap
