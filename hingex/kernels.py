@@ -442,19 +442,6 @@ def _has_level(rows: Any, centre: np.ndarray, counted: np.ndarray | None = None)
     return bool((size > _LEVEL * np.where(constant, typical, spread)).any())
 
 
-def diagonal(points: Any, kernel: Parameters) -> np.ndarray:
-    """Kernel of each of the points with itself."""
-    own = np.asarray(points.own_sums, dtype=np.float64)
-    if kernel.name == "linear":
-        return own
-    with np.errstate(over="ignore"):
-        if kernel.name == "poly":
-            return np.asarray((kernel.gamma * own + kernel.coef0) ** kernel.degree)
-        if kernel.name == "sigmoid":
-            return np.tanh(kernel.gamma * own + kernel.coef0)
-    return np.ones(len(own))
-
-
 def largest_diagonal(points: Any, kernel: Parameters) -> float:
     """A bound of the kernel of any of the points with itself."""
     x = points.largest_own

@@ -207,8 +207,8 @@ class KernelModel(Storable, Estimator):
         if training.kernel is not None:
             self._vector_points(training.kernel)
 
-    def _keep_solutions(self, solutions: Sequence[smo.Solution], scale: Any = 1.0) -> None:
-        """Set what tells how far the solver came; weights times a scale, if there are some."""
+    def _keep_solutions(self, solutions: Sequence[smo.Solution]) -> None:
+        """Set what says how far the solver came, and the weights, if there are some."""
         self.duality_gap_ = np.array([s.relative_gap for s in solutions])
         self.kkt_violation_ = np.array([s.violation for s in solutions])
         self.dual_objective_ = np.array([s.dual for s in solutions])
@@ -220,7 +220,6 @@ class KernelModel(Storable, Estimator):
             vars(self).pop(name, None)
         if solutions[0].weights is not None:
             weights = np.stack([np.asarray(s.weights) for s in solutions])
-            weights *= np.reshape(scale, (-1, 1))
             self._keep_weights(weights, np.asarray(solutions[0].centre))
         self.converged_ = all(s.status == "converged" for s in solutions)
         self.fit_status_ = int(not self.converged_)

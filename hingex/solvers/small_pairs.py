@@ -92,7 +92,7 @@ def solve(
     source : callable or None
         source(i, j), the kernel of the examples i with the examples j.
     monitor : Monitor
-        Told after some pairs.
+        Gets a report after some pairs.
     deadline : float, optional
         Of `time.perf_counter`.
     spread : float
@@ -117,13 +117,13 @@ def solve(
         0 if np.isinf(task.max_iter) else int(task.max_iter), hard, chunk,
         task.threads if source is None else 1, warm,
     )  # fmt: skip
-    stopped, told = "", _Told(batch, monitor, begun)
+    stopped, progress = "", _Progress(batch, monitor, begun)
     try:
         for _ in _spans(batch, source, task):
             if deadline is not None and perf_counter() > deadline:
                 stopped = "max_time"
                 break
-            if monitor.watching and told.tell():
+            if monitor.watching and progress.report():
                 stopped = "callback"
                 break
     except KeyboardInterrupt:
@@ -155,16 +155,16 @@ def _spans(
     yield
 
 
-class _Told:
-    """Tells a monitor of the pairs that are done, one after another."""
+class _Progress:
+    """Reports the pairs that are done to a monitor, one after another."""
 
     def __init__(self, batch: Any, monitor: Monitor, begun: float) -> None:
         self.batch, self.monitor, self.begun = batch, monitor, begun
         self.done = np.zeros(len(batch.status), dtype=bool)
         self.count, self.dual, self.primal, self.gap = 0, 0.0, 0.0, 0.0
 
-    def tell(self) -> bool:
-        """Tell of those that were not done before; whether the callback asks to stop."""
+    def report(self) -> bool:
+        """Report those that were not done before; whether the callback asks to stop."""
         batch, stop = self.batch, False
         for k in np.flatnonzero((batch.status != WAITING) & ~self.done):
             self.done[k] = True
