@@ -370,8 +370,7 @@ def training_points(
     gradients of rows less the centre the sum of all duals must be 0 (`sum_zero`). The centre is
     that of the rows `counted`, or of all.
     """
-    _refuse_large(rows)
-    _refuse_small(rows, kernel)
+    _refuse_small(rows, kernel, _refuse_large(rows))
     _refuse_negative(rows, kernel)
     rows = check.narrowed(rows)
     make, centre, shifted = kernels("kernel_rows").Points, None, False
@@ -409,7 +408,7 @@ def _dense_blocks(rows: Any, counted: np.ndarray | None) -> Iterator[np.ndarray]
     step = max(1, _ROWS_AT_ONCE // max(1, rows.d))
     for at in range(0, n, step):
         part = values[at:at + step] if counted is None else values[counted[at:at + step]]
-        yield np.array(part, dtype=np.float64, order="C")
+        yield np.ascontiguousarray(part, dtype=np.float64)
 
 
 def prediction_centre(rows: Any, kernel: Parameters) -> np.ndarray | None:
@@ -514,12 +513,19 @@ class Exact:
         self, rows: Any, kernel: Parameters, sum_zero: bool = True,
         counted: np.ndarray | None = None,
     ) -> None:
-        self.rows, self.kernel = rows, kernel
-        self.centre = None
-        if not rows.is_csr and kernel.name in (("linear", "rbf") if sum_zero else ("rbf",)):
-            self.centre = column_means(rows, counted)
+        self.rows, self.kernel, self.counted = rows, kernel, counted
+        self.centred = not rows.is_csr and kernel.name in (
+            ("linear", "rbf") if sum_zero else ("rbf",))
+        self._centre: np.ndarray | None = None
         self._points: Any = None
         self._lock = threading.Lock()
+
+    @property
+    def centre(self) -> np.ndarray | None:
+        """Means of the columns, where the kernel allows rows less these; else None."""
+        if self.centred and self._centre is None:  # two threads would find the same bits
+            self._centre = column_means(self.rows, self.counted)
+        return self._centre
 
     def points(self) -> Any:
         """Points in double precision, less the means of columns where the kernel allows it."""
@@ -554,25 +560,27 @@ def _refuse_values(points: Any, kernel: Parameters, largest: float) -> None:
         + (", or choose other parameters" if numbers else ""))
 
 
-def _refuse_large(rows: Any) -> None:
-    """Raise ValueError for features whose squares float64 does not hold."""
+def _refuse_large(rows: Any) -> float:
+    """Largest size of a feature; ValueError if float64 does not hold its square."""
     values = rows.arrays[0][:rows.nnz] if rows.is_csr else rows.arrays[0]
     if values.dtype == np.float32 or values.size == 0:
-        return
+        return 0.0  # in range, whatever it is
     most = max(float(values.max()), -float(values.min()))
     if most > _LARGEST_FEATURE:
         row, column = position_of_largest(rows)
         raise ValueError(f"X has a value of size {most:.3g} at row {row}, column {column}; kernels "
                          f"take sizes up to {_LARGEST_FEATURE:.0e}. Scale the features")
+    return most
 
 
-def _refuse_small(rows: Any, kernel: Parameters) -> None:
-    """Raise ValueError for features whose dot products are 0 in float64, though they are not."""
-    values = rows.arrays[0][:rows.nnz] if rows.is_csr else rows.arrays[0]
-    if kernel.name not in ("linear", "poly") or values.dtype == np.float32 or values.size == 0:
+def _refuse_small(rows: Any, kernel: Parameters, most: float) -> None:
+    """Raise ValueError for features whose dot products are 0 in float64, though they are not.
+
+    `most` is the largest size of one.
+    """
+    if kernel.name not in ("linear", "poly") or most == 0:
         return
-    most = max(float(values.max()), -float(values.min()))
-    if 0 < most * most < 1 / _LARGEST_VALUE or (most > 0 and most * most == 0):
+    if most * most < 1 / _LARGEST_VALUE:
         row, column = position_of_largest(rows)
         raise ValueError(f"the value of largest size in X is {most:.3g}, at row {row}, column "
                          f"{column}: too small for dot products in float64. Scale the features")

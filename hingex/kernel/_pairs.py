@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import bisect
 import math
 from time import perf_counter
 from typing import Any, NamedTuple
@@ -50,6 +51,8 @@ class Layout:
         self.count = count_of(K, rest)
         self.sets = 1 if K == 2 else K if self.rest else K - 1
         self.codes, self.used = codes, used
+        # Number of the first pair (i, j > i) of each class i.
+        self.begin = [i * (2 * K - i - 1) // 2 for i in range(K - 1)]
 
     def pair(self, k: int) -> tuple[int, int]:
         """Class at +1 and class at -1 of problem k; -1 stands for all others.
@@ -60,8 +63,8 @@ class Layout:
             return 1, 0
         if self.rest:
             return k, -1
-        i, j = small_pairs.pair_of(np.array([k]), self.K)
-        return int(i[0]), int(j[0])
+        i = bisect.bisect_right(self.begin, k) - 1
+        return i, k - self.begin[i] + i + 1
 
     def places(self, k: int) -> tuple[np.ndarray, np.ndarray, int]:
         """Where in `order` the rows of problem k are, and in which set of duals.
@@ -156,13 +159,13 @@ class Outcome:
         """Keep what came of problem k."""
         at, sets, positive = self.layout.places(k)
         b, c, scale = s.b, s.intercept[0], 1.0
+        most, size = question.cost[self.layout.order[at]], np.abs(s.b)
         if question.nu > 0:
             # f is -w.phi(x): at margins -rho - b for y = 1, rho - b for y = -1.
-            up, down = _decided(s, question.cost[self.layout.order[at]], positive)
+            up, down = _decided(s, most, positive)
             scale = 2 / (down - up) if down > up else 1.0
             c = (up + down) / 2 * scale
-        most = question.cost[self.layout.order[at]]
-        kind = np.where(b == 0, 0, np.where(np.abs(b) < most, 1, 2))
+        kind = (size > 0).view(np.int8) * (1 + (size >= most).view(np.int8))
         self.dual[sets, at], self.kind[sets, at] = b * scale, kind
         self.intercept[k], self.objective[k], self.gap[k] = c, s.dual, s.gap
         self.relative[k], self.violation[k] = s.relative_gap, s.violation
@@ -171,11 +174,13 @@ class Outcome:
         if s.weights is not None and self.weights is not None:
             self.weights[k] = s.weights * scale
         if question.nu == 0:
-            slack = np.maximum(0, np.where(np.arange(len(at)) < positive, 1, -1) * s.residual)
             support = doubtful = np.count_nonzero(b)
             # Without one on the margin the intercept is free to go where a row less lets it.
-            if (kind == 1).any() and math.isfinite(question.radius):
-                doubtful = np.count_nonzero(2 * np.abs(b) * question.radius + slack >= 1)
+            if math.isfinite(question.radius) and (kind == 1).any():
+                slack = s.residual.copy()
+                slack[positive:] *= -1
+                np.maximum(slack, 0, out=slack)
+                doubtful = np.count_nonzero(2 * size * question.radius + slack >= 1)
             self.bound[k] = min(support, doubtful) / len(at)
 
     @property
