@@ -28,12 +28,11 @@ from ._threads import n_threads
 
 __all__ = ["dump_svmlight_file", "load_svmlight_file", "load_svmlight_files"]
 
-# Ctrl-C is heeded between windows; chunks are what threads share out. Of plain files one thread
-# takes windows that are smaller by this factor, and finds them still in its cache; several take
-# larger ones: those that wait at a window's end for the others burn time on a busy machine.
+# Ctrl-C is heeded between windows; chunks are what threads share out. Windows of plain files are
+# so small, for each thread, that their text is still in the cache when it is parsed.
 _WINDOW_BYTES = 8 << 20
-_OWN_SHARE, _SHARED_WINDOWS = 8, 2
-_CHUNK_BYTES = 1 << 20
+_PLAIN_BYTES = 1 << 20
+_CHUNK_BYTES = 1 << 17
 _DUMP_VALUES = 1 << 16
 _INT32_MAX = 2**31 - 1
 
@@ -117,7 +116,7 @@ def load_svmlight_file(
     return; blank lines and lines with only a comment are skipped.
 
     Linear in the size of the file; memory is that of the result, plus a window of text of up to
-    16 MB, or of the longest line. A plain file that becomes shorter while it is read is an error.
+    8 MB, or of the longest line. A plain file that becomes shorter while it is read is an error.
 
     Examples
     --------
@@ -289,6 +288,8 @@ class _Source:
         self.name, self.file, self.path, self.plain = name, file, path, plain
         self.start = 0  # byte position of the first window
         self.size = _size_of(file)
+        self.threads = 1
+        self.ahead = 0  # bytes to come after the present window, as far as that is known
 
     def windows(
         self, offset: int, length: int, threads: int = 1, longest: int | None = None
@@ -299,9 +300,8 @@ class _Source:
         """
         limit = offset + length if length > 0 else None
         if self.plain and self.size is not None:
-            own, shared = _WINDOW_BYTES // _OWN_SHARE, _WINDOW_BYTES * _SHARED_WINDOWS
-            return self._windows_of_plain(offset, limit, max(1, own if threads == 1 else shared),
-                                          longest)
+            self.threads, most = threads, min(_WINDOW_BYTES, _PLAIN_BYTES * threads)
+            return self._windows_of_plain(offset, limit, most, longest)
         return self._windows_of_stream(offset, limit, longest)
 
     def _windows_of_plain(
@@ -334,6 +334,7 @@ class _Source:
                     yield bytes(buffer[:longest + 1]) + b"\n"
                     return
                 continue
+            self.ahead = 0 if last else (left if limit is None else min(left, limit - at - end))
             with memoryview(buffer) as view, view[:end] as window:
                 yield window
             held = filled - end
@@ -357,7 +358,13 @@ class _Source:
 
     def _fill(self, buffer: bytearray, begin: int, end: int, at: int) -> None:
         """Read bytes begin..end-1 of the buffer, which are those of the file from `at` on."""
+        parser = kernels("svmlight")
         with memoryview(buffer) as view:
+            if self.threads > 1 and end - begin > _CHUNK_BYTES and parser.READS_AT:
+                count = parser.read_at(self.file.fileno(), at, view[begin:end], self.threads,
+                                       _CHUNK_BYTES)
+                begin, at = begin + count, at + count
+                self.file.seek(at)
             while begin < end:
                 count = self.file.readinto(view[begin:end])
                 if not count:
@@ -490,7 +497,8 @@ def _feed(
     with closing(source.windows(offset, length, threads, longest)) as windows:
         for window in windows:
             beyond = too_long(window, longest)
-            mistake = None if beyond >= 0 else parser.feed(window, threads, _CHUNK_BYTES)
+            mistake = None if beyond >= 0 else parser.feed(
+                window, threads, _CHUNK_BYTES, source.ahead)
             if mistake is None and beyond < 0:
                 continue
             code, at = mistake or (0, beyond)

@@ -563,6 +563,9 @@ class _Solve:
         if self.options.hard or (problem.start.any() and not self.smo.precise):
             return  # with single precision these would be no truth to hold others against
         if not problem.start.any():  # P of w = 0 with some intercepts, the best of C-SVC among them
+            if problem.classes is not None and problem.group is None:
+                self.first = 0.0, 2 * min(float(problem.hi.sum()), -float(problem.lo.sum()))
+                return
             x = [problem.p - c for c in (0.0, float(problem.p.max()), float(problem.p.min()))]
             self.first = 0.0, min(
                 float(np.maximum(each * problem.hi, each * problem.lo).sum()) for each in x)

@@ -37,21 +37,60 @@ cdef extern from "decimal.h" nogil:
 
 cdef extern from *:
     """
-    /* How many bytes of p are c; sums of bytes, which compilers vectorise well. */
-    static int64_t hx_count(const char *p, int64_t n, char c)
+    /* How many bytes of p are c, and how many are d: sums in 32 bytes that compilers vectorise. */
+    static void hx_count(const char *p, int64_t n, char c, char d, int64_t *of_c, int64_t *of_d)
     {
-        int64_t total = 0, i = 0;
-        while (i < n) {
-            int64_t stop = n - i < 255 ? n : i + 255;
-            unsigned char some = 0;
-            for (; i < stop; i++)
-                some = (unsigned char)(some + (p[i] == c));
-            total += some;
+        int64_t cs = 0, ds = 0, i = 0;
+        while (n - i >= 32) {
+            const int64_t steps = (n - i) / 32, most = steps < 255 ? steps : 255;
+            unsigned char some_c[32] = {0}, some_d[32] = {0};
+            for (int64_t k = 0; k < most; k++, i += 32)
+                for (int j = 0; j < 32; j++) {
+                    some_c[j] = (unsigned char)(some_c[j] + (p[i + j] == c));
+                    some_d[j] = (unsigned char)(some_d[j] + (p[i + j] == d));
+                }
+            for (int j = 0; j < 32; j++) {
+                cs += some_c[j];
+                ds += some_d[j];
+            }
         }
-        return total;
+        for (; i < n; i++) {
+            cs += p[i] == c;
+            ds += p[i] == d;
+        }
+        *of_c = cs;
+        *of_d = ds;
     }
+
+    #ifdef _WIN32
+    #define HX_READS_AT 0
+    static int64_t hx_read_at(int file, char *to, int64_t n, int64_t at)
+    {
+        (void)file, (void)to, (void)n, (void)at;
+        return 0;
+    }
+    #else
+    #define HX_READS_AT 1
+    #include <errno.h>
+    #include <unistd.h>
+    /* Bytes of a file from `at` on: n of them, or fewer before the file's end or an error. */
+    static int64_t hx_read_at(int file, char *to, int64_t n, int64_t at)
+    {
+        int64_t done = 0;
+        while (done < n) {
+            ssize_t some = pread(file, to + done, (size_t)(n - done), (off_t)(at + done));
+            if (some < 0 && errno == EINTR) continue;
+            if (some <= 0) break;
+            done += some;
+        }
+        return done;
+    }
+    #endif
     """
-    int64_t hx_count(const char *p, int64_t n, char c) noexcept nogil
+    const bint HX_READS_AT
+    int64_t hx_read_at(int file, char *to, int64_t n, int64_t at) noexcept nogil
+    void hx_count(const char *p, int64_t n, char c, char d, int64_t *of_c,
+                  int64_t *of_d) noexcept nogil
 
 
 # Powers of ten, filled in once, below, and only read from then on.
@@ -109,17 +148,26 @@ cdef class Column:
     def __dealloc__(self):
         free(self.data)
 
-    cdef int reserve(self, Py_ssize_t more) except -1:
-        """Room for `more` numbers behind the present ones."""
-        if more > self.capacity - self.size:
-            self.resize(max(self.size + more, self.size + self.size // 4))
-        return 0
+    cdef int reserve(self, Py_ssize_t more, double growth=1.0) except -1:
+        """Take capacity for `more` numbers behind the present ones.
+
+        A forecast says that there will be `growth` times as many. Memory that is never written
+        costs nothing; arrays that grow step by step are copied, and take new pages each time.
+        """
+        cdef Py_ssize_t least = self.size + more
+        if more <= self.capacity - self.size:
+            return 0
+        if growth > 1:
+            try:
+                return self.resize(<Py_ssize_t>(growth * least) + 1)
+            except MemoryError:
+                pass                    # the forecast may be wrong
+        return self.resize(max(least, self.size + self.size // 4))
 
     cdef int resize(self, Py_ssize_t capacity) except -1:
         cdef void *data
         if self.exports:
             raise BufferError("the memory is in use")
-        # Memory that was never written costs nothing, and large blocks move without a copy.
         data = realloc(self.data, max(capacity, 1) * self.itemsize)
         if data == NULL:
             raise MemoryError
@@ -277,11 +325,11 @@ cdef const char *read_qid(const char *p, int64_t *qid, int *status) noexcept nog
 
 
 cdef void _count(Chunk *c, const Target *t) noexcept nogil:
-    cdef int64_t n = c.end - c.begin
-    c.lines = hx_count(c.begin, n, c'\n')
-    c.rows = c.lines
-    c.values = hx_count(c.begin, n, c':')
-    c.labels = c.lines + (hx_count(c.begin, n, c',') if t.multilabel else 0)
+    cdef int64_t n = c.end - c.begin, commas = 0, again
+    hx_count(c.begin, n, c'\n', c':', &c.lines, &c.values)
+    if t.multilabel:
+        hx_count(c.begin, n, c',', c',', &commas, &again)
+    c.rows, c.labels = c.lines, c.lines + commas
 
 
 cdef void _parse(Chunk *c, const Target *t, real *data, index *indices) noexcept nogil:
@@ -403,6 +451,8 @@ cdef class Parser:
     cdef readonly int64_t low, high     # smallest and largest index so far, or -1
     cdef readonly int multilabel, query_id
     cdef int is_f32, is_i64, one_based
+    cdef int64_t fed                    # bytes in all windows
+    cdef double growth                  # bytes in all windows to come and so far, by those so far
 
     def __init__(self, bint is_f32, bint is_i64, bint multilabel, bint query_id, bint one_based):
         self.is_f32, self.is_i64 = is_f32, is_i64
@@ -417,8 +467,8 @@ cdef class Parser:
             (<Column>column).size = 1
         self.low = self.high = -1
 
-    def feed(self, window, int threads, Py_ssize_t chunk_bytes):
-        """Parse bytes that end with a line end.
+    def feed(self, window, int threads, Py_ssize_t chunk_bytes, int64_t ahead=0):
+        """Parse bytes that end with a line end; `ahead` are known to come after them.
 
         Returns
         -------
@@ -436,6 +486,8 @@ cdef class Parser:
         try:
             if view.len == 0:
                 return None
+            self.fed += view.len
+            self.growth = 1.02 * (self.fed + ahead) / self.fed if ahead > 0 else 1.0
             text = <const char *>view.buf
             end = text + view.len
             if (end - 1)[0] != c'\n':
@@ -490,14 +542,14 @@ cdef class Parser:
             row += c.rows
             value += c.values
             label += c.labels
-        self.data.reserve(value - value0)
-        self.indices.reserve(value - value0)
-        self.row_end.reserve(row - row0)
-        self.labels.reserve(label - label0)
+        self.data.reserve(value - value0, self.growth)
+        self.indices.reserve(value - value0, self.growth)
+        self.row_end.reserve(row - row0, self.growth)
+        self.labels.reserve(label - label0, self.growth)
         if t.multilabel:
-            self.label_end.reserve(row - row0)
+            self.label_end.reserve(row - row0, self.growth)
         if t.query_id:
-            self.qid.reserve(row - row0)
+            self.qid.reserve(row - row0, self.growth)
         t.data, t.indices = self.data.data, self.indices.data
         t.row_end = <int64_t *>self.row_end.data
         t.labels = <double *>self.labels.data
@@ -538,6 +590,35 @@ cdef class Parser:
         if t.query_id:
             self.qid.size = row
         return n
+
+
+READS_AT = HX_READS_AT          # whether `read_at` works on this system
+
+
+def read_at(int file, int64_t at, unsigned char[::1] to, int threads, int64_t piece_bytes):
+    """Read the bytes of a file from `at` on, in pieces by threads.
+
+    Returns how many bytes there are up to the first that could not be read.
+    """
+    cdef int64_t size = to.shape[0], n = (size + piece_bytes - 1) // piece_bytes, i, begin
+    cdef int64_t *counts
+    if size == 0:
+        return 0
+    counts = <int64_t *>malloc(n * sizeof(int64_t))
+    if counts == NULL:
+        raise MemoryError
+    with nogil:
+        for i in prange(n, num_threads=threads, schedule="static", chunksize=1):
+            begin = i * piece_bytes
+            counts[i] = hx_read_at(file, <char *>&to[begin], min(piece_bytes, size - begin),
+                                   at + begin)
+        begin = 0
+        for i in range(n):
+            begin += counts[i]
+            if counts[i] < piece_bytes:
+                break
+    free(counts)
+    return begin
 
 
 def read_float(text):
