@@ -147,7 +147,10 @@ class Estimator(Routed, Shown):
         self.__dict__.update(state)
 
     def __sklearn_is_fitted__(self) -> bool:
-        return any(name.endswith("_") and not name.startswith("_") for name in vars(self))
+        for name in reversed(vars(self)):  # parameters come first
+            if name.endswith("_") and not name.startswith("_"):
+                return True
+        return False
 
     def _check_fitted(self) -> None:
         """Raise NotFittedError unless `fit` has been called."""

@@ -109,6 +109,8 @@ def refuse_cut_maps(*arrays: Any) -> None:
     at, too; other objects are passed over.
     """
     for array in arrays:
+        if type(array) is np.ndarray and array.base is None:
+            continue  # of its own memory, as nearly all are
         found = array
         while isinstance(found, np.ndarray) and not isinstance(found, np.memmap):
             found = found.base

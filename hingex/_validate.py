@@ -77,8 +77,9 @@ def as_rows(
     if columns is not None:
         _refuse_times(X, columns)
         X = _sparse_from_frame(X)
-    refuse_cut_maps(*((X.data, X.indices, X.indptr) if _is_csr(X) else (X,)))
-    if is_sparse(X):
+    is_csr = _is_csr(X)
+    refuse_cut_maps(*((X.data, X.indices, X.indptr) if is_csr else (X,)))
+    if is_csr or is_sparse(X):
         if not accept_sparse:
             raise TypeError(f"Sparse data was passed for X, but {owner} needs dense data: "
                             "use X.toarray()")
@@ -139,8 +140,8 @@ def is_sparse(X: Any) -> bool:
 
 def _is_csr(X: Any) -> bool:
     kind = getattr(X, "format", None)
-    return isinstance(kind, str) and kind == "csr" and all(
-        hasattr(X, name) for name in ("data", "indices", "indptr", "shape"))
+    return (isinstance(kind, str) and kind == "csr" and hasattr(X, "data")
+            and hasattr(X, "indices") and hasattr(X, "indptr") and hasattr(X, "shape"))
 
 
 def _is_frame(X: Any) -> bool:
@@ -161,7 +162,7 @@ def _is_time(kind: type) -> bool:
 
 def _columns(X: Any) -> list[tuple[Any, str]] | None:
     """Names and types of the columns of a frame or an Arrow table; None for anything else."""
-    if type(X) is np.ndarray:
+    if type(X) is np.ndarray or type(X).__module__.startswith("scipy.sparse"):
         return None
     refuse_unread(X, "X")
     if _is_frame(X):
@@ -686,7 +687,9 @@ def finite_table(name: str, value: Any, shape: tuple[int, ...], owner: str) -> n
         value = value.toarray()
     array: Any = np.asarray(value)
     numbers: Any = array
-    if array.dtype.kind in "fiu":
+    if array.dtype == np.float64:
+        numbers = np.ascontiguousarray(array)
+    elif array.dtype.kind in "fiu":
         with np.errstate(over="ignore"):  # of long doubles
             numbers = np.ascontiguousarray(array, dtype=np.float64)
     if numbers.dtype != np.float64 or array.shape != shape or not np.isfinite(numbers).all():

@@ -353,9 +353,11 @@ def _is_constant(rows: Any) -> bool:
 
 def exact_points(rows: Any, kernel: Parameters, centre: np.ndarray | None = None) -> Any:
     """Points for values in double precision, of rows less a centre if there is one."""
-    _refuse_large(rows)
     _refuse_negative(rows, kernel)
-    return kernels("kernel_rows").Points(rows, *kernel, True, centre)
+    points = kernels("kernel_rows").Points(rows, *kernel, True, centre)
+    if not points.largest_own <= _LARGEST_FEATURE**2:  # else no feature is larger
+        _refuse_large(rows)
+    return points
 
 
 def training_points(

@@ -110,8 +110,9 @@ class PairwiseClassifier(KernelModel, Classifier):
             raise ValueError("classes_ must be at least 2 distinct labels in ascending order")
         K = len(classes)
         # Before a table of K^2 is made: the intercepts show that there are so many problems.
-        count = 1 if K == 2 else K if self.multi_class == "ovr" else K * (K - 1) // 2
-        check.finite_table("intercept_", self.intercept_, (count,), type(self).__name__)
+        if K > 2:
+            count = K if self.multi_class == "ovr" else K * (K - 1) // 2
+            check.finite_table("intercept_", self.intercept_, (count,), type(self).__name__)
         if "landmarks_" in vars(self):
             P, r = self._count(K), len(np.atleast_1d(self.support_))
             if not np.array_equal(self.n_support_, [r]):
