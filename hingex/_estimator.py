@@ -147,10 +147,8 @@ class Estimator(Routed, Shown):
         self.__dict__.update(state)
 
     def __sklearn_is_fitted__(self) -> bool:
-        for name in reversed(vars(self)):  # parameters come first
-            if name.endswith("_") and not name.startswith("_"):
-                return True
-        return False
+        # Parameters come first.
+        return any(name.endswith("_") and not name.startswith("_") for name in reversed(vars(self)))
 
     def _check_fitted(self) -> None:
         """Raise NotFittedError unless `fit` has been called."""

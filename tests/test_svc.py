@@ -64,10 +64,7 @@ def test_check_estimator_with_defaults(Model):
     checks = pytest.importorskip("sklearn.utils.estimator_checks")
     results = checks.check_estimator(Model(), on_fail=None, on_skip=None)
     failed = {r["check_name"] for r in results if r["status"] not in ("passed", "skipped")}
-    # The default nu=0.5 is infeasible for the check's classes of three rows.
-    weights = {"check_sample_weight_equivalence_on_dense_data",
-               "check_sample_weight_equivalence_on_sparse_data"}
-    assert failed <= (weights if Model is NuSVC else set())
+    assert not failed
 
 
 # ------------------------------------------------------------------- attributes as scikit-learn's
@@ -539,9 +536,36 @@ def test_infeasible_nu_names_the_classes():
     y = np.array(["a", "b", "c"])[y]
     y[y == "c"][10:] = "a"
     y[5:60] = "b"
-    with pytest.raises(ValueError, match=r"specified nu is infeasible: 0\.9 is more than twice the "
-                                         "share of class 'a' against class 'b'"):
+    message = (r"specified nu is infeasible: 0\.9 is more than twice the share of class 'a' "
+               r"against class 'b', which is 0\.152 \(and for 1 more of the pairs\)")
+    with pytest.warns(UserWarning, match=message):
         NuSVC(nu=0.9).fit(X, y)
+
+
+def test_an_infeasible_nu_is_nearly_the_largest_feasible_one():
+    """For the pairs that it is too large for; the others have it as it is."""
+    X, y = blobs(90, classes=3)
+    y[y == 2] = np.where(np.arange(30) < 12, 2, 1)  # 30, 48 and 12 rows
+    with pytest.warns(UserWarning, match="specified nu is infeasible"):
+        model = NuSVC(nu=0.6, tol=1e-9, decision_function_shape="ovo").fit(X, y)
+    assert model.converged_
+    scores = model.decision_function(X)
+    for k, (i, j, nu) in enumerate(((0, 1, 0.6), (0, 2, 0.999 * 24 / 42), (1, 2, 0.999 * 24 / 60))):
+        rows = np.isin(y, (i, j))
+        one = NuSVC(nu=nu, tol=1e-9, gamma=model.gamma_).fit(X[rows], y[rows])
+        # Of two classes the second is the positive one.
+        assert_allclose(scores[:, k], -one.decision_function(X), rtol=1e-6, atol=1e-6)
+
+
+def test_an_infeasible_nu_by_weights_is_that_of_repeated_rows():
+    X, y = blobs(40)
+    weights = np.where(y == 1, np.arange(40) % 2, 3.0)
+    again = np.repeat(np.arange(40), weights.astype(int))
+    with pytest.warns(UserWarning, match="specified nu is infeasible"):
+        a = NuSVC(nu=0.9, tol=1e-9).fit(X, y, sample_weight=weights)
+    with pytest.warns(UserWarning, match="specified nu is infeasible"):
+        b = NuSVC(nu=0.9, tol=1e-9).fit(X[again], y[again])
+    assert_allclose(a.decision_function(X), b.decision_function(X), rtol=1e-6, atol=1e-6)
 
 
 @pytest.mark.parametrize("Model", ALL)

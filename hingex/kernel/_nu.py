@@ -41,7 +41,9 @@ class NuSVC(PairwiseClassifier):
     Parameters
     ----------
     nu : float, default 0.5
-        Above 0, up to 1; feasible up to twice the share of the smaller class of each pair.
+        Above 0, up to 1; feasible up to twice the share of the smaller class of each pair. For
+        pairs where it is more, a warning names the first, and the largest feasible nu less 0.1 %
+        is taken. scikit-learn raises; one small class need not keep the others from a model.
     kernel, degree, gamma, coef0, shrinking, tol, cache_size, class_weight, max_iter, max_time, \
 decision_function_shape, break_ties, n_jobs, random_state, verbose, callback
         As those of `SVC`.
@@ -119,10 +121,9 @@ probA_, probB_
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
         """Train on (X, y); parameters, results and errors are those of `SVC.fit`.
 
-        A nu that is too large for a pair of classes is a ValueError that names them. Where it is so
-        for the class weights only, as these leave a class too small a part of a pair, a warning
-        says that as much as possible is taken for nu: all rows of the class are at their bounds,
-        and none of them wins.
+        A warning names the first pair of classes that nu is too large for, and as much as possible
+        is taken. Where it is so for the class weights only, as these leave a class too small a part
+        of a pair, all rows of the class are at their bounds, and none of them wins.
         """
         owner = type(self).__name__
         nu = check.share("nu", self.nu)
@@ -137,8 +138,9 @@ probA_, probB_
         cost = np.ones(n) if weights is None else weights
         layout = _pairs.Layout(codes, cost > 0, len(classes), rest=False)
         given = check.sample_weights(sample_weight, n)
-        clip = self._check_nu(nu, layout, cost, np.ones(n) if given is None else given, classes)
-        question = _pairs.Question(cost, options, nu, clip=clip)
+        given = np.ones(n) if given is None else given
+        clip = self._warn_of_large_nu(nu, layout, cost, given, classes)
+        question = _pairs.Question(cost, options, nu, counted=given if clip else None)
         outcome = _pairs.solve(layout, question, training, monitor)
         self._keep_duals(training, classes, outcome)
         self._keep_outcome(outcome)
@@ -146,39 +148,41 @@ probA_, probB_
         return self
 
     @staticmethod
-    def _check_nu(
+    def _warn_of_large_nu(
         nu: float, layout: _pairs.Layout, cost: np.ndarray, counted: np.ndarray,
         classes: np.ndarray,
     ) -> bool:
-        """Raise ValueError for the first pair of classes whose rows nu is too large for.
+        """Whether nu is too large for pairs of classes; a warning names the first of these.
 
-        `counted` are the weights without those of classes. Where nu is too large for these alone, a
-        warning says so, and True is returned: sums of duals are then what the weights leave.
+        `counted` are the weights without those of classes: where nu is feasible for these, a
+        warning of its own says so.
         """
-        used, clip = np.flatnonzero(cost > 0), False
+        used = np.flatnonzero(cost > 0)
         weight, share = (np.bincount(layout.codes[used], w[used], minlength=layout.K)
-                       for w in (cost, counted))
-
-        def small(total: np.ndarray, i: int) -> np.ndarray:
-            both, least = total[i] + total[i + 1:], np.minimum(total[i], total[i + 1:])
-            return (least > 0) & (least < nu / 2 * both * (1 - 1e-12))
-
+                         for w in (cost, counted))
+        pairs: dict[bool, list[tuple[int, int]]] = {True: [], False: []}
         for i in range(layout.K - 1):
-            for j in i + 1 + np.flatnonzero(small(share, i)):
-                a, b = (i, j) if share[i] <= share[j] else (j, i)
-                raise ValueError(
-                    f"specified nu is infeasible: {nu:g} is more than twice the share of class "
-                    f"{check._show(classes[a])} against class {check._show(classes[b])}, "
-                    f"which is {share[a] / (share[i] + share[j]):.3g}")
-            for j in i + 1 + np.flatnonzero(small(weight, i)):
-                clip = True
+            both, least = weight[i] + weight[i + 1:], np.minimum(weight[i], weight[i + 1:])
+            small = (least > 0) & (least < nu / 2 * both * (1 - 1e-12))
+            for j in (i + 1 + np.flatnonzero(small)).tolist():
                 light, heavy = (i, j) if weight[i] <= weight[j] else (j, i)
-                light_label, heavy_label = check._show(classes[light]), check._show(classes[heavy])
-                warn(f"class_weight leaves class {light_label} "
-                     f"{weight[light] / (weight[i] + weight[j]):.3g} of the weight of it and class "
-                     f"{heavy_label}, so that for these two nu={nu:g} is taken as twice that: all "
-                     f"rows of class {light_label} are support vectors")
-        return clip
+                pairs[_pairs.infeasible(nu, share[i], share[j])].append((light, heavy))
+        for by_rows, found in pairs.items():
+            if not found:
+                continue
+            light, heavy = found[0]
+            a, b = check._show(classes[light]), check._show(classes[heavy])
+            part = weight[light] / (weight[light] + weight[heavy])
+            others = f" (and for {len(found) - 1} more of the pairs)" if found[1:] else ""
+            if by_rows:
+                warn(f"specified nu is infeasible: {nu:g} is more than twice the share of class "
+                     f"{a} against class {b}, which is {part:.3g}{others}; nearly twice the share "
+                     "is taken")
+            else:
+                warn(f"class_weight leaves class {a} {part:.3g} of the weight of it and class {b}, "
+                     f"so that for these two nu={nu:g} is taken as twice that{others}: all rows of "
+                     f"class {a} are support vectors")
+        return any(pairs.values())
 
     @available(_refuse_probability)
     def predict_proba(self, X: Any) -> np.ndarray:

@@ -17,6 +17,7 @@ from ._svr import filled
 
 STATUSES = ("converged", "max_iter", "stalled", "waiting", "max_time", "callback", "interrupted")
 POLISHED_TOL = 1e-10
+NEARLY = 0.999  # of the largest feasible nu
 _LEFT, _WAITING = small_pairs.LEFT, small_pairs.WAITING
 
 class Layout:
@@ -92,6 +93,11 @@ class Layout:
         return found
 
 
+def infeasible(nu: float, first: float, second: float) -> bool:
+    """Whether nu is more than twice the share of the smaller of two classes with these weights."""
+    return min(first, second) < nu / 2 * (first + second) * (1 - 1e-12)
+
+
 def count_of(K: int, rest: bool) -> int:
     """Problems of K classes."""
     return 1 if K == 2 else K if rest else K * (K - 1) // 2
@@ -111,8 +117,8 @@ class Question(NamedTuple):
         Joachims' R^2, or inf.
     last : ndarray (sets, n) or None
         Duals to start from, of all rows.
-    clip : bool
-        Of NuSVC: whether sums of duals are no more than the weights of a class.
+    counted : ndarray (n,) or None
+        Of NuSVC, where nu is infeasible for some pairs: weights of rows without those of classes.
     """
 
     cost: np.ndarray
@@ -120,7 +126,7 @@ class Question(NamedTuple):
     nu: float = 0.0
     radius: float = math.inf
     last: np.ndarray | None = None
-    clip: bool = False
+    counted: np.ndarray | None = None
 
 
 class Outcome:
@@ -264,7 +270,7 @@ def _solve_all(
     """Solve all problems: pairs of small classes together, others each by itself."""
     begun, options, stopped, batch = perf_counter(), question.options, "", None
     sizes = np.diff(layout.start)
-    if not (layout.rest or question.clip) and small_pairs.worthwhile(sizes):
+    if not (layout.rest or question.counted is not None) and small_pairs.worthwhile(sizes):
         batch, stopped = _solve_small(layout, question, training, monitor, begun)
     outcome = Outcome(layout, batch)
     waiting = np.flatnonzero((outcome.status == _WAITING) | (outcome.status == _LEFT))
@@ -363,8 +369,13 @@ def _problem(layout: Layout, question: Question, k: int) -> smo.Problem:
     classes = None if pair[1] < 0 else (positive, *pair)
     if question.nu > 0:
         total = question.nu * float(cost.sum()) / 2
-        if question.clip:
-            total = min(total, float(cost[:positive].sum()), float(cost[positive:].sum()))
+        if question.counted is not None:
+            least = min(float(cost[:positive].sum()), float(cost[positive:].sum()))
+            counted = question.counted[ids]
+            if infeasible(question.nu, float(counted[:positive].sum()),
+                          float(counted[positive:].sum())):
+                least *= NEARLY  # with all duals at bounds, no row would be on the margin
+            total = min(total, least)
         start = np.concatenate([filled(cost[:positive], total), -filled(cost[positive:], total)])
         group = (~first).astype(np.uint8)
         return smo.Problem(ids, np.zeros(len(ids)), lo, hi, start, group, classes)
