@@ -564,7 +564,7 @@ def dump_svmlight_file(
         with ``y[i, j] != 0``.
     f : str, path or binary file object
         Where to write. A file of that name is replaced once all is written: after an error it is
-        as it was. Names ending in ``.gz`` and ``.bz2`` are compressed.
+        as it was. Names ending in ``.gz``, ``.bz2``, ``.xz`` and ``.zst`` are compressed.
     zero_based : bool, default True
         Write indices from 0 (True) or from 1 (False).
     comment : str or bytes, optional
@@ -765,7 +765,27 @@ def _packed(name: str, raw: Any) -> Any:
         from bz2 import BZ2File
 
         return BZ2File(raw, "wb")
+    if name.endswith(".xz"):
+        from lzma import LZMAFile
+
+        return LZMAFile(raw, "wb")
+    if name.endswith((".zst", ".zstd")):
+        return _zstd_writer(name, raw)
     return nullcontext(raw)
+
+
+def _zstd_writer(name: str, raw: Any) -> Any:
+    try:
+        from compression.zstd import ZstdFile  # Python 3.14
+    except ImportError:
+        try:
+            from zstandard import ZstdCompressor
+        except ImportError:
+            raise ImportError(f"{name}: its name says zstd, which this Python writes with the "
+                              "package zstandard: pip install zstandard, or choose another "
+                              "ending, such as .gz") from None
+        return ZstdCompressor().stream_writer(raw, closefd=False)
+    return ZstdFile(raw, "wb")
 
 
 def _writer(f: Any) -> Callable[[bytes], Any]:

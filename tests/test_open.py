@@ -13,7 +13,7 @@ import threading
 import numpy as np
 import pytest
 
-from hingex import _open, load_svmlight_file
+from hingex import _open, dump_svmlight_file, load_svmlight_file
 from hingex.blocks import SvmlightBlocks
 from hingex.structured import read_tagged
 from hingex.text import TsvBlocks, read_tsv
@@ -220,3 +220,25 @@ def test_marks_of_encodings(tmp_path):
         for read in (read_tsv, read_tagged):
             with pytest.raises(ValueError, match="a: begins like UTF-16"):
                 read(path)
+
+
+@pytest.mark.parametrize("ending", [".gz", ".bz2", ".xz", ".zst", ".zstd", ".svm"])
+def test_files_that_are_written_are_read_again(tmp_path, ending):
+    if ending.startswith(".zst"):
+        pytest.importorskip("zstandard")
+    path = tmp_path / ("a" + ending)
+    dump_svmlight_file(np.eye(300), np.arange(300), path)
+    X, y = load_svmlight_file(path)
+    assert (X.toarray() == np.eye(300)).all()
+    assert y.tolist() == list(range(300))
+    assert (path.stat().st_size < 1500) == (ending != ".svm")
+
+
+def test_a_file_for_zstd_without_a_module(tmp_path, monkeypatch):
+    path = tmp_path / "a.zst"
+    path.write_bytes(b"as it was")
+    monkeypatch.setitem(sys.modules, "zstandard", None)
+    monkeypatch.setitem(sys.modules, "compression.zstd", None)
+    with pytest.raises(ImportError, match=r"a\.zst: .*pip install zstandard"):
+        dump_svmlight_file(np.eye(3), np.arange(3), path)
+    assert path.read_bytes() == b"as it was"

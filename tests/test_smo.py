@@ -4,6 +4,7 @@
 import os
 import signal
 import threading
+import time
 import warnings
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -636,6 +637,30 @@ def test_ctrl_c(classes):
     thread.join()
     assert model.converged_ is False
     assert np.isfinite(model.decision_function(X[:100])).all()
+
+
+@pytest.mark.skipif(not hasattr(signal, "pthread_kill"), reason="no signals to threads here")
+def test_ctrl_c_takes_effect_within_a_fifth_of_a_second():
+    """Of CPU time, least of three attempts: gradients that are behind would take 0.3 s and more."""
+    X, y = blobs(8000, d=40, classes=2, spread=0.1)
+    spent = []
+    for pause in (0.5, 0.8, 1.1):
+        sent = []
+
+        def interrupt(pause=pause, sent=sent):
+            time.sleep(pause)
+            sent.append(time.process_time())
+            signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
+
+        thread = threading.Thread(target=interrupt)
+        thread.start()
+        model = SVC(1e3, gamma=0.02, tol=1e-8, n_jobs=1)
+        with pytest.raises(KeyboardInterrupt):
+            model.fit(X, y)
+        spent.append(time.process_time() - sent[0])
+        thread.join()
+        assert np.isfinite(model.decision_function(X[:100])).all()
+    assert min(spent) < 0.2
 
 
 # -------------------------------------------------------------------------------- hard margin
