@@ -5,6 +5,7 @@ Objectives are recomputed: the primal one from `decision_function` (or `predict`
 values in extended precision, from rows less the means of columns where the kernel allows it.
 """
 
+import os
 import warnings
 
 import numpy as np
@@ -14,6 +15,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 import hingex
 from hingex import SVC, SVR, NuSVC, NuSVR, OneClassSVM, kernels
 
+FITS = int(os.environ.get("HINGEX_FITS", "40"))  # random ones of each part of a test
 TOL = 1e-3
 AGREE = 0.1 * TOL  # between the stated relative gap and that of recomputed objectives
 NOTHING = 2e-11  # objectives without p below this, relative to what adds up to them, are 0
@@ -140,7 +142,7 @@ def check_claim(model, X, y):
 @pytest.mark.parametrize("part", range(8))
 def test_what_is_certified_is_so(part):
     tried = converged = 0
-    for seed in range(40 * part, 40 * part + 40):
+    for seed in range(FITS * part, FITS * part + FITS):
         for levels in (1e4, 1e8):
             model, X, y = random_fit(seed, levels)
             if levels == 1e4:
@@ -148,7 +150,7 @@ def test_what_is_certified_is_so(part):
                 converged += model.converged_
             if model.converged_:
                 check_claim(model, X, y)
-    assert converged >= tried - 1
+    assert converged >= 0.99 * tried - 1
 
 
 @pytest.mark.parametrize("kernel", ["linear", "rbf"])
