@@ -23,42 +23,10 @@ from ._kernel_rows cimport (
     HX_LANES, STEP, Pack, Points, Tiles, hx_svm_get, hx_svm_ops, hx_svm_points, hx_svm_rows,
     hx_svm_tile,
 )
+from ._smo_double cimport (
+    HX_SMO_CONVERGED, HX_SMO_NOISE, HX_SMO_STEPS, HX_SMO_WORK, hx_smo_double, hx_smo_relative,
+)
 from ._kernel_rows import check_ids
-
-
-cdef extern from "smo_double.h" nogil:
-    enum:
-        HX_SMO_CONVERGED
-        HX_SMO_STEPS
-        HX_SMO_WORK
-    double HX_SMO_NOISE
-    ctypedef struct hx_smo_double:
-        int64_t m, n, split, ld
-        int apart
-        int hard
-        const double *K
-        const double *p
-        const double *lo
-        const double *hi
-        double *b
-        double *f
-        double *work
-        double eps
-        double goal
-        int64_t steps
-        double *factor
-        int64_t free
-        int64_t done
-        int status
-        double violation
-        double gap
-        double objective
-        double square
-        double floor
-        double rounding
-        double c[2]
-        double aim
-    double hx_smo_relative(const hx_smo_double *s)
 
 
 cdef enum:

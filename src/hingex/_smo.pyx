@@ -27,6 +27,7 @@ from ._kernel_rows cimport (
     hx_svm_points, hx_svm_rows, hx_svm_tile, hx_svm_type, pack_tiles, place_tile,
 )
 from ._kernel_cache cimport RowCache
+from ._smo_double cimport HX_SMO_STEPS, HX_SMO_WORK, hx_smo_double, hx_smo_double_run
 from ._types cimport hx_axpy, hx_dot, hx_row, hx_rows, index, real
 from ._kernel_rows import KINDS, check_ids
 
@@ -38,34 +39,6 @@ cdef enum:
     SIGNALS = 60_000_000    # steps times variables from one look at signals to the next
 
 cdef int LINEAR = KINDS["linear"]
-
-
-cdef extern from "smo_double.h" nogil:
-    enum:
-        HX_SMO_STEPS
-        HX_SMO_WORK
-    ctypedef struct hx_smo_double:
-        int64_t m
-        int64_t n
-        int64_t split
-        int64_t ld
-        int apart
-        const double *K
-        const double *p
-        const double *lo
-        const double *hi
-        double *b
-        double *f
-        double *work
-        double eps
-        double goal
-        int64_t steps
-        double *factor
-        int64_t free
-        int64_t done
-        int status
-        double violation
-    int hx_smo_double_run(hx_smo_double *s)
 
 
 cdef struct state:
