@@ -42,6 +42,8 @@ _LARGEST_VALUE = 1e150  # kernel value, from its inverse on, whose square float6
 _SMALLEST_VARIANCE = 1e-290  # whose inverse float64 holds
 _LEVEL = 8.0  # times its standard deviation: mean of a column that costs too many digits
 _LEVEL_EXPONENT = 64.0  # gamma times squared means that costs too many digits of an exponent
+_MOST_LEVEL_EXPONENT = 1e9  # up to which exponents are exact to 1e-7
+_COPY_MOST = 40_000_000  # numbers up to which CSR rows are copied to dense ones for that
 _ROWS_AT_ONCE = 1 << 16  # values, for sums over blocks of rows
 
 
@@ -391,6 +393,56 @@ def training_points(
     return make(rows, *kernel, True, centre, shifted)
 
 
+def dense_if_level(rows: Any, kernel: Parameters) -> Any:
+    """A dense copy of CSR rows whose columns have means that cost too many digits; else the rows.
+
+    Sums of rows less the means of columns keep the digits, and have no zeros. Rows that would take
+    more than `_COPY_MOST` numbers stay as they are, up to means that leave a kernel exp(-u) no
+    digits to learn from: these raise ValueError.
+    """
+    if not rows.is_csr or kernel.name not in ("linear", "rbf"):
+        return rows
+    small = rows.n * rows.d <= _COPY_MOST
+    if kernel.name == "linear":
+        return _dense_copy(rows) if small and _is_level(*_sparse_moments(rows)) else rows
+    # The squared mean is no larger than the mean of squares.
+    if kernel.gamma * rows.sq_norms(np.empty(rows.n, dtype=np.float32)) <= _LEVEL_EXPONENT:
+        return rows
+    means, _ = _sparse_moments(rows)
+    exponent = kernel.gamma * float(means @ means)
+    if exponent <= _LEVEL_EXPONENT:
+        return rows
+    if small:
+        return _dense_copy(rows)
+    if exponent > _MOST_LEVEL_EXPONENT:
+        column = int(np.abs(means).argmax())
+        raise ValueError(f"column {column} of X has the mean {means[column]:.3g}: with "
+                         f"gamma={kernel.gamma:.3g}, too large for distances of sparse rows in "
+                         "float64. Subtract a constant from the column, or scale it")
+    return rows
+
+
+def _dense_copy(rows: Any) -> Any:
+    return check.as_rows(check.table_of(rows).toarray(), check_finite=False)
+
+
+def _sparse_moments(rows: Any) -> tuple[np.ndarray, np.ndarray]:
+    """Means and standard deviations of the columns of CSR rows."""
+    values, indices, _ = rows.arrays
+    total, square, stored = np.zeros((3, rows.d))
+    parts = [slice(at, min(at + _ROWS_AT_ONCE, rows.nnz))
+             for at in range(0, rows.nnz, _ROWS_AT_ONCE)]
+    for part in parts:
+        total += np.bincount(indices[part], values[part], minlength=rows.d)
+        stored += np.bincount(indices[part], minlength=rows.d)
+    means = total / rows.n
+    for part in parts:
+        apart = (values[part] - means[indices[part]]) ** 2
+        square += np.bincount(indices[part], apart, minlength=rows.d)
+    square += (rows.n - stored) * means**2
+    return means, np.sqrt(square / rows.n)
+
+
 def column_means(rows: Any, counted: np.ndarray | None = None) -> np.ndarray:
     """Means of the columns of dense rows: the same bits for every order in memory.
 
@@ -436,10 +488,13 @@ def _has_level(rows: Any, centre: np.ndarray, counted: np.ndarray | None = None)
         apart = part - centre
         square += np.einsum("ij,ij->j", apart, apart)
         n += len(part)
-    spread = np.sqrt(square / max(1, n))
-    size = np.abs(centre)
+    return _is_level(centre, np.sqrt(square / max(1, n)))
+
+
+def _is_level(means: np.ndarray, spread: np.ndarray) -> bool:
+    size = np.abs(means)
     constant = spread <= 1e-14 * size
-    typical = float(np.sqrt((spread**2).mean())) if rows.d else 0.0
+    typical = float(np.sqrt((spread**2).mean())) if len(spread) else 0.0
     return bool((size > _LEVEL * np.where(constant, typical, spread)).any())
 
 

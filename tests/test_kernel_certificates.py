@@ -356,3 +356,109 @@ def test_kernels_with_a_centre_agree():
     exact.values(np.arange(40), exact, np.arange(40), out, 1)
     moved = Z - Z.mean(axis=0)
     assert_allclose(out, np.exp(-0.5 * ((moved[:, None] - moved) ** 2).sum(axis=2)), rtol=1e-12)
+
+
+# ---- rows in CSR, kernels that are given, rounds that come to nothing ---------------------------
+
+
+def leveled(level, n=120, seed=0):
+    """Two columns around 0, one at a level, one of zeros; classes from the first."""
+    rng = np.random.default_rng(seed)
+    base = rng.normal(size=(n, 2))
+    X = np.column_stack([base, np.full(n, level), np.zeros(n)])
+    return X, (base[:, 0] + 0.3 * rng.normal(size=n) > 0).astype(int)
+
+
+@pytest.mark.parametrize("level", [1e5, 1e7, 1e8])
+@pytest.mark.parametrize("kernel", ["linear", "rbf"])
+@pytest.mark.parametrize("model", [
+    SVC(), NuSVC(nu=0.3), SVR(), NuSVR(), OneClassSVM(nu=0.1),
+    SVC(probability=True, random_state=0),
+    SVC(approximation="nystroem", n_components=40, random_state=0),
+], ids=repr)
+def test_sparse_rows_at_a_level_are_as_good_as_dense_ones(model, kernel, level):
+    """Columns with zeros cannot be centred where they lie: kernel values had no digits."""
+    if kernel == "linear" and isinstance(model, OneClassSVM):
+        pytest.skip("the origin counts: a level is what it is far from")
+    sparse = pytest.importorskip("scipy.sparse")
+    X, y = leveled(level)
+    for format_ in (sparse.csr_matrix, sparse.csc_array):
+        fits = [type(model)(**(model.get_params() | {"kernel": kernel, "gamma": 0.3})).fit(Z, y)
+                for Z in (X, format_(X))]
+        for fit in fits:
+            assert fit.converged_
+        Z = X[::3] + np.array([0.1, -0.2, 0, 0])
+        scores = [m.predict(Z) if isinstance(m, (SVR, NuSVR)) else m.decision_function(Z)
+                  for m in fits]
+        again = [f(z) for f in [getattr(fits[1], "decision_function", fits[1].predict)]
+                 for z in (format_(Z), Z)]
+        assert_allclose(scores[1], scores[0], rtol=1e-6, atol=1e-6)
+        assert_allclose(again[0], again[1], rtol=1e-9, atol=1e-9)
+
+
+def test_a_linear_one_class_model_of_sparse_rows_at_a_level():
+    """Its duals do not sum up to 0: scores need the centre of the rows as well."""
+    sparse = pytest.importorskip("scipy.sparse")
+    X, _ = leveled(50.0)
+    dense = OneClassSVM(kernel="linear", nu=0.2).fit(X)
+    other = OneClassSVM(kernel="linear", nu=0.2).fit(sparse.csr_array(X))
+    for Z in (X, sparse.csr_array(X)):
+        for model in (dense, other):
+            assert_allclose(model.decision_function(Z), dense.decision_function(X), rtol=1e-9)
+    assert_allclose(other.coef_, dense.coef_, rtol=1e-9)
+
+
+def test_wide_sparse_rows_at_a_level_are_an_error():
+    sparse = pytest.importorskip("scipy.sparse")
+    X = sparse.hstack([sparse.random(60, 10**6, 1e-4, random_state=0),
+                       np.full((60, 1), 1e8)]).tocsr()
+    with pytest.raises(ValueError, match=r"column 1000000 of X has the mean 1e\+08"):
+        SVC(gamma=0.3).fit(X, np.arange(60) % 2)
+    X.data[X.data == 1e8] = 100.0
+    assert SVC(gamma=0.3).fit(X, np.arange(60) % 2).converged_
+
+
+@pytest.mark.parametrize("kind", ["precomputed", "callable"])
+@pytest.mark.parametrize("seed", range(40))
+def test_what_is_certified_of_given_kernels_is_so(kind, seed):
+    """Values of 1e10 to 1e16, whose rounding the scores have as well: polishing hid it."""
+    rng = np.random.default_rng(seed)
+    n = int(rng.choice([4, 5, 8, 12]))
+    X = rng.normal(size=(n, 2)) + np.array([0, 10.0 ** rng.integers(5, 9)])
+    y, K = np.arange(n) % 2, X @ X.T
+    kernel = "precomputed" if kind == "precomputed" else lambda A, B: A @ B.T
+    model = SVC(kernel=kernel, C=10.0 ** rng.integers(-2, 4))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", hingex.ConvergenceWarning)
+        model.fit(K if kind == "precomputed" else X, y)
+    if not model.converged_:
+        return
+    b = np.zeros(n, dtype=np.longdouble)
+    b[model.support_] = model.dual_coef_[0]
+    f = (2 * y - 1) * model.decision_function(K if kind == "precomputed" else X)
+    half = b @ K.astype(np.longdouble) @ b / 2
+    primal = float(half + model.C * np.maximum(0, 1 - f).sum())
+    assert_allclose(primal, model.primal_objective_[0], rtol=AGREE)
+
+
+@pytest.mark.parametrize("model", [
+    NuSVR(kernel="poly", gamma=1.0), NuSVR(kernel="poly", gamma=1.0, degree=4),
+    SVR(kernel="poly", gamma=1.0, C=1e4)], ids=repr)
+def test_rounds_end_where_rounding_lets_them_come_nowhere(model):
+    """Two rows: a step takes no time, and there were millions of rounds of one step each."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", hingex.ConvergenceWarning)
+        model.fit([[0.0, 1000.0], [0.5, 1001.0]], [0.0, 1.0])
+    assert model.n_iter_[0] < 100_000
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_no_gap_above_tol_is_called_converged(seed):
+    rng = np.random.default_rng(seed)
+    n = int(rng.choice([60, 300]))
+    X, y = rng.normal(size=(n, 1)), rng.integers(0, int(rng.choice([2, 4, 6])), n)
+    tol = 10.0 ** -int(rng.integers(3, 8))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", hingex.ConvergenceWarning)
+        model = NuSVC(nu=0.01, tol=tol).fit(X, y)
+    assert not model.converged_ or (model.duality_gap_ <= tol).all()

@@ -185,6 +185,7 @@ class KernelModel(Storable, Estimator):
         given = kernel_functions.read_kernel(kind, self.degree, self.gamma, self.coef0, rows,
                                              weights)
         counted = None if weights is None or weights.all() else np.flatnonzero(weights)
+        rows = kernel_functions.dense_if_level(rows, given)
         points = kernel_functions.training_points(rows, given, tol, sum_zero, counted)
         return Training(rows, table, points, None, given, sum_zero, counted)
 
@@ -440,7 +441,10 @@ class KernelModel(Storable, Estimator):
         None where coefficients do not sum up to 0: then they lack more than a number.
         """
         sums, sizes, shift = np.zeros(width), np.zeros(width), np.zeros(width)
-        vectors = np.asarray(self.support_vectors_, dtype=np.float64) - centre
+        given: Any = self.support_vectors_
+        if check.is_sparse(given):  # whose dense copy is less the centre
+            given = given.toarray()
+        vectors = np.asarray(given, dtype=np.float64) - centre
         for c in range(len(starts) - 1):
             part = slice(starts[c], starts[c + 1])
             np.add.at(sums, outputs[c], coef[:, part].sum(axis=1))
@@ -472,6 +476,8 @@ class KernelModel(Storable, Estimator):
         rows = self._vector_rows()
         in_place = all(isinstance(a, np.ndarray) and any(a is b for b in rows.arrays)
                        for a in arrays)
+        if rows.is_csr and rows.n:
+            rows = kernel_functions.dense_if_level(rows, kernel)
         if in_place and rows.is_csr:
             # Views that were made earlier can still be written to: nobody has these.
             values, indices, indptr = rows.arrays

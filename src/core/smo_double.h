@@ -40,7 +40,6 @@ enum { HX_SMO_CONVERGED, HX_SMO_STEPS, HX_SMO_STALLED, HX_SMO_UNBOUNDED };
 #define HX_SMO_AIM 0.99         /* share of eps that steps go on to */
 #define HX_SMO_CLOSER 0.1       /* violation to aim at, at least, where the gap was too large */
 #define HX_SMO_LEAST 16         /* roundings of f that a violation may come to */
-#define HX_SMO_NOISE 1e-4       /* share of the floor that counts as no gap */
 #define HX_SMO_FLAT 4e-16       /* curvature, relative to the diagonal, that counts as none */
 #define HX_SMO_ATTEMPTS 4       /* times that a fresh f may show no progress */
 #define HX_SMO_SHORT 24         /* keys that are sorted by insertion */
@@ -493,8 +492,7 @@ static int hx_smo_double_run(hx_smo_double *s)
         if (s->done > before) hx_smo_refresh(s);
         s->violation = hx_smo_violation(s, &from);
         hx_smo_certify(s);
-        const int small = !(s->goal > 0) || hx_smo_relative(s) <= s->goal
-            || s->gap <= HX_SMO_NOISE * s->floor;
+        const int small = !(s->goal > 0) || hx_smo_relative(s) <= s->goal;
         if (s->violation <= s->eps && small) return s->status = HX_SMO_CONVERGED;
         if (s->status != HX_SMO_CONVERGED) return s->status;
         if (s->violation > s->aim) {        /* that of the f before was wrong */

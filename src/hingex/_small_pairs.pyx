@@ -24,7 +24,7 @@ from ._kernel_rows cimport (
     hx_svm_tile,
 )
 from ._smo_double cimport (
-    HX_SMO_CONVERGED, HX_SMO_NOISE, HX_SMO_STEPS, HX_SMO_WORK, hx_smo_double, hx_smo_relative,
+    HX_SMO_CONVERGED, HX_SMO_STEPS, HX_SMO_WORK, hx_smo_double, hx_smo_relative,
 )
 from ._kernel_rows import check_ids
 
@@ -445,7 +445,7 @@ cdef bint _doubtful(const batch *B, const hx_smo_double *s) noexcept nogil:
     size = max(fabs(s.objective), fabs(s.objective + s.gap))
     for a in range(s.m if not B.hard else 0):
         most += s.hi[a] - s.lo[a]
-    return error * most > DOUBT * B.tol * max(size, s.floor) + HX_SMO_NOISE * s.floor
+    return error * most > DOUBT * B.tol * max(size, s.floor)
 
 
 cdef void _put(batch *B, const hx_smo_double *s, int64_t i, int64_t j,

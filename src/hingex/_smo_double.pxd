@@ -8,7 +8,6 @@ cdef extern from "smo_double.h" nogil:
         HX_SMO_CONVERGED
         HX_SMO_STEPS
         HX_SMO_WORK
-    double HX_SMO_NOISE
     ctypedef struct hx_smo_double:
         int64_t m, n, split, ld
         int apart
