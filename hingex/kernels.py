@@ -16,6 +16,7 @@ asked for blocks, some rows with others, and the whole Gram matrix is never form
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple, Protocol
@@ -533,7 +534,7 @@ class Rounding(NamedTuple):
 def rounding(points: Any, kernel: Parameters) -> Rounding:
     """The rounding of kernel values, for a solver."""
     last_bit, last_bit_of_double = 2.0**-24, 2.0**-53
-    largest = largest_diagonal(points, kernel)
+    largest, exact_factor = largest_diagonal(points, kernel), math.inf
     if kernel.name == "poly":
         factor = 1.0 + kernel.degree
     elif kernel.name == "linear":
@@ -542,10 +543,14 @@ def rounding(points: Any, kernel: Parameters) -> Rounding:
         # A term of chi2 is rounded three times: in a square, in a sum and in their quotient.
         each = 3.0 if kernel.name == "chi2" else 1.0
         factor = 1 + each * kernel.gamma * points.largest_own
+        if kernel.name in ("laplacian", "chi2") and not points.rows.is_csr:
+            # Exponents u are sums of differences as they are, with errors relative to u: no sum of
+            # squares cancels, and u exp(-u) is less than 1.
+            exact_factor = each + points.rows.d
     single = last_bit if points.exact else factor * last_bit
     return Rounding(
         0.0 if kernel.name == "linear" else single,  # gradients come from weights in double
-        factor * last_bit_of_double, largest, is_out_of_single_range(largest))
+        min(factor, exact_factor) * last_bit_of_double, largest, is_out_of_single_range(largest))
 
 
 def is_out_of_single_range(largest: float) -> bool:

@@ -931,7 +931,7 @@ cdef class Smo:
     def sizes(self, near=None):
         """Sums of |b|, b^2 and (hi - lo)^2; the largest kernel value in the diagonal.
 
-        The last one is that of the working sets so far. near = (distance, c0, c1): the third is of
+        Two variables of an example count in the first two as one, which is their sum. The last one is that of the working sets so far. near = (distance, c0, c1): the third is of
         variables that add to the gap, or would if f were so far off: f is at that distance from the
         group's intercept, or b is not at the bound on f's side of it.
         """
@@ -944,11 +944,13 @@ cdef class Smo:
         cdef double length = 0, square = 0, room = 0
         cdef int64_t v
         with nogil:
+            for v in range(self.S.n):
+                x = self.S.b[v] + (self.S.b[v + self.S.n] if self.S.m > self.S.n else 0)
+                length += fabs(x)
+                square += x * x
             for v in range(self.S.m):
                 if self.S.lo[v] == self.S.hi[v]:
                     continue
-                length += fabs(self.S.b[v])
-                square += self.S.b[v] * self.S.b[v]
                 x = self.S.p[v] - self.S.s[_example(&self.S, v)] - c[_group(&self.S, v)]
                 counts = not (fabs(x) > distance) or (
                     self.S.b[v] < self.S.hi[v] if x > 0 else self.S.b[v] > self.S.lo[v])
