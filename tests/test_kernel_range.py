@@ -84,6 +84,15 @@ def test_values_of_a_kernel_of_low_rank(kind, factor):
     assert_allclose(a.primal_objective_ * factor, b.primal_objective_, rtol=2e-3)
 
 
+@pytest.mark.parametrize("kind", ["callable", "precomputed"])
+def test_costs_out_of_range_for_a_kernel_of_low_rank(kind):
+    X, y, _ = rows()
+    for factor, C in ((1e280, 1e50), (1e-280, 1e-50)):
+        kernel, given_rows = given(kind, X, factor)
+        with pytest.raises(ValueError, match=r"products of 1e-200 to 1e\+200. Scale"):
+            SVC(C=C, kernel=kernel, approximation="nystroem").fit(given_rows, y)
+
+
 def test_values_that_come_late_are_in_range_too():
     X, y, _ = rows(600)
     X[500:] *= 1e25  # the first values are of rows around 1

@@ -670,16 +670,14 @@ class SVC(PairwiseClassifier):
             except _units.Rescale:
                 assert source is not None
                 source.rescale()
-        # With K = 2^unit K' the costs of K' are 2^unit times, duals and objectives 2^-unit times.
-        unit = 0 if source is None else source.unit
         landmarks = used[factor.landmarks]
         if len(factor.landmarks) == 0:
             raise ValueError("the kernel of all rows with themselves is 0: there is nothing to "
                              "learn from")
         most = 1000 if math.isinf(options.max_iter) else int(options.max_iter)
+        costs, unit = _units.scaled_costs(cost[used], source)
         solved = _nystroem.solve(
-            np.ascontiguousarray(factor.Z, dtype=np.float32), examples,
-            np.ldexp(cost[used], unit),
+            np.ascontiguousarray(factor.Z, dtype=np.float32), examples, costs,
             {"tol": options.tol, "max_iter": most, "max_time": options.max_time,
              "threads": options.threads, "seed": seed}, monitor,
         )  # fmt: skip

@@ -23,6 +23,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .. import kernels as kernel_functions
+from .._validate import MAX_COST
 from ..solvers import smo
 from ..stop import Monitor, State
 
@@ -182,6 +183,23 @@ def check_costs(cost: np.ndarray, nu: float, largest: float) -> None:
         raise Rescale
 
 
+def scaled_costs(cost: np.ndarray, source: Source | None) -> tuple[np.ndarray, int]:
+    """Costs for a kernel in its unit, by which duals and objectives are smaller; and its exponent.
+
+    For solvers of weights, which have units of their own for all but the kernel.
+    """
+    unit = 0 if source is None else source.unit
+    with np.errstate(over="ignore", under="ignore"):
+        scaled = np.ldexp(cost, unit)
+    most = float(scaled.max(initial=0.0))
+    if source is not None and unit and not 1 / MAX_COST <= most <= MAX_COST:
+        largest, size = source.largest, float(cost.max())
+        raise ValueError(f"C times sample_weight and class_weight is up to {size:.3g}, and the "
+                         f"kernel's values are up to {largest:.3g}; allowed are products of "
+                         f"{1 / MAX_COST:g} to {MAX_COST:g}. Scale the kernel, or take another C")
+    return scaled, unit
+
+
 class Solver:
     """Solves problems over the same rows, whatever the range of their numbers.
 
@@ -204,7 +222,7 @@ class Solver:
         """Solutions of problems that are given without units; ValueError out of all range."""
         sizes = sizes_of(problems)
         units = units_of(sizes, self.source.unit if self.source else 0)
-        _refuse_units(problems, units)
+        _refuse_units(problems, units, sizes)
         scaled, watcher = problems, monitor
         if not units.plain:
             scaled, watcher = [units.problem(x) for x in problems], _InUnits(monitor, units)
@@ -296,19 +314,18 @@ def _largest_target(problems: list[smo.Problem]) -> tuple[float, int]:
     return float(abs(problem.p[at])), int(problem.ids[at % len(problem.ids)])
 
 
-def _refuse_units(problems: list[smo.Problem], units: Units) -> None:
+def _refuse_units(problems: list[smo.Problem], units: Units, sizes: Sizes) -> None:
     """Raise ValueError where duals or gradients would be out of float64."""
     if max(abs(e) for e in units) <= LARGEST_EXPONENT:
         return
-    most, row = _largest_target(problems)
+    allowed = f"the range of float64, {1 / LARGEST_VALUE:.0e} to {LARGEST_VALUE:.0e}. Scale"
     kernel = f" and kernel values of about {math.ldexp(1.0, units.kernel):.0e}"
-    if most > 0:
-        raise ValueError(f"targets y of size up to {most:.3g} (epsilon included), at row {row},"
-                         f"{kernel} have duals or predictions out of the range of float64, "
-                         f"{1 / LARGEST_VALUE:.0e} to {LARGEST_VALUE:.0e}. Scale y, or the kernel")
-    raise ValueError(f"weights of about {math.ldexp(1.0, units.b):.0e}{kernel} have scores out of "
-                     f"the range of float64, {1 / LARGEST_VALUE:.0e} to {LARGEST_VALUE:.0e}. Scale "
-                     "sample_weight and class_weight, or the kernel")
+    if sizes.p > 0:
+        row = _largest_target(problems)[1]
+        raise ValueError(f"targets y of size up to {sizes.p:.3g} (epsilon included), at row {row},"
+                         f"{kernel} have duals or predictions out of {allowed} y, or the kernel")
+    raise ValueError(f"weights of rows of up to {sizes.finite:.3g}{kernel} have scores out of "
+                     f"{allowed} sample_weight and class_weight, or the kernel")
 
 
 def _refuse_start(problems: list[smo.Problem], scaled: list[smo.Problem]) -> None:
