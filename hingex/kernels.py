@@ -665,22 +665,37 @@ def _refuse_negative(rows: Any, kernel: Parameters) -> None:
                          f"X has {float(values.min())!r}")
 
 
-def row_source(kernel: Callable[[Any, Any], Any], X: Any) -> Callable[[Any, Any], np.ndarray]:
-    """A user's kernel on the rows of X, by their numbers; what it returns is checked."""
-    everything = np.arange(check.n_rows(X))
+class RowSource:
+    """A user's kernel on the rows of X, by their numbers; what it returns is checked.
 
-    def source(i: np.ndarray, j: np.ndarray) -> np.ndarray:
-        whole = len(j) == len(everything) and np.array_equal(j, everything)
-        return called(kernel, check.take(X, i), X if whole else check.take(X, j))
+    Attributes
+    ----------
+    largest : float
+        Size of the largest value that has been returned.
+    """
 
-    return source
+    def __init__(self, kernel: Callable[[Any, Any], Any], X: Any) -> None:
+        self.kernel, self.X, self.largest = kernel, X, 0.0
+        self.everything = np.arange(check.n_rows(X))
+
+    def __call__(self, i: np.ndarray, j: np.ndarray) -> np.ndarray:
+        X, every = self.X, self.everything
+        whole = len(j) == len(every) and np.array_equal(j, every)
+        values, size = _called(self.kernel, check.take(X, i), X if whole else check.take(X, j))
+        self.largest = max(self.largest, size)
+        return values
 
 
 def called(kernel: Callable[[Any, Any], Any], A: Any, B: Any) -> np.ndarray:
     """kernel(A, B) as a 2-D array of floats."""
+    return _called(kernel, A, B)[0]
+
+
+def _called(kernel: Callable[[Any, Any], Any], A: Any, B: Any) -> tuple[np.ndarray, float]:
+    """kernel(A, B), checked, and the size of its largest value."""
     shape = check.n_rows(A), check.n_rows(B)
     if 0 in shape:
-        return np.zeros(shape)
+        return np.zeros(shape), 0.0
     values = kernel(A, B)
     if check.is_sparse(values):
         values = values.toarray()
@@ -693,9 +708,10 @@ def called(kernel: Callable[[Any, Any], Any], A: Any, B: Any) -> np.ndarray:
         raise ValueError(f"the kernel returned {values.dtype}; expected float32 or float64")
     if values.dtype not in (np.float32, np.float64):
         values = values.astype(np.float64)
-    if not np.isfinite(values).all():
+    size = max(float(values.max()), -float(values.min()))  # NaN where there is one
+    if not size < np.inf:
         raise ValueError("the kernel returned NaN or infinity")
-    return values
+    return values, size
 
 
 def table_source(table: np.ndarray) -> Callable[[Any, Any], np.ndarray]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from time import perf_counter
 from typing import Any, NamedTuple, Self
 
 import numpy as np
@@ -18,10 +19,10 @@ from .._storable import Storable
 from .._threads import n_threads
 from ..solvers import smo
 from ..stop import Monitor
+from . import _units
 
 SCORES_AT_ONCE = 1 << 22  # pairs of classes times rows, when labels are predicted
 ROWS_AT_ONCE = 256  # that a user's kernel is asked for
-MOST_DUALS = 1e70  # sum of duals that a fit begins with
 WEIGHTS = ("primal_coef_", "primal_centre_", "primal_intercept_")
 ZERO_SUM = 1e-9  # of the sum of sizes: sum of duals that stands for 0
 _SPARSE = tuple(f"support_vectors__{part}_" for part in ("values", "indices", "indptr"))
@@ -44,35 +45,58 @@ class Training(NamedTuple):
     def solve(
         self, problems: list[smo.Problem], options: smo.Options, monitor: Monitor
     ) -> list[smo.Solution]:
-        """`smo.solve` over these rows."""
-        given = self.kernel
-        for problem in problems:
-            largest = float(np.abs(problem.start).sum())
-            if largest > MOST_DUALS:
-                raise ValueError(f"the duals add up to {largest:.3g}, which float64 cannot square; "
-                                 f"allowed are {MOST_DUALS:.0e}. Take a smaller C, or smaller "
-                                 "values of sample_weight")
-        if given is None:
-            return smo.solve(problems, None, self.source, options, monitor, self._rounding())
-        exact = self.exact(self.sum_zero)
-        solutions = smo.solve(problems, self.points, None, options, monitor,
-                              kernel_functions.rounding(self.points, given), exact)
+        """`smo.solve` over these rows, in units where numbers are far from 1."""
+        if self.kernel is None:
+            return self._solve_given(problems, options, monitor)
+        given, exact = self.kernel, self.exact(self.sum_zero)
+        rounding = kernel_functions.rounding(self.points, given)
+
+        def run(scaled: list[smo.Problem], how: smo.Options, watcher: Any) -> list[smo.Solution]:
+            return smo.solve(scaled, self.points, None, how, watcher, rounding, exact)
+
+        solver = _units.Solver(run, None, self.largest())
+        solutions = solver.solve(problems, options, monitor)
         if self.points.shifted or any(s.weights is not None for s in solutions):
             self._weigh(problems, solutions, exact)
         return solutions
+
+    def _solve_given(
+        self, problems: list[smo.Problem], options: smo.Options, monitor: Monitor
+    ) -> list[smo.Solution]:
+        """The same of a matrix, or a function: anew when its values turn out to be far from 1."""
+        source, begun = self.given(), perf_counter()
+
+        def run(scaled: list[smo.Problem], how: smo.Options, watcher: Any) -> list[smo.Solution]:
+            return smo.solve(scaled, None, source, how, watcher, source.rounding())
+
+        while True:
+            left = options
+            if options.max_time is not None:
+                left = options._replace(
+                    max_time=max(1e-9, options.max_time - (perf_counter() - begun)))
+            try:
+                return _units.Solver(run, source, 0.0).solve(problems, left, monitor)
+            except _units.Rescale:
+                source.rescale()
+
+    def largest(self) -> float:
+        """The largest kernel value that is known before all are."""
+        if self.kernel is not None:
+            return kernel_functions.largest_diagonal(self.points, self.kernel)
+        return self.given().largest or 1.0
+
+    def given(self) -> _units.Source:
+        """The kernel of a matrix or a function, in its unit as far as that is known."""
+        if self.table is None:
+            own = np.abs(np.diagonal(self.rows.arrays[0]))
+            row = int(own.argmax())
+            return _units.Source(self.source, float(own[row]), row)
+        return _units.Source(self.source, getattr(self.source, "largest", 0.0))
 
     def exact(self, sum_zero: bool) -> kernel_functions.Exact:
         """The rows with kernel values in double precision."""
         assert self.kernel is not None
         return kernel_functions.Exact(self.rows, self.kernel, sum_zero, self.counted)
-
-    def _rounding(self) -> kernel_functions.Rounding:
-        """Of values that are given as they are."""
-        largest = 0.0
-        if self.table is None:
-            largest = float(np.abs(np.diagonal(self.rows.arrays[0])).max())
-        precise = kernel_functions.is_out_of_single_range(largest)
-        return kernel_functions.Rounding(largest=largest, precise=precise)
 
     def _weigh(
         self, problems: list[smo.Problem], solutions: list[smo.Solution],
@@ -169,7 +193,7 @@ class KernelModel(Storable, Estimator):
         if kind == "callable":
             things = check.as_objects(X, owner)
             check.check_feature_names(self, X if things.d is not None else None, reset=True)
-            source = kernel_functions.row_source(self.kernel, things.table)
+            source = kernel_functions.RowSource(self.kernel, things.table)
             return Training(things, things.table, None, source, None)
         rows = check.as_rows(X, owner=owner, accept_sparse=kind != "precomputed")
         check.check_feature_names(self, X, reset=True)

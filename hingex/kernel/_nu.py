@@ -305,7 +305,8 @@ cache_hit_rate_, gamma_, n_features_in_, shape_fit_, feature_names_in_
         cost = np.ones(training.rows.n) if weights is None else weights
         ids = np.flatnonzero(cost > 0)
         most, none = cost[ids], np.zeros(len(ids))
-        start = filled(most, nu * float(most.sum()))
+        with np.errstate(over="ignore"):
+            start = filled(most, nu * float(most.sum()))
         problem = smo.Problem(ids, none, none, most, start)
         solution, = training.solve([problem], options, monitor)
         nonzero = np.flatnonzero(solution.b)

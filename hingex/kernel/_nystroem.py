@@ -40,11 +40,11 @@ class Factor(NamedTuple):
     error: float  # trace of K - Z Z', relative to that of K
 
 
-def blocks(training: Training, threads: int) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
-    """The kernel of some rows with others, in double precision."""
-    if training.kernel is None:
-        assert training.source is not None
-        source = training.source
+def blocks(
+    training: Training, source: Any, threads: int
+) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
+    """The kernel of some rows with others, in double precision; in its unit if it is a source's."""
+    if source is not None:
         return lambda i, j: np.asarray(source(i, j), dtype=np.float64)
     points = training.exact(training.points.shifted).points()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import bisect
 import math
+from contextlib import suppress
 from time import perf_counter
 from typing import Any, NamedTuple
 
@@ -12,6 +13,7 @@ import numpy as np
 
 from ..solvers import small_pairs, smo
 from ..stop import Monitor
+from . import _units
 from ._base import Training
 from ._svr import filled
 
@@ -271,7 +273,8 @@ def _solve_all(
     begun, options, stopped, batch = perf_counter(), question.options, "", None
     sizes = np.diff(layout.start)
     if not (layout.rest or question.counted is not None) and small_pairs.worthwhile(sizes):
-        batch, stopped = _solve_small(layout, question, training, monitor, begun)
+        with suppress(_units.Rescale):  # without units there are no pairs that are solved together
+            batch, stopped = _solve_small(layout, question, training, monitor, begun)
     outcome = Outcome(layout, batch)
     waiting = np.flatnonzero((outcome.status == _WAITING) | (outcome.status == _LEFT))
     if stopped:
@@ -336,7 +339,12 @@ def _solve_small(
 ) -> tuple[Any, str]:
     """Pairs of small classes, and why that came to an early end."""
     options, order, given = question.options, layout.order, training.kernel
-    points, spread = None, 0.0
+    points, spread, source = None, 0.0, None
+    if given is None:
+        source = training.given()
+        if source.unit:
+            raise _units.Rescale
+    _units.check_costs(question.cost[order], question.nu, training.largest())
     if given is not None:
         centred = given.name == "rbf" or training.points.shifted
         points = training.exact(centred).points()
@@ -351,7 +359,7 @@ def _solve_small(
         question.radius, options.max_iter, options.threads,
     )
     batch, stopped = small_pairs.solve(
-        task, points, training.source, monitor,
+        task, points, source, monitor,
         None if options.max_time is None else begun + options.max_time, spread,
         None if question.last is None else np.ascontiguousarray(question.last[:, order]),
     )

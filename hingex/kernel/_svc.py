@@ -17,7 +17,7 @@ from .._result import warning_category
 from .._targets import absent_of, deal_folds, keep_absent
 from .._threads import n_threads
 from ..solvers import smo
-from . import _pairs, _probability
+from . import _pairs, _probability, _units
 from ._base import SCORES_AT_ONCE, WEIGHTS, KernelModel, Training
 
 _EXPONENTIAL = ("rbf", "laplacian", "chi2")  # kernels with values of 0..1, and 1 on the diagonal
@@ -467,15 +467,16 @@ class SVC(PairwiseClassifier):
     values are float32, from sums in single precision where that is enough; gradients, duals and
     all predictions are double. Where rounding could hide a share of the gap, kernel values are
     double too; what double precision cannot certify ends with a warning, and the stated gap then
-    includes what rounding may hide. Where pairs of duals come on too slowly, an interior point
-    method takes over, for up to 3,000 rows or, with kernel="linear", up to 3,000 features. Pairs of
-    classes of up to 100 rows are solved together, with kernel values in double precision and
-    without memory for each. Time: two to ten times n n_SV kernel values. Memory: some 100 bytes for
-    each row, up to 40 MB for a working set, and the cache; in double precision three times as much
-    for a working set. Ctrl-C ends a fit after a round and leaves the model as far as it came. With
-    `approximation` memory is 12 n r bytes for r landmarks, and the time n r kernel values,
-    O(n r^2), and linear fits. With "sigmoid", or a kernel of the user's, that is not positive
-    semidefinite the result is a stationary point.
+    includes what rounding may hide. Bounds beyond 1e140 times the size of duals are lowered; if a
+    dual then is at its bound, the fit ends with an error. Where pairs of duals come on too slowly,
+    an interior point method takes over, for up to 3,000 rows or, with kernel="linear", up to 3,000
+    features. Pairs of classes of up to 100 rows are solved together, with kernel values in double
+    precision and without memory for each. Time: two to ten times n n_SV kernel values. Memory: some
+    100 bytes for each row, up to 40 MB for a working set, and the cache; in double precision three
+    times as much for a working set. Ctrl-C ends a fit after a round and leaves the model as far as
+    it came. With `approximation` memory is 12 n r bytes for r landmarks, and the time n r kernel
+    values, O(n r^2), and linear fits. With "sigmoid", or a kernel of the user's, that is not
+    positive semidefinite the result is a stationary point.
 
     References
     ----------
@@ -659,16 +660,24 @@ class SVC(PairwiseClassifier):
         candidates = np.arange(n)
         if self.landmarks == "uniform" and rank < n:
             candidates = np.random.default_rng(seed).choice(candidates, rank, replace=False)
-        block = _nystroem.blocks(training, options.threads)
-        factor = _nystroem.factor(lambda i, j: block(used[i], used[j]), n,
-                                  min(rank, len(candidates)), candidates, seed)
+        source = training.given() if training.kernel is None else None
+        block = _nystroem.blocks(training, source, options.threads)
+        while True:
+            try:
+                factor = _nystroem.factor(lambda i, j: block(used[i], used[j]), n,
+                                          min(rank, len(candidates)), candidates, seed)
+                break
+            except _units.Rescale:
+                assert source is not None
+                source.rescale()
         landmarks = used[factor.landmarks]
         if len(factor.landmarks) == 0:
             raise ValueError("the kernel of all rows with themselves is 0: there is nothing to "
                              "learn from")
         most = 1000 if math.isinf(options.max_iter) else int(options.max_iter)
+        costs, unit = _units.scaled_costs(cost[used], source)
         solved = _nystroem.solve(
-            np.ascontiguousarray(factor.Z, dtype=np.float32), examples, cost[used],
+            np.ascontiguousarray(factor.Z, dtype=np.float32), examples, costs,
             {"tol": options.tol, "max_iter": most, "max_time": options.max_time,
              "threads": options.threads, "seed": seed}, monitor,
         )  # fmt: skip
@@ -678,9 +687,9 @@ class SVC(PairwiseClassifier):
             vars(self).pop(name, None)
         self.classes_ = classes
         self.landmarks_, self.approximation_error_ = landmarks, factor.error
-        self.dual_coef_ = np.ascontiguousarray(solved.weights @ factor.A.T)
-        self.intercept_, self.dual_objective_ = solved.intercept, solved.dual
-        self.primal_objective_ = solved.primal
+        self.dual_coef_ = np.ldexp(np.ascontiguousarray(solved.weights @ factor.A.T), -unit)
+        self.intercept_, self.dual_objective_ = solved.intercept, np.ldexp(solved.dual, -unit)
+        self.primal_objective_ = np.ldexp(solved.primal, -unit)
         self._keep_losers(two_sided(examples))
         self.duality_gap_, self.n_iter_ = solved.gap, solved.n_iter
         self.converged_, self.fit_status_ = solved.converged, int(not solved.converged)

@@ -33,7 +33,8 @@ class KernelRegressor(KernelModel, Regressor):
         n = training.rows.n
         targets = check.numeric_targets(y, n, owner)
         weights = check.sample_weights(sample_weight, n)
-        cost = np.full(n, C) if weights is None else C * weights
+        with np.errstate(over="ignore"):  # inf: bounds that no dual may need to reach
+            cost = np.full(n, C) if weights is None else C * weights
         ids = np.flatnonzero(cost > 0)
         return training, ids, targets[ids], cost[ids]
 
@@ -286,7 +287,8 @@ cache_hit_rate_, gamma_, n_features_in_, shape_fit_, feature_names_in_
         monitor = self._monitor(options)
         training, ids, y, cost = self._prepare(X, y, sample_weight, options)
         none = np.zeros(len(ids))
-        start = filled(cost, nu * float(cost.sum()) / 2)
+        with np.errstate(over="ignore"):
+            start = filled(cost, nu * float(cost.sum()) / 2)
         problem = smo.Problem(
             ids, np.concatenate([y, y]), np.concatenate([none, -cost]),
             np.concatenate([cost, none]), np.concatenate([start, -start]),
@@ -301,5 +303,6 @@ cache_hit_rate_, gamma_, n_features_in_, shape_fit_, feature_names_in_
 
 def filled(most: np.ndarray, total: float) -> np.ndarray:
     """Numbers of 0 to `most` that sum up to `total`: the first ones as large as they can be."""
-    before = np.cumsum(most) - most
-    return np.clip(total - before, 0.0, most)
+    with np.errstate(over="ignore", invalid="ignore"):  # too large a sum is refused by the solver
+        before = np.cumsum(most) - most
+        return np.clip(total - before, 0.0, most)

@@ -180,8 +180,8 @@ class MatrixKernel:
     def square(self, beta: np.ndarray, s: np.ndarray) -> float:
         """b'Kb, for s = Kb; rounding does not make it negative."""
         square = float(beta @ s)
-        size = float(np.abs(beta) @ np.sqrt(self.diagonal))
-        return max(square, 0.0) if square > -ROUNDING * size**2 else square
+        size = float(np.abs(beta) @ np.sqrt(self.diagonal))  # may be inf when it is squared
+        return max(square, 0.0) if square > -ROUNDING * (size * size) else square
 
     def expand(self, s: np.ndarray) -> np.ndarray:
         """What `image` gives are scores."""

@@ -165,6 +165,8 @@ class Solution:
         errors. Objective, gap, violation and intercept then are those of these weights.
     centre : ndarray (d,) or None
         For callers: those means.
+    relative : float or None
+        For callers: the relative gap, where objectives were rescaled and may have come to 0.
     """
 
     b: np.ndarray
@@ -182,10 +184,13 @@ class Solution:
     largest: float = 0.0
     weights: np.ndarray | None = None
     centre: np.ndarray | None = None
+    relative: float | None = None
 
     @property
     def relative_gap(self) -> float:
         """The gap relative to the larger objective, or to what cancels in it if that is nothing."""
+        if self.relative is not None:
+            return self.relative
         return _relative(self.dual, self.gap, self.floor)
 
     @property
