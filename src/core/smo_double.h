@@ -245,7 +245,7 @@ static void hx_smo_snap(hx_smo_double *s)
     double length = 0;
     for (int64_t v = 0; v < s->m; v++) length += fabs(s->b[v]);
     const double near = HX_SMO_AT_BOUND * DBL_EPSILON * length;
-    if (!(near < HUGE_VAL)) return;
+    if (!(near > 0 && near < HUGE_VAL)) return;
     for (int64_t v = 0; v < s->m; v++) {
         const double up = s->hi[v] - s->b[v], down = s->b[v] - s->lo[v];
         if (up <= near && up <= down) s->b[v] = s->hi[v];
