@@ -226,10 +226,11 @@ class CalibratedClassifier(Storable, Classifier):
     -----
     `save` is for estimators that model files hold by themselves, not for pipelines.
 
-    cv + 1 fits. Rows of folds are copied. Where several probabilities are the highest, as isotonic
-    regression has it, the class of the highest score is the one predicted; otherwise `predict` is
-    the class of the highest probability, which after calibration need not be that of the highest
-    score.
+    cv + 1 fits. `max_time` and `callback` are the estimator's, for each of these by itself. Ctrl-C
+    ends the one that it comes in, no other follows, and what an earlier `fit` left stays whole.
+    Rows of folds are copied. Where several probabilities are the highest, as isotonic regression
+    has it, the class of the highest score is the one predicted; otherwise `predict` is the class of
+    the highest probability, which after calibration need not be that of the highest score.
 
     Examples
     --------

@@ -95,6 +95,7 @@ class Monitor:
         self.waiting: State | None = None  # not drawn yet
         self.next_draw = 0.0
         self.poll: Callable[[], Any] | None = None  # called about every 10 ms; may raise
+        self.asked = False  # whether the callback has ever asked to stop, in the last epoch as well
         self.before = (0, 0.0)  # epochs and seconds of the solvers before this one
 
     @property
@@ -118,7 +119,9 @@ class Monitor:
             if state.seconds >= self.next_draw:
                 self._draw(self.bar, state)
                 self.next_draw = state.seconds + REDRAW
-        return self.callback is not None and bool(self.callback(state))
+        stop = self.callback is not None and bool(self.callback(state))
+        self.asked = self.asked or stop
+        return stop
 
     def _draw(self, bar: Any, state: State) -> None:
         # The gap falls about geometrically, so its logarithm is what advances evenly.

@@ -282,6 +282,23 @@ def test_ctrl_c(n_jobs, solver):
     assert threading.active_count() < 4
 
 
+def test_ctrl_c_leaves_no_model_of_another_fit():
+    """It would stand beside scores and a C that are not its own."""
+    X, y = data()
+    cv = LinearSVCCV(Cs=CS, cv=4, n_jobs=1).fit(X, y)
+
+    def callback(state):
+        if state.done == 5:
+            raise KeyboardInterrupt
+
+    cv.set_params(callback=callback)
+    with pytest.raises(KeyboardInterrupt):
+        cv.fit(X, y)
+    assert np.isfinite(cv.scores_).any()
+    for name in ("coef_", "intercept_", "classes_", "duality_gap_", "converged_"):
+        assert not hasattr(cv, name)
+
+
 def test_callback():
     X, y = data()
     seen = []

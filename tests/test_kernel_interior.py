@@ -13,7 +13,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from sklearn import svm
 from sklearn.datasets import load_breast_cancer
 
-from hingex.solvers import _kernel_systems
+from hingex.solvers import _kernel_interior, _kernel_systems
 from hingex.solvers._kernel_interior import solve
 from hingex.solvers.smo import Problem
 
@@ -500,3 +500,15 @@ def test_fine_sums():
     truth = [float(sum(Fraction(z) * Fraction(v) for z, v in zip(Z[:, j].tolist(), b.tolist(),
                                                                strict=True))) for j in range(2)]
     assert_allclose(operator.image(b, finely=True) / operator.scale, truth, rtol=1e-10)
+
+
+@pytest.mark.parametrize("bits", [0, 1, -1])
+def test_the_best_intercept_does_not_depend_on_last_bits(bits):
+    """All duals are at bounds: any c of [1, 3] is best, also if rounding keeps one off."""
+    C = 0.01
+    f, positive = np.array([3.0, 4.0, 0.5, 1.0]), np.array([True, True, False, False])
+    lo, hi = np.where(positive, 0.0, -C), np.where(positive, C, 0.0)
+    for v in range(4):
+        b = np.where(positive, C, -C)
+        b[v] -= bits * 2.0**-58 * np.sign(b[v])
+        assert_allclose(_kernel_interior._intercept(f, np.clip(b, lo, hi), lo, hi), 2)

@@ -470,3 +470,78 @@ def test_memory_grows_as_scikit_learns(args):
             pytest.skip(f"peaks cannot be reset here: {ran.stderr[-200:]}")
         grown[module] = int(ran.stdout)
     assert grown["hingex"] <= 3 * grown["sklearn.svm"]
+
+
+@pytest.mark.parametrize("C", [0.01, 0.003, 0.0007])
+def test_a_warm_start_has_the_intercepts_of_a_cold_one(C):
+    """Duals that rounding leaves short of C leave the intercept in the middle of the best ones."""
+    rng = np.random.default_rng(0)
+    y = np.repeat(np.arange(60), 5)
+    X = rng.normal(size=(300, 16)) + rng.normal(size=(60, 16))[y]
+    model = SVC(kernel="linear", warm_start=True, C=5.0, decision_function_shape="ovo").fit(X, y)
+    model.set_params(C=C).fit(X, y)
+    theirs = svm.SVC(kernel="linear", C=C, tol=1e-8).fit(X, y)
+    assert_allclose(model.intercept_, theirs.intercept_, atol=2e-3)
+    assert_array_equal(model.predict(X), theirs.predict(X))
+    cold = SVC(kernel="linear", C=C).fit(X, y)
+    all_at_bounds = (cold.support_kind_ != 1).all()
+    assert all_at_bounds == (C < 0.01)
+    if all_at_bounds:
+        assert_array_equal(model.support_kind_, cold.support_kind_)
+        assert_allclose(model.intercept_, cold.intercept_, atol=1e-12)
+
+
+@pytest.mark.parametrize("unit", [0.1, 0.3, 0.7, 1e-7 / 3])
+def test_slopes_that_are_rounding_errors(unit):
+    """Best intercepts are an interval where sums of bounds cancel, but for their last bits."""
+    # Three rows of 1 and three of -1, one feature: w = 0, so that all c of [-1, 1] are best if
+    # the sums of costs agree; u + 2u + 3u and 3 times 2u do, but for their last bits.
+    y, weights = np.repeat([0, 1, 2], 3), np.array([1.0, 2.0, 3.0, 2.0, 2.0, 2.0, 2.0, 2.0, 2.0])
+    K = np.zeros((9, 9))
+    model = SVC(kernel="precomputed", C=unit).fit(K, y, sample_weight=weights)
+    assert_allclose(model.intercept_, 0, atol=1e-12)
+
+
+@pytest.mark.parametrize("how", ["max_time", "callback", "interrupt"])
+def test_nu_has_a_gap_where_an_end_came_first(how):
+    """Weights of 0 are feasible, P = 0: relative to any D below it, the gap is 1."""
+    X, y = classes_of(200)
+
+    def callback(s):
+        if how == "interrupt" and s.epoch >= 5:
+            raise KeyboardInterrupt
+        return s.epoch >= 5
+
+    options = {"max_time": 1e-9} if how == "max_time" else {"callback": callback}
+    model = NuSVC(nu=0.2, decision_function_shape="ovo", **options)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        if how == "interrupt":
+            with pytest.raises(KeyboardInterrupt):
+                model.fit(X, y)
+        else:
+            model.fit(X, y)
+    begun = model.n_iter_ > 0
+    scores = model.decision_function(X)
+    left = (scores == 0).all(axis=0)
+    assert left.any()
+    assert not (begun & left).any()
+    assert np.isfinite(model.duality_gap_).all()
+    assert (model.duality_gap_[left] == 1).all()
+    assert np.isnan(model.primal_objective_[left]).all()
+    assert (model.duality_gap_[~left] <= 1e-3).all()
+    assert np.isfinite(model.primal_objective_[~left]).all()
+
+
+def test_pairs_too_large_have_certificates_where_an_end_came_first():
+    """Also those that the loop for small ones leaves to others: weights of 0 lose 2 C a row."""
+    rng = np.random.default_rng(0)
+    sizes = np.array([5, 5, 5, 80, 90])
+    y = np.repeat(np.arange(5), sizes)
+    X = rng.normal(size=(len(y), 4))
+    with pytest.warns(hingex.ConvergenceWarning, match="as the callback asked"):
+        model = SVC(C=0.5, callback=lambda s: True).fit(X, y)
+    assert model.n_iter_[-1] == 0
+    assert model.duality_gap_[-1] == 1
+    assert_allclose(model.primal_objective_[-1], 2 * 0.5 * 80)
+    assert model.intercept_[-1] == -1

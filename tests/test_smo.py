@@ -18,6 +18,7 @@ from scipy.sparse import csr_array, csr_matrix
 import hingex
 from hingex import SVC, SVR, ConvergenceWarning, NuSVC, NuSVR, OneClassSVM
 from hingex._result import NotSeparableError
+from hingex.kernel import _svr
 from hingex.solvers import smo
 
 KERNELS = {
@@ -952,3 +953,77 @@ def test_real_data(name, n, gamma):
 
 def test_names():
     assert {"SVC", "SVR", "NuSVC", "NuSVR", "OneClassSVM"} <= set(dir(hingex))
+
+
+@pytest.mark.parametrize("C", [3e-5, 7e-6])
+@pytest.mark.parametrize("kernel", ["linear", "rbf"])
+def test_a_warm_start_has_the_intercept_of_a_cold_one(kernel, C):
+    """All duals are at C; rounding of their sum must not leave one short of it."""
+    rng = np.random.default_rng(0)
+    y = np.repeat([0, 1], 200)
+    X = rng.normal(size=(400, 5)) + y[:, None]
+    options = {"kernel": kernel, "gamma": 0.2}
+    for before in (5.0, 0.7):
+        model = SVC(before, warm_start=True, **options).fit(X, y)
+        model.set_params(C=C).fit(X, y)
+        assert (model.support_kind_ == 2).all()
+        # With all duals at C, the weights are C times the difference of sums, and the best
+        # intercepts are between the scores of both classes.
+        K = kernel_of(kernel, X, X, **({} if kernel == "linear" else {"gamma": 0.2}))
+        f = np.where(y == 1, 1, -1) - C * (K @ np.where(y == 1, 1, -1))
+        best = f[y == 1].min() / 2 + f[y == 0].max() / 2
+        assert_allclose(model.intercept_, best, atol=1e-5)
+        cold = SVC(C, **options).fit(X, y)
+        assert_allclose(model.intercept_, cold.intercept_, atol=1e-6)
+
+
+@pytest.mark.parametrize(("kernel", "C"), [("linear", 0.1), ("linear", 10.0), ("linear", 1e4),
+                                           ("rbf", 0.1)])
+def test_epsilon_of_nu_is_not_negative(kernel, C):
+    """With nu = 1 any epsilon up to the least error is best; that of rounding is no number below 0.
+
+    Objectives are those of the epsilon, weights and intercept that there are.
+    """
+    closed, close = [], _svr._close
+    for seed in range(6):
+        rng = np.random.default_rng(seed)
+        X = rng.normal(size=(20, 3))
+        for y in (X @ [1.0, 2.0, 3.0], X[:, 0] + 0.1 * rng.normal(size=20), np.round(X[:, 0])):
+            model = NuSVR(kernel=kernel, nu=1.0, C=C, gamma=0.5)
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setattr(_svr, "_close", lambda *a: (closed.append(1), close(*a)))
+                model.fit(X, y)
+            assert model.epsilon_ >= 0
+            b = np.zeros(20)
+            b[model.support_] = model.dual_coef_[0]
+            K = kernel_of(kernel, X, X, **({} if kernel == "linear" else {"gamma": 0.5}))
+            errors = np.abs(y - model.predict(X))
+            primal = b @ K @ b / 2 + C * (
+                20 * model.epsilon_ + np.maximum(0, errors - model.epsilon_).sum())
+            assert_allclose(model.primal_objective_[0], primal, rtol=1e-6)
+            # Least absolute errors: the same problem with epsilon = 0.
+            same = SVR(kernel=kernel, C=C, gamma=0.5, epsilon=0.0, tol=1e-6).fit(X, y)
+            assert_allclose(primal, same.primal_objective_[0], rtol=2e-3)
+    assert closed
+
+
+def test_a_negative_epsilon_is_closed_at_no_cost():
+    """Both intercepts become their mean; the gap is that of these, found by its definition."""
+    rng = np.random.default_rng(0)
+    n, C = 30, 2.0
+    y, Kb = rng.normal(size=n), rng.normal(size=n)
+    none = np.zeros(n)
+    alpha = rng.uniform(0, C, 2 * n) * (rng.random(2 * n) < 0.5)
+    problem = smo.Problem(
+        np.arange(n), np.r_[y, y], np.r_[none, none - C], np.r_[none + C, none], np.zeros(2 * n),
+        np.repeat(np.array([0, 1], dtype=np.uint8), n))
+    b, f, c = np.r_[alpha[:n], -alpha[n:]], np.r_[y, y] - np.r_[Kb, Kb], (0.1, 0.3)
+
+    def gap(c):
+        x = f - np.repeat(c, n)
+        return np.maximum((problem.hi - b) * x, (problem.lo - b) * x).sum()
+
+    solution = smo.Solution(b, c, gap=gap(c), residual=f - np.repeat(c, n))
+    _svr._close(solution, problem)
+    assert_allclose(solution.intercept, 0.2)
+    assert_allclose(solution.gap, gap(solution.intercept), rtol=1e-12)

@@ -2,6 +2,8 @@
 """Probabilities of kernel classifiers: they agree with predictions, and are calibrated."""
 
 import pickle
+import time
+import warnings
 
 import numpy as np
 import pytest
@@ -11,7 +13,7 @@ from scipy.sparse import csr_array
 
 import hingex
 from hingex import SVC
-from hingex.kernel import _probability
+from hingex.kernel import _nystroem, _probability
 
 
 def blobs(n=300, classes=2, spread=1.5, seed=0):
@@ -154,3 +156,117 @@ def test_without_it():
         SVC(probability=True).fit(X[:5], [0, 1, 1, 1, 1])
     with pytest.raises(TypeError, match="probability must be True or False"):
         SVC(probability=1).fit(X, y)
+
+
+# ------------------------------------------------------------------- fits that come to an early end
+
+
+def ended_by(how, fit):
+    """A callback that ends fit number `fit`, of 6 with probabilities, each with its own clock."""
+    state = {"fit": -1, "seconds": np.inf, "after": 0, "ended": False}
+
+    def callback(s):
+        begins = s.seconds < state["seconds"]
+        state["after"] += begins and state["ended"]
+        state["fit"] += begins
+        state["seconds"] = s.seconds
+        if state["fit"] < fit:
+            return False
+        state["ended"] = True
+        if how == "interrupt":
+            raise KeyboardInterrupt
+        return True
+
+    return callback, state
+
+
+LOW = {"approximation": "nystroem", "n_components": 20}
+
+
+@pytest.mark.parametrize("options", [{}, LOW], ids=["duals", "low rank"])
+@pytest.mark.parametrize("fit", [0, 1, 3])
+@pytest.mark.parametrize("how", ["interrupt", "stop"])
+def test_an_end_is_one_of_all_fits(how, fit, options):
+    X, y = blobs()
+    model = SVC(probability=True, C=10.0, tol=1e-6, **options).fit(X, y)
+    earlier = model.predict_proba(X)
+    callback, state = ended_by(how, fit)
+    model.set_params(callback=callback, C=0.01)
+    with warnings.catch_warnings(record=True) as found:
+        warnings.simplefilter("always")
+        if how == "interrupt":
+            with pytest.raises(KeyboardInterrupt):
+                model.fit(X, y)
+        else:
+            model.fit(X, y)
+            assert "no probabilities: it stopped as the callback asked" in str(found[-1].message)
+    assert len(found) == (how == "stop") * (2 - model.converged_)
+    assert state["ended"]
+    assert state["after"] == 0
+    assert model.converged_ or fit == 0
+    with pytest.raises(hingex.NotFittedError, match="it ended"):
+        model.predict_proba(X)
+    whole = SVC(C=0.01, tol=1e-6, **options).fit(X, y)
+    if fit > 0:  # the scores were there
+        assert_allclose(model.decision_function(X), whole.decision_function(X), rtol=1e-12)
+    assert len(model.predict(X)) == len(y)
+    again = model.set_params(callback=None, C=10.0).fit(X, y).predict_proba(X)
+    assert_allclose(again, earlier, rtol=1e-12)
+
+
+def test_another_fit_leaves_no_stale_probabilities():
+    X, y = blobs()
+    model = SVC(probability=True).fit(X, y)
+    model.set_params(probability=False, C=0.01).fit(X, y)
+    model.set_params(probability=True)
+    with pytest.raises(hingex.NotFittedError, match="without probability=True"):
+        model.predict_proba(X)
+
+
+def slow_kernel(seconds):
+    def kernel(A, B):
+        time.sleep(seconds)
+        return A @ B.T
+
+    return kernel
+
+
+@pytest.mark.parametrize("options", [{}, LOW, LOW | {"multi_class": "ovr"}],
+                         ids=["duals", "low rank", "low rank, rest"])
+def test_max_time_is_for_all_fits(options):
+    """With five fits of their own seconds it would be five times as long."""
+    X, y = blobs(classes=3)
+    kernel = slow_kernel(0.02)
+    alone = SVC(kernel=kernel, **options)
+    begun = time.perf_counter()
+    alone.fit(X, y)
+    seconds = 1.3 * (time.perf_counter() - begun)  # enough for the scores
+    model = SVC(kernel=kernel, probability=True, max_time=seconds, **options)
+    begun = time.perf_counter()
+    with pytest.warns(hingex.ConvergenceWarning, match="robabilities"):
+        model.fit(X, y)
+    assert time.perf_counter() - begun < 2.5 * seconds
+    with pytest.raises(hingex.NotFittedError):
+        model.predict_proba(X)
+
+
+def test_low_rank_problems_share_max_time(monkeypatch):
+    """What comes too late has weights of 0, and the certificate that belongs to these."""
+    X, y = blobs(n=400, classes=4)
+    y = np.minimum(y, 2)
+    solve = _nystroem.solve_linear
+
+    def slow(*args, **options):
+        time.sleep(0.4)
+        return solve(*args, **options)
+
+    monkeypatch.setattr(_nystroem, "solve_linear", slow)
+    model = SVC(max_time=0.6, **LOW)
+    with pytest.warns(hingex.ConvergenceWarning, match="max_time=0.6 seconds in 1 of 3"):
+        model.fit(X, y)
+    assert_array_equal(model.n_iter_ == 0, [False, False, True])
+    assert_allclose(model.dual_coef_[2], 0)
+    assert model.intercept_[2] == -1  # class 2 has 200 rows, class 1 has 100
+    assert model.primal_objective_[2] == 200  # losses of 2 for each of the latter
+    assert model.dual_objective_[2] == 0
+    assert model.duality_gap_[2] == 1

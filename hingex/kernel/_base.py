@@ -269,19 +269,24 @@ class KernelModel(Storable, Estimator):
             max((s.violation for s in left), default=0.0), options,
         )
 
+    def _why(self, status: str) -> str:
+        """What made a fit end before its goal, for messages."""
+        return {
+            "max_iter": f"after max_iter={self.max_iter} iterations",
+            "max_time": f"after max_time={self.max_time:g} seconds" if self.max_time else "",
+            "callback": "as the callback asked for it",
+            "stalled": "where rounding lets it come no further",
+        }[status]
+
     def _conclude_statuses(
         self, statuses: list[str], gap: float, violation: float, options: smo.Options
     ) -> None:
+        """Raise or warn unless all converged."""
         if "interrupted" in statuses:
             raise KeyboardInterrupt
         left = [status for status in statuses if status != "converged"]
         if left:
-            why = {
-                "max_iter": f"after max_iter={self.max_iter} iterations",
-                "max_time": f"after max_time={self.max_time:g} seconds" if self.max_time else "",
-                "callback": "as the callback asked for it",
-                "stalled": "where rounding lets it come no further",
-            }[left[0]]
+            why = self._why(left[0])
             of = f" in {len(left)} of {len(statuses)} problems" if len(statuses) > 1 else ""
             pairs = "" if math.isnan(violation) else f" and a violation of {violation:.2e}"
             warn(f"{type(self).__name__} stopped {why}{of}, at a relative duality gap of {gap:.2e}"

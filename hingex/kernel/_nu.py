@@ -54,7 +54,9 @@ decision_function_shape, break_ties, n_jobs, random_state, verbose, callback
 coef_, primal_objective_, dual_objective_, duality_gap_, kkt_violation_, n_iter_, converged_, \
 fit_status_, history_, cache_hit_rate_, gamma_, n_features_in_, shape_fit_, feature_names_in_, \
 probA_, probB_
-        As those of `SVC`; the objective is -1/2 ||w||^2 before the division.
+        As those of `SVC`; the objective is -1/2 ||w||^2 before the division. For pairs of small
+        classes that an early end left no time for, scores are 0, the gap is 1, and objectives and
+        violation are NaN and inf.
 
     Warns
     -----
@@ -144,7 +146,7 @@ probA_, probB_
         outcome = _pairs.solve(layout, question, training, monitor)
         self._keep_duals(training, classes, outcome)
         self._keep_outcome(outcome)
-        self._conclude_outcome(outcome, options)
+        self._conclude_statuses(*self._ending_of(outcome), options)
         return self
 
     @staticmethod

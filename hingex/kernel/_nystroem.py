@@ -13,7 +13,9 @@ O(n r^2) and n r kernel values; memory 12 n r bytes.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
+from time import perf_counter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -58,9 +60,12 @@ def blocks(
 
 def factor(
     block: Callable[[np.ndarray, np.ndarray], np.ndarray], n: int, rank: int,
-    candidates: np.ndarray, seed: int,
+    candidates: np.ndarray, seed: int, deadline: float = math.inf,
 ) -> Factor:
-    """Incomplete Cholesky decomposition with pivots among `candidates`, up to `rank` of them."""
+    """Incomplete Cholesky decomposition with pivots among `candidates`, up to `rank` of them.
+
+    After the deadline, a time of `time.perf_counter`, those that there are have to do.
+    """
     from scipy.linalg import solve_triangular
 
     every = np.arange(n)
@@ -72,7 +77,7 @@ def factor(
     rng = np.random.default_rng(seed)
     pivots: list[int] = []
     Z = np.zeros((n, rank), order="F")
-    while len(pivots) < rank:
+    while len(pivots) < rank and not (pivots and perf_counter() > deadline):
         open_to = np.where(allowed & (left > least), left, 0.0)
         total = float(open_to.sum())
         if total <= 0:
@@ -132,14 +137,23 @@ class Solved(NamedTuple):
 
 def solve(
     Z: np.ndarray, examples: list[tuple[np.ndarray, np.ndarray]], cost: np.ndarray,
-    options: dict[str, Any], monitor: Any,
+    options: dict[str, Any], monitor: Any, deadline: float = math.inf,
 ) -> Solved:
     """Hinge losses and an intercept that is not penalised, for rows and signs of each problem.
 
-    Where all rows are of one side that is the score.
+    Where all rows are of one side that is the score. All have to be done by the deadline, a time of
+    `time.perf_counter`; the first one has a millisecond in any case. Problems that an end comes
+    before have weights of 0.
     """
     fits: list[Any] = []
+    stopped = ""
     for ids, sign in examples:
+        left = None if deadline == math.inf else deadline - perf_counter()
+        if left is not None and left <= 0 and fits:
+            stopped = stopped or "max_time"
+        if stopped:
+            fits.append(_not_begun(Z.shape[1], cost[ids], sign, stopped))
+            continue
         if len(set(sign.tolist())) < 2:
             fits.append(_certain(Z.shape[1], float(sign[0]) if len(sign) else 0.0))
             continue
@@ -147,23 +161,29 @@ def solve(
         fit, _, _ = solve_linear(
             rows, (sign > 0).astype(np.int32), 2, loss="hinge", C=float(cost.max()),
             cost=np.ascontiguousarray(cost[ids]), intercept="unregularized", scaling=1.0,
-            monitor=monitor, start=None, classes=np.array([-1, 1]), **options,
+            monitor=monitor, start=None, classes=np.array([-1, 1]),
+            max_time=None if left is None else max(1e-3, left), **options,
         )  # fmt: skip
         fits.append(fit)
-        if fit.status in ("interrupted", "callback"):
-            break
-    fits += [None] * (len(examples) - len(fits))
+        if fit.status == "interrupted" or monitor.asked:
+            stopped = "interrupted" if fit.status == "interrupted" else "callback"
 
-    def each(get: Callable[[Any], Any], none: Any) -> np.ndarray:
-        return np.array([none if fit is None else get(fit) for fit in fits])
+    def each(get: Callable[[Any], Any]) -> np.ndarray:
+        return np.array([get(fit) for fit in fits])
 
     return Solved(
-        each(lambda f: f.coef[0], np.zeros(Z.shape[1])), each(lambda f: f.intercept[0], 0.0),
-        each(lambda f: f.primal[0], np.inf), each(lambda f: f.dual_objective[0], 0.0),
-        each(lambda f: f.gap[0], np.inf),
-        each(lambda f: f.n_iter, 0), all(f is not None and f.converged for f in fits),
-        ["callback" if f is None else f.status for f in fits],
+        each(lambda f: f.coef[0]), each(lambda f: f.intercept[0]), each(lambda f: f.primal[0]),
+        each(lambda f: f.dual_objective[0]), each(lambda f: f.gap[0]), each(lambda f: f.n_iter),
+        all(f.converged for f in fits), [f.status for f in fits],
     )
+
+
+def _not_begun(rank: int, cost: np.ndarray, sign: np.ndarray, status: str) -> Fit:
+    """Weights and duals of 0, with their certificate: the heavier side wins."""
+    first, second = float(cost[sign > 0].sum()), float(cost[sign < 0].sum())
+    primal = np.array([2 * min(first, second)])
+    return Fit(np.zeros((1, rank)), np.array([np.sign(first - second)]), None, primal, np.zeros(1),
+               np.sign(primal), np.empty(0, HISTORY_DTYPE), 0, False, status, 0.0)
 
 
 def _certain(rank: int, score: float) -> Fit:

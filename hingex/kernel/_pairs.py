@@ -19,6 +19,7 @@ from ._svr import filled
 
 STATUSES = ("converged", "max_iter", "stalled", "waiting", "max_time", "callback", "interrupted")
 POLISHED_TOL = 1e-10
+AT_BOUND = 4.0  # roundings of the sum of |b| that a dual at its bound may be off
 NEARLY = 0.999  # of the largest feasible nu
 _LEFT, _WAITING = small_pairs.LEFT, small_pairs.WAITING
 
@@ -416,7 +417,8 @@ def _decided(solution: smo.Solution, cost: np.ndarray, positive: int) -> tuple[f
 def _balanced(start: np.ndarray, lo: np.ndarray, hi: np.ndarray) -> np.ndarray:
     """Duals with a sum of 0: what a side has too much is taken first from those between bounds.
 
-    Bounds that are left by a last bit would count as violated.
+    Duals that only the rounding of that sum keeps from a bound are put on it: they would count as
+    free, and as support vectors on the margin.
     """
     excess = float(start.sum())
     side = np.flatnonzero(start > 0 if excess > 0 else start < 0)
@@ -425,4 +427,7 @@ def _balanced(start: np.ndarray, lo: np.ndarray, hi: np.ndarray) -> np.ndarray:
     size = np.abs(start[side])
     cut = np.clip(abs(excess) - (np.cumsum(size) - size), 0.0, size)
     start[side] -= np.copysign(cut, excess)
-    return start
+    bit = AT_BOUND * np.finfo(np.float64).eps * float(np.abs(start).sum())
+    up, down = hi - start, start - lo
+    start = np.where((up <= bit) & (up <= down), hi, start)
+    return np.where((down <= bit) & (down < up), lo, start)

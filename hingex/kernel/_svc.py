@@ -5,7 +5,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from typing import Any, Self
+from time import perf_counter
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 
@@ -13,12 +14,48 @@ from .. import _validate as check
 from .. import kernels as kernel_functions
 from .._available import available
 from .._estimator import Classifier, unfitted
-from .._result import warning_category
+from .._result import warn, warning_category
 from .._targets import absent_of, deal_folds, keep_absent
 from .._threads import n_threads
 from ..solvers import smo
 from . import _pairs, _probability, _units
 from ._base import SCORES_AT_ONCE, WEIGHTS, KernelModel, Training
+
+
+class Ending(NamedTuple):
+    """How the fit of the scores ended, which the fits for probabilities go on from.
+
+    Attributes
+    ----------
+    training : Training
+    codes : ndarray (n,)
+        Classes of rows.
+    seed : int
+    options : smo.Options
+    asked : bool
+        Whether the callback asked to stop, even where the fit had just converged.
+    statuses : list of str
+        Of the problems; empty where all converged.
+    gap, violation : float
+        The largest of the problems that did not converge.
+    """
+
+    training: Training
+    codes: np.ndarray
+    seed: int
+    options: smo.Options
+    asked: bool
+    statuses: list[str]
+    gap: float
+    violation: float
+
+    @property
+    def stopped(self) -> str:
+        """Why no fit is to follow, "callback" or "max_time"; or ""."""
+        if self.asked:
+            return "callback"
+        return "max_time" if "max_time" in self.statuses else ""
+
 
 _EXPONENTIAL = ("rbf", "laplacian", "chi2")  # kernels with values of 0..1, and 1 on the diagonal
 
@@ -91,14 +128,14 @@ class PairwiseClassifier(KernelModel, Classifier):
         self.converged_ = len(outcome.left) == 0
         self.fit_status_ = int(not self.converged_)
 
-    def _conclude_outcome(self, outcome: _pairs.Outcome, options: smo.Options) -> None:
-        """Raise or warn when a fit did not reach its end."""
+    @staticmethod
+    def _ending_of(outcome: _pairs.Outcome) -> tuple[list[str], float, float]:
+        """Statuses (none where all converged), and the largest gap and violation that are left."""
         left = outcome.left
-        if len(left):
-            self._conclude_statuses(
-                [_pairs.STATUSES[s] for s in outcome.status], float(outcome.relative[left].max()),
-                float(outcome.violation[left].max()), options,
-            )
+        if not len(left):
+            return [], 0.0, 0.0
+        return ([_pairs.STATUSES[s] for s in outcome.status], float(outcome.relative[left].max()),
+                float(outcome.violation[left].max()))
 
     def _layout(self) -> tuple[int, np.ndarray, np.ndarray, int]:
         classes = np.asarray(self.classes_)
@@ -299,7 +336,10 @@ def _votes_and_sums(scores: np.ndarray, K: int) -> np.ndarray:
     return _votes(scores >= 0, K) + sums / (3 * (np.abs(sums) + 1))
 
 
-_WITHOUT = "this {} was fitted without probability=True: call fit again"
+_WITHOUT = ("this {} has no probabilities: its fit was without probability=True, or it ended (by "
+            "Ctrl-C, max_time or a callback) before they were reached: call fit again, with more "
+            "time if need be")
+_PROBABILITY = ("probability_slopes_", "probability_temperature_")
 
 
 def _refuse_probability(model: SVC) -> None:
@@ -308,8 +348,7 @@ def _refuse_probability(model: SVC) -> None:
         raise AttributeError("predict_proba and predict_log_proba are only available with "
                              "probability=True, set before fit")
     kept = vars(model).keys()
-    if "classes_" in kept and not kept & {"probability_slopes_", "probability_temperature_",
-                                              "probA_"}:
+    if "classes_" in kept and not kept & {*_PROBABILITY, "probA_"}:
         raise warning_category("NotFittedError")(_WITHOUT.format(type(model).__name__))
 
 
@@ -371,7 +410,9 @@ class SVC(PairwiseClassifier):
     warm_start : bool, default False
         Start from the duals of the last fit, which must have had the same rows and classes.
     probability : bool, default False
-        Fit five more models, each without a fifth of the rows, for `predict_proba`.
+        Fit five more models, each without a fifth of the rows, for `predict_proba`. They are part
+        of the fit that `max_time` and `callback` may end: then there are no probabilities, which a
+        warning says.
     approximation : {"nystroem"} or None, default None
         For large n: a kernel of low rank, through `n_components` rows as landmarks, and the linear
         solvers on it; certificates are of the problem with that kernel. See the notes.
@@ -384,7 +425,8 @@ class SVC(PairwiseClassifier):
         Show a progress bar with rounds, gap and time left.
     callback : callable or None, default None
         Called with a `hingex.stop.State` after every round, or with several problems after each;
-        a true result stops the fit.
+        a true result stops the fit. With `probability` each of the five more fits counts its rounds
+        anew.
 
     Attributes
     ----------
@@ -577,13 +619,26 @@ class SVC(PairwiseClassifier):
         KeyboardInterrupt
             After Ctrl-C; the fitted attributes hold what was reached.
         """
+        begun = perf_counter()
+        probability = check.boolean("probability", self.probability)
+        ending = self._fit_scores(X, y, sample_weight, begun)
+        self._conclude_statuses(ending.statuses, ending.gap, ending.violation, ending.options)
+        if probability:
+            why = ending.stopped or self._fit_probability(ending, sample_weight, begun)
+            if why:
+                warn(f"{type(self).__name__} has no probabilities: it stopped {self._why(why)}, "
+                     "before the five fits that these need were done, and predict_proba raises. "
+                     "Raise max_time, or set probability=False.", "ConvergenceWarning")
+        return self
+
+    def _fit_scores(self, X: Any, y: Any, sample_weight: Any, begun: float) -> Ending:
+        """`fit` without probabilities, warnings and KeyboardInterrupt; `begun` is when it began."""
         owner = type(self).__name__
         C = check.positive_float("C", self.C, allow_inf=True)
         options = self._solver_options()
         check.choice("multi_class", self.multi_class, ("ovo", "ovr"))
         self._shape()
         seed = check.random_seed(self.random_state)
-        probability = check.boolean("probability", self.probability)
         warm = check.boolean("warm_start", self.warm_start)
         rank = self._rank(C, warm)
         monitor = self._monitor(options)
@@ -600,10 +655,9 @@ class SVC(PairwiseClassifier):
         layout = _pairs.Layout(codes, used, len(classes), self.multi_class == "ovr")
         keep_absent(self, codes, weights, len(classes))
         if self.approximation is not None:
-            self._fit_low_rank(training, layout, classes, cost, rank, seed, options, monitor)
-            if probability:
-                self._fit_probability(training, codes, sample_weight, seed)
-            return self
+            left = self._fit_low_rank(training, layout, classes, cost, rank, seed, options,
+                                      monitor, begun)
+            return Ending(training, codes, seed, options, monitor.asked, *left)
         for name in ("landmarks_", "approximation_error_"):
             vars(self).pop(name, None)
         last = self._warm_duals(n, classes, layout.sets) if warm else None
@@ -611,15 +665,14 @@ class SVC(PairwiseClassifier):
                                    self._radius(training), last)
         outcome = _pairs.solve(layout, question, training, monitor)
         self._last_duals: np.ndarray | None = outcome.all_duals if warm else None
+        for name in _PROBABILITY:  # of another fit
+            vars(self).pop(name, None)
         self._keep_duals(training, classes, outcome)
         self._keep_outcome(outcome)
         with np.errstate(divide="ignore"):
             self.margin_width_ = 2 / np.sqrt(np.maximum(0, outcome.square))  # or indefinite
         self.loo_error_bound_ = outcome.bound
-        if probability:
-            self._fit_probability(training, codes, sample_weight, seed)
-        self._conclude_outcome(outcome, options)
-        return self
+        return Ending(training, codes, seed, options, monitor.asked, *self._ending_of(outcome))
 
     def _keep_losers(self, real: np.ndarray) -> None:
         """Scores of classes without weight that never win, where there is a problem for each."""
@@ -649,14 +702,15 @@ class SVC(PairwiseClassifier):
 
     def _fit_low_rank(
         self, training: Training, layout: _pairs.Layout, classes: np.ndarray, cost: np.ndarray,
-        rank: int, seed: int, options: smo.Options, monitor: Any,
-    ) -> None:
-        """Fit with a kernel of low rank."""
+        rank: int, seed: int, options: smo.Options, monitor: Any, begun: float,
+    ) -> tuple[list[str], float, float]:
+        """Fit with a kernel of low rank; statuses, gap and violation."""
         from . import _nystroem
 
         used = np.flatnonzero(cost > 0)  # others are not looked at: Z has no rows for them
         n = len(used)
         examples = [(np.searchsorted(used, ids), sign) for ids, sign in layout.examples()]
+        deadline = math.inf if options.max_time is None else begun + options.max_time
         candidates = np.arange(n)
         if self.landmarks == "uniform" and rank < n:
             candidates = np.random.default_rng(seed).choice(candidates, rank, replace=False)
@@ -665,7 +719,7 @@ class SVC(PairwiseClassifier):
         while True:
             try:
                 factor = _nystroem.factor(lambda i, j: block(used[i], used[j]), n,
-                                          min(rank, len(candidates)), candidates, seed)
+                                          min(rank, len(candidates)), candidates, seed, deadline)
                 break
             except _units.Rescale:
                 assert source is not None
@@ -678,12 +732,11 @@ class SVC(PairwiseClassifier):
         costs, unit = _units.scaled_costs(cost[used], source)
         solved = _nystroem.solve(
             np.ascontiguousarray(factor.Z, dtype=np.float32), examples, costs,
-            {"tol": options.tol, "max_iter": most, "max_time": options.max_time,
-             "threads": options.threads, "seed": seed}, monitor,
+            {"tol": options.tol, "max_iter": most, "threads": options.threads, "seed": seed},
+            monitor, deadline,
         )  # fmt: skip
         for name in ("support_kind_", "margin_width_", "loo_error_bound_", "kkt_violation_",
-                     "cache_hit_rate_", "probability_slopes_", "probability_temperature_",
-                     *WEIGHTS):
+                     "cache_hit_rate_", *_PROBABILITY, *WEIGHTS):
             vars(self).pop(name, None)
         self.classes_ = classes
         self.landmarks_, self.approximation_error_ = landmarks, factor.error
@@ -699,17 +752,19 @@ class SVC(PairwiseClassifier):
         if training.points is not None and training.points.shifted:
             self._shift_low_rank(training, landmarks)
         self._last_duals = None
-        self._conclude_statuses(solved.statuses, float(solved.gap.max()), math.nan, options)
+        return solved.statuses, float(solved.gap.max()), math.nan
 
     def _shift_low_rank(self, training: Training, landmarks: np.ndarray) -> None:
         """Weights and intercepts for rows as they are, of a fit with rows less the means."""
         exact = training.exact(True)
         self._keep_weights(self.dual_coef_ @ exact.features(landmarks), np.asarray(exact.centre))
 
-    def _fit_probability(
-        self, training: Training, codes: np.ndarray, sample_weight: Any, seed: int
-    ) -> None:
-        """Set what makes probabilities of scores, from scores of rows that were held out."""
+    def _fit_probability(self, ending: Ending, sample_weight: Any, begun: float) -> str:
+        """Set what makes probabilities of scores, from scores of rows that were held out.
+
+        Returns "max_time" or "callback" if that came before the end; then nothing is set.
+        """
+        training, codes = ending.training, ending.codes
         given = check.sample_weights(sample_weight, len(codes))
         weights = np.ones(len(codes)) if given is None else given
         K, folds = len(self.classes_), _probability.FOLDS
@@ -720,7 +775,7 @@ class SVC(PairwiseClassifier):
             rare = check._show(self.classes_[present][counts[present].argmin()])
             raise ValueError("probability=True needs 2 rows (of positive weight) of each class, as "
                              f"models are fitted without a fifth of them; class {rare} has 1")
-        fold = deal_folds(codes, used, K, folds, seed)
+        fold = deal_folds(codes, used, K, folds, ending.seed)
         table = training.rows.arrays[0] if training.table is None else training.table
         P, soft = len(present), K > 2 and self.multi_class == "ovr"
         of = np.searchsorted(present, codes).astype(np.int64)
@@ -733,9 +788,17 @@ class SVC(PairwiseClassifier):
             X, Z = check.take(table, train), check.take(table, test)
             if training.table is None:
                 X, Z = X[:, train], Z[:, train]
+            began, left = perf_counter(), ending.options.max_time
+            if left is not None:
+                left -= began - begun
+                if left <= 0:
+                    return "max_time"
             model: Any = unfitted(self).set_params(probability=False, warm_start=False,
-                                                   verbose=False, callback=None)
-            model.fit(X, self.classes_[codes[train]], sample_weight=weights[train])
+                                                   verbose=False, max_time=left)
+            came = model._fit_scores(X, self.classes_[codes[train]], weights[train], began)
+            if came.stopped and "interrupted" not in came.statuses:
+                return came.stopped  # scores of such a model tell nothing of those of the whole one
+            model._conclude_statuses(came.statuses, came.gap, came.violation, came.options)
             model._held_out(Z, of[test], scores, test)
             del model, X, Z  # before the next one takes as much
         if soft:
@@ -743,7 +806,7 @@ class SVC(PairwiseClassifier):
                 scores = scores[:, :1] * [-1.0, 1.0]
             self.probability_temperature_ = _probability.fit_temperature(
                 scores[held], of[held], weights[held])
-            return
+            return ""
         by_class = held[np.argsort(of[held], kind="stable")]
         slopes = _probability.fit_all_slopes(
             scores, by_class, np.bincount(of[held], minlength=P), weights, n_threads(self.n_jobs))
@@ -754,6 +817,7 @@ class SVC(PairwiseClassifier):
             i, j = np.triu_indices(P, 1)
             slopes[_pairs.number_of(present[i], present[j], K)] = few
         self.probability_slopes_ = slopes
+        return ""
 
     def _held_out(self, Z: Any, of: np.ndarray, out: np.ndarray, at: np.ndarray) -> None:
         """Put scores of rows of these classes into out[at]: all, or those of their pairs."""

@@ -296,9 +296,31 @@ cache_hit_rate_, gamma_, n_features_in_, shape_fit_, feature_names_in_
         )
         solution, = training.solve([problem], options, monitor)
         above, below = solution.intercept
-        self.epsilon_ = (above - below) / 2
+        if above < below:
+            _close(solution, problem)
+        self.epsilon_ = max(0.0, (above - below) / 2)
         self._finish(training, ids, solution, (above + below) / 2, options)
         return self
+
+
+def _close(solution: smo.Solution, problem: smo.Problem) -> None:
+    """Have the certificate be that of an epsilon of 0, in the place of a negative one.
+
+    Both intercepts become their mean. That raises no objective: for e < 0, each
+    max(0, r - e) + max(0, -r - e) is at least |r| - e, and nu is at most 1.
+    """
+    above, below = solution.intercept
+    group, mean = np.asarray(problem.group), (above + below) / 2
+    before = solution.residual
+    after = before + (np.array([above, below]) - mean)[group]
+    up, down = problem.hi - solution.b, problem.lo - solution.b
+
+    def losses(x: np.ndarray) -> np.ndarray:
+        return x * np.where(x > 0, up, down)
+
+    change = float((losses(after) - losses(before)).sum())
+    solution.gap = max(0.0, solution.gap + change)
+    solution.residual, solution.intercept = after, (mean, mean)
 
 
 def filled(most: np.ndarray, total: float) -> np.ndarray:

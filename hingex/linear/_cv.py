@@ -261,6 +261,8 @@ class LinearSVCCV(LinearSVC):
             interrupted = True
         finally:
             watch.close()
+        if interrupted or watch.interrupted:
+            self._forget()
         self._keep_scores(run, select)
         if interrupted or watch.interrupted:
             raise KeyboardInterrupt
@@ -280,6 +282,11 @@ class LinearSVCCV(LinearSVC):
             self._warn(run, watch, owner, options["tol"])
         self._conclude(fit, options)
         return self
+
+    def _forget(self) -> None:
+        """Drop all that another fit has left: its model would stand beside the new scores."""
+        for name in vars(self).keys() - self._defaults().keys():
+            delattr(self, name)
 
     def _keep_scores(self, run: _Run, select: str) -> None:
         """Attributes of the cross-validation, and the choice of C."""

@@ -70,6 +70,7 @@ FINE = 0.01  # share of tol that the rounding of long sums may come to, or they 
 FLOOR = 1e-10  # of b'Kb of an even b: weights that cancel to less, without any p, are 0
 NOISE = 1e-4  # of that: rounding, whatever the tolerance
 EPSILON = 2.0**-53
+AT_BOUND = 8.0  # EPSILONs of the sum of |b| that a b at its bound may be off
 LEAST = 1e-300
 
 
@@ -368,7 +369,11 @@ def _intercept(f: np.ndarray, b: np.ndarray, lo: np.ndarray, hi: np.ndarray) -> 
     The gap is convex and piecewise linear in c, with kinks where c passes an f. Those outside of
     [least, most] have no slope: what is above cannot grow, and what is below cannot fall.
     """
-    grow, fall = f[b < hi], f[b > lo]
+    # A b that rounding keeps from its bound would hold the intercept at its own f.
+    bit = AT_BOUND * EPSILON * float(np.abs(b).sum())
+    grow, fall = f[hi - b > bit], f[b - lo > bit]
+    if not len(grow) and not len(fall):
+        grow, fall = f[b < hi], f[b > lo]
     if not len(grow) and not len(fall):
         return 0.0
     if not len(grow):
@@ -384,10 +389,11 @@ def _intercept(f: np.ndarray, b: np.ndarray, lo: np.ndarray, hi: np.ndarray) -> 
     near = near[np.argsort(f[near], kind="stable")]
     up, length = (hi - b)[near], (hi - lo)[near]
     slope = np.cumsum(length) - float(up.sum())
-    at = int(np.argmax(slope >= -1e-14 * float(length.sum())))
-    if abs(slope[at]) <= 1e-14 * float(length.sum()) and at + 1 < len(near):
-        return float(f[near[at]] / 2 + f[near[at + 1]] / 2)
-    return float(f[near[at]])
+    none = 1e-14 * float(length.sum())
+    at, end = int(np.argmax(slope >= -none)), int(np.argmax(slope > none))
+    if not slope[end] > none:
+        end = len(near) - 1
+    return float(f[near[at]] / 2 + f[near[max(at, end)]] / 2)
 
 
 def _balanced(b: np.ndarray, lo: np.ndarray, hi: np.ndarray, total: float) -> np.ndarray:

@@ -128,7 +128,7 @@ def solve(
                 break
     except KeyboardInterrupt:
         stopped = "interrupted"
-    if stopped and task.nu == 0:
+    if stopped:
         _not_begun(batch, task)
     return batch, stopped
 
@@ -180,8 +180,17 @@ class _Progress:
 
 
 def _not_begun(batch: Any, task: Task) -> None:
-    """Certificates of duals that are 0, of pairs that an end came before."""
-    waiting = np.flatnonzero(batch.status == WAITING)
+    """Certificates of duals that are 0, of pairs that an end came before.
+
+    With a nu these are weights, intercept and margin of 0: P = 0. D is not known, as duals of 0 do
+    not have the sum that nu asks for; but D < 0, so that the gap relative to the larger one is 1.
+    """
+    # Also those that were too large for this loop.
+    waiting = np.flatnonzero((batch.done == 0) & np.isinf(batch.violation))
+    if task.nu > 0:
+        batch.objective[waiting] = batch.gap[waiting] = np.nan
+        batch.relative[waiting] = 1.0
+        return
     i, j = pair_of(waiting, len(task.start) - 1)
     total = np.add.reduceat(task.cost, task.start[:-1])
     first, second = total[i], total[j]

@@ -44,6 +44,7 @@ enum { HX_SMO_CONVERGED, HX_SMO_STEPS, HX_SMO_STALLED, HX_SMO_UNBOUNDED };
 #define HX_SMO_ATTEMPTS 4       /* times that a fresh f may show no progress */
 #define HX_SMO_SHORT 24         /* keys that are sorted by insertion */
 #define HX_SMO_PIVOT 1e-9       /* share of a diagonal element that a pivot must keep */
+#define HX_SMO_AT_BOUND 4       /* roundings of the sum of |b| that a b at its bound may be off */
 #define HX_SMO_CUT 4            /* steps of all free variables, one after another, that bounds cut */
 
 typedef struct hx_smo_double {
@@ -234,6 +235,23 @@ static double hx_smo_pair(hx_smo_double *s, int64_t i, int64_t j, double step)
     return step;
 }
 
+/* Put each b on the bound from which only rounding keeps it.
+ *
+ * Steps keep the sum of b to rounding, so that a b which belongs at its bound can end a few bits short
+ * of it. It would count as one that may still move, and would hold the intercept at its own f. */
+static void hx_smo_snap(hx_smo_double *s)
+{
+    double length = 0;
+    for (int64_t v = 0; v < s->m; v++) length += fabs(s->b[v]);
+    const double near = HX_SMO_AT_BOUND * DBL_EPSILON * length;
+    if (!(near > 0 && near < HUGE_VAL)) return;
+    for (int64_t v = 0; v < s->m; v++) {
+        const double up = s->hi[v] - s->b[v], down = s->b[v] - s->lo[v];
+        if (up <= near && up <= down) s->b[v] = s->hi[v];
+        else if (down <= near) s->b[v] = s->lo[v];
+    }
+}
+
 /* K of two variables. */
 static inline double hx_smo_value(const hx_smo_double *s, int64_t v, int64_t w)
 {
@@ -389,7 +407,7 @@ static double hx_smo_intercept(const hx_smo_double *s, int64_t begin, int64_t en
 {
     hx_smo_kink *kinks = (hx_smo_kink *)(s->work + 4 * s->m);
     int64_t count = 0;
-    double slope = 0;
+    double slope = 0, length = 0;
     if (most == -HUGE_VAL && least == HUGE_VAL) return 0;
     if (most <= least) {
         if (least == HUGE_VAL) return most;
@@ -400,13 +418,18 @@ static double hx_smo_intercept(const hx_smo_double *s, int64_t begin, int64_t en
             kinks[count].key = s->f[v];
             kinks[count++].at = v;
             slope -= s->hi[v] - s->b[v];
+            length += s->hi[v] - s->lo[v];
         }
     if (slope == -HUGE_VAL) return most / 2 + least / 2;
     hx_smo_sort(kinks, count);
+    /* A sum of bounds that is 0 comes out as its rounding error. */
+    const double none = HX_SMO_AT_BOUND * DBL_EPSILON * length;
+    double begin_of_flat = HUGE_VAL;
     for (int64_t k = 0; k < count; k++) {
         slope += s->hi[kinks[k].at] - s->lo[kinks[k].at];
-        if (slope > 0) return kinks[k].key;
-        if (slope == 0) return k + 1 < count ? kinks[k].key / 2 + kinks[k + 1].key / 2 : kinks[k].key;
+        if (slope < -none) continue;
+        if (begin_of_flat == HUGE_VAL) begin_of_flat = kinks[k].key;
+        if (slope > none || k + 1 == count) return begin_of_flat / 2 + kinks[k].key / 2;
     }
     return most;
 }
@@ -485,11 +508,15 @@ static int hx_smo_double_run(hx_smo_double *s)
         s->work[2 * s->m + v] = hx_smo_row(s, v)[v < s->n ? v : v - s->n];
     if (!(s->aim > 0)) s->aim = HX_SMO_AIM * s->eps;
     s->done = 0;
+    hx_smo_snap(s);
     hx_smo_refresh(s);
     for (;;) {
         const int64_t before = s->done;
         s->status = hx_smo_walk(s, s->aim);
-        if (s->done > before) hx_smo_refresh(s);
+        if (s->done > before) {
+            hx_smo_snap(s);
+            hx_smo_refresh(s);
+        }
         s->violation = hx_smo_violation(s, &from);
         hx_smo_certify(s);
         const int small = !(s->goal > 0) || hx_smo_relative(s) <= s->goal;

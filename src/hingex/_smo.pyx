@@ -15,6 +15,7 @@ bring them back takes the kernel rows of variables that have changed since, and 
 """
 from cpython.exc cimport PyErr_CheckSignals
 from cython.parallel cimport prange, threadid
+from libc.float cimport DBL_EPSILON
 from libc.math cimport HUGE_VAL, fabs
 from libc.stdint cimport int32_t, int64_t, uint8_t
 from libc.stdlib cimport qsort
@@ -27,7 +28,8 @@ from ._kernel_rows cimport (
     hx_svm_points, hx_svm_rows, hx_svm_tile, hx_svm_type, pack_tiles, place_tile,
 )
 from ._kernel_cache cimport RowCache
-from ._smo_double cimport HX_SMO_STEPS, HX_SMO_WORK, hx_smo_double, hx_smo_double_run
+from ._smo_double cimport (HX_SMO_AT_BOUND, HX_SMO_STEPS, HX_SMO_WORK, hx_smo_double,
+                           hx_smo_double_run)
 from ._types cimport hx_axpy, hx_dot, hx_row, hx_rows, index, real
 from ._kernel_rows import KINDS, check_ids
 
@@ -460,6 +462,7 @@ cdef class Smo:
             done = self._solve_wide(eps, steps, goal, &violation)
         else:
             done = self._solve_block(eps, steps, goal, objective, &violation)
+            self._snap()
         # The linear kernel's s is exact: its block, which is centred, is not.
         self._take_over(all_variables and not self.precise and (
             self.source is not None or self.points.kernel.kind != LINEAR))
@@ -528,6 +531,29 @@ cdef class Smo:
             PyErr_CheckSignals()
         violation[0] = job.violation
         return done
+
+    cdef void _snap(self):
+        """Put duals of the working set on bounds from which only rounding keeps them.
+
+        Else they would count as free: as hx_smo_snap has it for blocks in double precision.
+        """
+        cdef int64_t i
+        cdef double length = 0, near, up, down
+        cdef Workspace w = self.space
+        for i in range(self.ld):
+            if w.working[i] >= 0:
+                length += fabs(w.b[i])
+        near = HX_SMO_AT_BOUND * DBL_EPSILON * length
+        if not near < HUGE_VAL:
+            return
+        for i in range(self.ld):
+            if w.working[i] < 0:
+                continue
+            up, down = w.hi[i] - w.b[i], w.b[i] - w.lo[i]
+            if up <= near and up <= down:
+                w.b[i] = w.hi[i]
+            elif down <= near:
+                w.b[i] = w.lo[i]
 
     cdef int _take_over(self, bint with_s) except -1:
         """b of the working variables, and with_s what s then is; note which have changed."""
@@ -1002,7 +1028,7 @@ cdef double _intercept(const state *S, const int64_t *active, int64_t count, int
     [least, most] have no slope: what is above cannot grow, and what is below cannot fall.
     """
     cdef int64_t k, v, e, found = 0, i
-    cdef double f, slope = 0
+    cdef double f, slope = 0, length = 0, none, begin = HUGE_VAL
     if most == -HUGE_VAL and least == HUGE_VAL:
         return 0
     if most <= least:
@@ -1019,17 +1045,21 @@ cdef double _intercept(const state *S, const int64_t *active, int64_t count, int
                 near[found].at = v
                 found += 1
                 slope -= S.hi[v] - S.b[v]
+                length += S.hi[v] - S.lo[v]
             v += S.n
     if slope == -HUGE_VAL:
         return (most + least) / 2
     qsort(near, found, sizeof(pick), _by_key)
+    none = HX_SMO_AT_BOUND * DBL_EPSILON * length   # of a slope that is 0, in spite of rounding
     for i in range(found):
         v = near[i].at
         slope += S.hi[v] - S.lo[v]
-        if slope >= 0:
-            if slope == 0 and i + 1 < found:
-                return (near[i].key + near[i + 1].key) / 2
-            return near[i].key
+        if slope < -none:
+            continue
+        if begin == HUGE_VAL:
+            begin = near[i].key
+        if slope > none or i + 1 == found:
+            return (begin + near[i].key) / 2
     return most
 
 

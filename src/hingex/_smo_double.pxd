@@ -8,6 +8,7 @@ cdef extern from "smo_double.h" nogil:
         HX_SMO_CONVERGED
         HX_SMO_STEPS
         HX_SMO_WORK
+    double HX_SMO_AT_BOUND
     ctypedef struct hx_smo_double:
         int64_t m, n, split, ld
         int apart
