@@ -14,6 +14,8 @@ from .._interop import Transformer, numbered_names
 from .._storable import CheckedStorable
 from ..stop import HISTORY_DTYPE
 
+MOST_FEATURES = 2**40  # sizes of model files are below it
+
 
 class Metric(CheckedStorable, Transformer, Estimator):
     """Base of the metrics that are learnt."""
@@ -48,7 +50,8 @@ class Metric(CheckedStorable, Transformer, Estimator):
         NotFittedError
             Before `fit`.
         ValueError
-            For other input features.
+            For other input features, and for more than 2**20 columns of a model that has no entry
+            for each of them.
         """
         self._check_fitted()
         return numbered_names(self, self._n_features_out, input_features)
@@ -78,8 +81,9 @@ class Metric(CheckedStorable, Transformer, Estimator):
         """Features, after a look at the numbers that tell of the fit."""
         found = vars(self)
         d, history = found.get("n_features_in_"), found.get("history_")
-        if type(d) is not int or d < 1:
-            raise ValueError(f"n_features_in_ is {d!r}, not a number of features")
+        if type(d) is not int or not 1 <= d < MOST_FEATURES:
+            raise ValueError(f"n_features_in_ is {d!r}, not a number of features that is below "
+                             f"{MOST_FEATURES}")
         if type(found.get("n_iter_")) is not int:
             raise ValueError("n_iter_ is missing, or no number of epochs")
         if history is not None and (
