@@ -20,7 +20,6 @@ from ._available import available
 _DATA = ("X", "y", "Y")
 _METHODS = ("fit", "partial_fit", "predict", "predict_proba", "predict_log_proba",
             "decision_function", "score", "transform")  # fmt: skip
-_NAME_BYTES = 64  # a str of a few letters and its place in an array, about
 
 
 def _metadata(cls: Any, method: str) -> tuple[str, ...]:
@@ -234,16 +233,8 @@ class Transformer:
 def numbered_names(owner: Any, count: int, input_features: Any) -> np.ndarray:
     """Names of columns that are no longer those of X: ``lmnn0``, ``lmnn1`` and so on.
 
-    `input_features` must be those of `fit`, where they are given. A model that holds an entry
-    for each column has all names; else there is a limit, as a small file may claim any number.
+    `input_features` must be those of `fit`, where they are given.
     """
-    from . import _validate as check
-
-    held = len(getattr(owner, "feature_names_in_", ())) + owner.components_.size
-    if count > max(check.WIDE, held):
-        raise ValueError(f"the {count} columns of transform get no names, as these would take some "
-                         f"{count * _NAME_BYTES >> 20} MB: there are names for up to {check.WIDE}. "
-                         "Take the numbers of the columns")
     if input_features is not None:
         given, d = np.asarray(input_features, dtype=object), owner.n_features_in_
         if given.shape != (d,):

@@ -15,11 +15,13 @@ from .._storable import CheckedStorable
 from ..stop import HISTORY_DTYPE
 
 MOST_FEATURES = 2**40  # sizes of model files are below it
+_NAME_BYTES = 64  # a short str and its place in an array, about
 
 
 class Metric(CheckedStorable, Transformer, Estimator):
     """Base of the metrics that are learnt."""
 
+    components_: np.ndarray
     verbose: bool
     callback: Any
 
@@ -54,7 +56,14 @@ class Metric(CheckedStorable, Transformer, Estimator):
             for each of them.
         """
         self._check_fitted()
-        return numbered_names(self, self._n_features_out, input_features)
+        count = self._n_features_out
+        # A small file may claim any number of columns: names follow what is held of them.
+        held = len(getattr(self, "feature_names_in_", ())) + self.components_.size
+        if count > max(check.WIDE, held):
+            raise ValueError(f"the {count} columns of transform get no names, which would take "
+                             f"some {count * _NAME_BYTES >> 20} MB: there are names for up to "
+                             f"{check.WIDE}. Take the numbers of the columns")
+        return numbered_names(self, count, input_features)
 
     @property
     @abstractmethod
