@@ -107,6 +107,8 @@ def _array(file: Any, size: int) -> np.ndarray:
     if min(shape, default=0) < 0:
         raise ValueError(f"its shape is {shape}")
     count, left = math.prod(shape), size - file.tell()
+    if count and not dtype.itemsize:  # NumPy would give each of them some bytes
+        raise ValueError(f"it has {count} entries of type {dtype}, which take no bytes")
     if count * dtype.itemsize != left:
         raise ValueError(f"its shape {shape} and type {dtype} take {count * dtype.itemsize} "
                          f"bytes, but it has {left}")

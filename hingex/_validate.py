@@ -25,6 +25,7 @@ MAX_ROWS = 2**31 - 1
 MAX_COST = 1e200  # weights of losses up to this, and down to its inverse, leave solvers room
 LEAST_SQUARE = 1e-37  # of norms; float32 has fewer digits below 1.2e-38
 WIDE, WIDE_SHARE = 1 << 20, 8  # more features than this, and than so many times the values
+MOST_C = 100_000  # made from their number alone: a model file or a typing error may say any
 _CHUNK = 1 << 16  # labels are looked at in pieces: temporary arrays stay small
 
 
@@ -1438,6 +1439,9 @@ def many_C(name: str, Cs: Any) -> np.ndarray:
     """
     if not isinstance(Cs, bool | np.bool_) and hasattr(Cs, "__index__") and np.ndim(Cs) == 0:
         count = integer(name, Cs)
+        if count > MOST_C:
+            raise ValueError(f"{name}={count} asks for as many models; the number may be up to "
+                             f"{MOST_C}: lower it, or give the values of C themselves")
         return np.logspace(-3, 3, count) if count > 1 else np.ones(1)
     if isinstance(Cs, str | bytes | bool | np.bool_ | Mapping) or is_sparse(Cs):
         raise TypeError(f"{name} must be an array of positive numbers, or how many of them from "

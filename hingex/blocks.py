@@ -259,7 +259,8 @@ class NpzBlocks(Sequence):
     ------
     ValueError
         For a folder without such files. When a block is read: if a file is damaged, cut off, or
-        lacks an array; the message names file and array. Others than those above are not read.
+        lacks an array, or has arrays of other lengths than X; the message names file and array.
+        Others than those above are not read.
     OSError
 
     Examples
@@ -300,11 +301,27 @@ class NpzBlocks(Sequence):
                 raise ValueError(f"{name}: no y in it; add it, or give labels")
             y = file.read("y") if self.labels is None else self.labels[i]
             weight = file.read("sample_weight") if "sample_weight" in file else None
+            _check_block(name, X, y if self.labels is None else None, weight)
         return (X, y) if weight is None else (X, y, weight)
 
     def name(self, i: int) -> str:
         """How messages call block i."""
         return self.files[i]
+
+
+def _check_block(name: str, X: Any, y: Any, weight: Any) -> None:
+    """Raise ValueError unless members that were read have an entry for each row of X."""
+    if X.ndim != 2:
+        raise ValueError(f"{name}: damaged: member 'X' must be of shape (rows, features); got "
+                         f"shape {X.shape}")
+    n = X.shape[0]
+    for key, array in (("y", y), ("sample_weight", weight)):
+        if array is None or array.shape == (n,) or (key != "y" and not array.ndim):
+            continue
+        if key == "y" and array.ndim == 2 and len(array) == n:
+            continue  # an indicator matrix, of which `fit_stream` has more to say
+        raise ValueError(f"{name}: damaged: member {key!r} must be of shape ({n},), as X has {n} "
+                         f"rows; got shape {array.shape}")
 
 
 def _csr_of(file: NpzFile) -> Any:

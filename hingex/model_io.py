@@ -287,6 +287,8 @@ def load(path: str | os.PathLike[str]) -> Any:
     ModelFormatError
         (a ValueError) If it is not a model file, or is damaged, cut off or too new; the message
         names the file and what is wrong. Nothing is allocated for sizes that the file lies about.
+    MemoryError
+        If there is too little for what it holds; the message names the file.
     OSError
         If it cannot be opened or read.
 
@@ -371,7 +373,12 @@ def _reading(path: str | os.PathLike[str]) -> Iterator[tuple[BinaryIO, str, int]
     if not stat.S_ISREG(os.stat(name).st_mode) and not os.path.isdir(name):
         raise ModelFormatError(f"{name}: not a regular file; copy the model to a file first")
     with open(name, "rb") as file:
-        yield file, name, os.fstat(file.fileno()).st_size
+        size = os.fstat(file.fileno()).st_size
+        try:
+            yield file, name, size
+        except MemoryError as error:  # which may befall a sound file, too
+            raise MemoryError(f"{name}: not enough memory for the model in this file of {size} "
+                              f"bytes{f': {error}' if str(error) else ''}") from error
 
 
 def _fail(name: str, what: str) -> NoReturn:
@@ -927,9 +934,11 @@ def _check_text_classifier(fitted: dict[str, Any], arrays: dict[str, np.ndarray]
 
 def _check_text(fitted: dict[str, Any], arrays: dict[str, np.ndarray]) -> None:
     """Whether the attributes of a vectorizer fit together; ValueError if not."""
-    if not _is_count(fitted.get("n_documents_")):
-        raise ValueError("n_documents_ is missing, or no number of documents")
     text, ends = arrays.get("term_bytes_"), arrays.get("term_ends_")
+    # Hashing without idf learns nothing, and so works without `fit`, which counts the documents.
+    counted = fitted.get("n_documents_", 0 if text is None and "idf_" not in arrays else None)
+    if not _is_count(counted):
+        raise ValueError("n_documents_ is missing, or no number of documents")
     if (text is None) != (ends is None):
         raise ValueError("of term_bytes_ and term_ends_ one is missing")
     idf = arrays.get("idf_")

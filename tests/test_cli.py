@@ -10,6 +10,7 @@ import struct
 import subprocess
 import sys
 import time
+import warnings
 
 import numpy as np
 import pytest
@@ -394,6 +395,41 @@ def test_a_vectorizer_is_shown_but_predicts_nothing(files, tmp_path):
     for command in ("predict", "evaluate"):
         result = run(command, path, files / "m.test", code=1)
         assert "holds a TextVectorizer, which is no model" in result.stderr
+
+
+def test_info_of_every_class(tmp_path):
+    """It ended in AttributeError or TypeError for some of them."""
+    rng = np.random.default_rng(0)
+    A, labels = rng.normal(size=(24, 3)), np.arange(24) % 3
+    texts = ["the cat sat", "the dog ran", "a cat ran", "the old dog sat"]
+    words, tags = [[["a", "b"], ["c"]], [["a"], ["c", "d"]]], [["x", "z"]] * 2
+    chain = hingex.structured.ChainSVM(max_iter=5, n_features=16, cost={("x", "z"): 2.0})
+    unfitted = [hingex.LinearSVC(), hingex.LinearSVCCV(Cs=2, cv=2), hingex.LinearRankSVC(),
+                hingex.SVC(), hingex.SVR(), hingex.LMNN(max_iter=3), hingex.OASIS(max_iter=1)]
+    hashed = TextVectorizer("hashing", n_features=256, use_idf=False)
+    streamed = hingex.text.TextClassifier(vectorizer=hashed)
+    streamed.fit_stream([(["a good film", "a bad film"], [0, 1])])
+    loss = 0.5 * hingex.losses.Hinge() + hingex.losses.Logistic()
+    nested = hingex.CalibratedClassifier(
+        hingex.LinearClassifier(loss, class_weight={0: 2.0, 1: 1.0}), cv=2)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", hingex.ConvergenceWarning)
+        models = [model.fit(A, labels) for model in unfitted] + [
+            hingex.OneClassSVM().fit(A), chain.fit(words, tags), TextVectorizer().fit(texts),
+            hingex.text.TextClassifier().fit(texts, ["c", "d", "c", "d"]), hashed, streamed,
+            nested.fit(A, labels % 2)]
+    for model in models:
+        model.save(tmp_path / "m")
+        text = run("info", tmp_path / "m").stdout
+        facts = json.loads(run("info", tmp_path / "m", "--json").stdout)
+        name = type(model).__name__
+        assert name in text or name == "TextClassifier"
+        assert facts["estimator"] == name or name == "TextClassifier"
+        if hasattr(model, "classes_") and not isinstance(model, hingex.LMNN):
+            assert f"{len(model.classes_)}: " in text
+            assert len(facts["classes"]) == len(model.classes_)
+    assert facts["params"]["estimator"]["class"] == "LinearClassifier"
+    assert facts["params"]["estimator"]["params"]["class_weight"] == {"0": 2.0, "1": 1.0}
 
 
 def test_info(files, tmp_path):

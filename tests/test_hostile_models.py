@@ -585,6 +585,164 @@ def test_long_lines_of_text_models(tmp_path, text):
     assert peak < (9 << 20) + 10 * len(text)
 
 
+# ------------------------------------------------------------------------------ claimed numbers
+
+MORE = ("get_feature_names_out", "get_params", "__repr__", "coef_")
+CLAIMS = [2**31 - 1, 2**62]
+
+
+def numbers(value, path=()):
+    """Where there are integers in a header, booleans aside."""
+    if type(value) is int:
+        yield path
+    elif isinstance(value, dict | list):
+        for key, item in value.items() if isinstance(value, dict) else enumerate(value):
+            yield from numbers(item, (*path, key))
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("number", range(28))
+def test_huge_numbers_in_headers(samples, tmp_path, number):
+    """Cs=200000000 made a file of 6 kB take 3 GB, and names of 2^31 features another as much."""
+    _, text, arrays, rows = samples[number]
+    whole = json.loads(text)
+    places = {(part, *at) for part in ("params", "fitted") for at in numbers(whole[part])}
+    places |= {("params", key) for key in whole["params"] if key != "n_jobs"}
+    for at in sorted(places, key=str):
+        for claim in CLAIMS:
+            header = json.loads(text)
+            part = header
+            for key in at[:-1]:
+                part = part[key]
+            part[at[-1]] = claim
+            if at[-1] == "n_features_in_" and "n_features" in header["params"]:
+                header["params"]["n_features"] = claim
+            model = loaded(tmp_path / "m", built(header, list(arrays)))
+            if model is None:
+                continue
+            used(model, rows)
+            tracemalloc.start()
+            for name in MORE:
+                with suppress(ValueError, AttributeError):
+                    found = getattr(model, name)
+                    if callable(found):
+                        found()
+            peak = tracemalloc.get_traced_memory()[1]
+            tracemalloc.stop()
+            assert peak < 16 << 20, at
+
+
+@pytest.mark.parametrize("count", [100_001, 2 * 10**8, 2**31, 2**62])
+def test_counts_of_costs(samples, tmp_path, count):
+    header, arrays, _ = sample(samples, "LinearSVCCV")
+    header["params"]["Cs"] = count
+    assert loaded(tmp_path / "m", built(header, arrays), seconds=2.0) is None
+    refused(tmp_path / "m", header, arrays, f"Cs={count} .* up to 100000")
+    for fit in (hingex.LinearSVCCV(Cs=count).fit,
+                lambda X, y: hingex.LinearSVC().path(X, y, Cs=count)):
+        with pytest.raises(ValueError, match="up to 100000"):
+            fit([[0.0], [1.0]], [0, 1])
+    header["params"]["Cs"] = 100_000
+    assert loaded(tmp_path / "m", built(header, arrays)).Cs == 100_000
+
+
+def test_names_of_claimed_features(samples, tmp_path):
+    header, arrays, _ = sample(samples, "OASIS")
+    for claim in (2**20 + 1, 2**31 - 1, 2**40 - 1):
+        header["fitted"]["n_features_in_"] = claim
+        model = loaded(tmp_path / "m", built(header, arrays))
+        tracemalloc.start()
+        with pytest.raises(ValueError, match=f"{claim} columns .* up to {2**20}"):
+            model.get_feature_names_out()
+        assert tracemalloc.get_traced_memory()[1] < 1 << 20
+        tracemalloc.stop()
+    header["fitted"]["n_features_in_"] = 2**20
+    names = loaded(tmp_path / "m", built(header, arrays)).get_feature_names_out()
+    assert names[[0, -1]].tolist() == ["oasis0", f"oasis{2**20 - 1}"]
+    for claim in (2**40, 2**63 - 1):
+        header["fitted"]["n_features_in_"] = claim
+        refused(tmp_path / "m", header, arrays, "n_features_in_")
+
+
+def test_names_that_a_model_holds():
+    X, y = [[0.0, 1.0], [1.0, 0.0], [1.0, 1.0]], [0, 0, 1]
+    model = hingex.OASIS(max_iter=1, max_features=1).fit(X, y)
+    d = 2**20 + 1
+    model.n_features_in_, model.feature_names_in_ = d, np.full(d, "x", dtype=object)
+    assert len(model.get_feature_names_out()) == d
+
+
+@pytest.mark.parametrize("kind", ["hingex", "liblinear", "libsvm"])
+@pytest.mark.parametrize("said", ["", "Unable to allocate 4.00 TiB"])
+def test_too_little_memory_names_the_file(tmp_path, monkeypatch, kind, said):
+    X, y = [[0.0], [1.0], [2.0]], [0, 1, 1]
+    path = tmp_path / "m"
+    if kind == "libsvm":
+        model_io.save_libsvm(hingex.SVC().fit(X, y), path)
+    else:
+        (save if kind == "hingex" else model_io.save_liblinear)(hingex.LinearSVC().fit(X, y), path)
+
+    def without(*_, **__):
+        raise MemoryError(said)
+
+    for owner, name in ((model_io, "restored"), (model_io._Libsvm, "model"),
+                        (model_io._Liblinear, "model")):
+        monkeypatch.setattr(owner, name, without)
+    with pytest.raises(MemoryError, match=f"{path.stat().st_size} bytes.*{said}") as caught:
+        load(path)
+    assert str(path) in str(caught.value)
+
+
+# ----------------------------------------------------------------------------------------- texts
+
+
+@pytest.mark.parametrize("name", ["TextVectorizer", "TextClassifier"])
+def test_terms_that_occur_twice(samples, tmp_path, name):
+    """These files were loaded, and failed when they were used."""
+    header, arrays, _ = sample(samples, name)
+    part = "vectorizer__" if name == "TextClassifier" else ""
+    at = {e["name"]: i for i, e in enumerate(header["arrays"])}
+    text, ends = at[f"{part}term_bytes_"], at[f"{part}term_ends_"]
+    terms, ends = bytearray(arrays[text]), np.frombuffer(arrays[ends], "<i8")
+    assert (terms[: ends[0]], terms[ends[0] : ends[1]]) == (b"cat", b"dog")
+    terms[ends[0] : ends[1]] = b"cat"
+    arrays[text] = bytes(terms)
+    refused(tmp_path / "m", header, arrays, "term 1 occurs twice")
+
+
+def test_save_refuses_terms_that_occur_twice(tmp_path):
+    model = TextVectorizer().fit(["cat dog"])
+    model.transform(["cat"])
+    model.term_ends_ = np.array([3, 3, 6])  # the empty term is none that `fit` finds, but distinct
+    model.idf_ = np.ones(3)
+    save(model, tmp_path / "m")
+    model.term_ends_, model.idf_ = np.array([3, 3, 3, 6]), np.ones(4)
+    with pytest.raises(ValueError, match="term 2 occurs twice"):
+        save(model, tmp_path / "m")
+
+
+@pytest.mark.parametrize("most", [2**30 + 1, 2**40, 2**63 - 1, 2**64 - 1])
+@pytest.mark.parametrize("least", [1, 0])
+def test_lengths_of_n_grams(samples, tmp_path, most, least):
+    header, arrays, _ = sample(samples, "TextVectorizer")
+    header["params"]["ngram_range"] = {"tuple": [least or most, most]}
+    refused(tmp_path / "m", header, arrays, "ngram_range may go up to 1073741824")
+
+
+def test_the_longest_n_grams(samples, tmp_path):
+    """As far as they may go; a document that has too many is named, and the advice can be taken."""
+    header, arrays, rows = sample(samples, "TextVectorizer")
+    header["params"]["ngram_range"] = {"tuple": [2**30, 2**30]}
+    model = loaded(tmp_path / "m", built(header, arrays))
+    assert model.transform(rows).nnz == 0
+    header["params"]["ngram_range"] = {"tuple": [1, 2**30]}
+    model = loaded(tmp_path / "m", built(header, arrays))
+    with pytest.raises(ValueError, match=r"documents\[0\] .* ngram_range go up to a smaller n"):
+        model.transform(rows)
+    model.set_params(ngram_range=(1, 3))
+    assert model.transform(rows).nnz > 0
+
+
 # ------------------------------------------------------------------------------------ parameters
 
 BAD = {

@@ -140,6 +140,50 @@ def test_members_that_are_no_arrays(tmp_path, content):
         refused(path, f"member '{key}'", "damaged")
 
 
+@pytest.mark.parametrize("key", ["X", "y", "sample_weight", "data", "shape"])
+@pytest.mark.parametrize("descr", ["<U0", "|S0", "|V0", [("a", "<U0")]])
+@pytest.mark.parametrize("shape", [(60,), (10**6,), (2**33,), (2**40,), (2**20, 2**20)])
+def test_entries_of_no_width(tmp_path, key, descr, shape):
+    """NumPy widens each of them: a file of 400 bytes asked for 4 TiB, or took 4 MB."""
+    X, y = data()
+    members = parts(X, y) if key in ("data", "shape") else {"X": X.toarray(), "y": y}
+    header = {"descr": descr, "fortran_order": False, "shape": shape}
+    npz(tmp_path / "a.npz", **members | {key: member(header=header, raw=b"")})
+    refused(tmp_path / "a.npz", f"member '{key}'", "take no bytes")
+
+
+def test_no_entries_of_no_width(tmp_path):
+    header = {"descr": "<U0", "fortran_order": False, "shape": (0,)}
+    npz(tmp_path / "a.npz", X=np.ones((0, 3)), y=member(header=header, raw=b""))
+    A, labels = NpzBlocks([tmp_path / "a.npz"])[0]
+    assert (A.shape, labels.shape) == ((0, 3), (0,))
+
+
+@pytest.mark.parametrize(("key", "value"), [
+    ("X", np.ones(60)), ("X", np.ones((60, 5, 1))), ("X", np.float64(3.0)), ("y", np.zeros(59)),
+    ("X", np.ones((1,) * 40)), ("y", np.zeros((1,) * 32)), ("y", np.array(1)), ("y", np.zeros(0)),
+    ("y", np.zeros((60, 1, 1))), ("y", np.zeros((59, 2))), ("sample_weight", np.ones(61)),
+    ("sample_weight", np.ones((60, 1))),
+])
+def test_members_of_unequal_length(tmp_path, key, value):
+    X, y = data()
+    dense = {"X": X.toarray(), "y": y}
+    for members in [dense] if key == "X" else [dense, parts(X, y)]:
+        npz(tmp_path / "a.npz", **members | {key: value})
+        with pytest.raises(ValueError, match=rf"a\.npz: damaged: member '{key}'"):
+            NpzBlocks([tmp_path / "a.npz"])[0]
+        refused(tmp_path / "a.npz", f"member '{key}'", str(np.shape(value)))
+
+
+def test_one_weight_for_all_rows(tmp_path):
+    X, y = data()
+    for weight in (2.0, np.full(60, 2.0)):
+        npz(tmp_path / "a.npz", X=X.toarray(), y=y, sample_weight=weight)
+        model = hingex.LinearSVC(tol=1e-8).fit_stream(str(tmp_path / "a.npz"))
+        other = hingex.LinearSVC(tol=1e-8).fit(X, y, sample_weight=np.full(60, 2.0))
+        np.testing.assert_allclose(model.coef_, other.coef_, rtol=1e-3)
+
+
 @pytest.mark.parametrize("size", [10**9, 2**32 - 2])
 @pytest.mark.parametrize("packing", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])
 def test_sizes_that_lie(tmp_path, packing, size):

@@ -351,3 +351,29 @@ class UpTo:
             seen += len(block[0])
             if seen >= self.line:
                 return
+
+
+@pytest.mark.parametrize("use_idf", [False, True])
+@pytest.mark.parametrize("checkpoint", [False, True])
+def test_streamed_models_that_hash_are_kept(tmp_path, use_idf, checkpoint):
+    """Without idf the vectorizer needs no fit, and so has no number of documents to store."""
+    texts = ["good film", "bad film", "very good day", "bad bad day"]
+    blocks = [(texts[:2], ["p", "n"]), (texts[2:], ["p", "n"])]
+    vectorizer = TextVectorizer("hashing", n_features=256, use_idf=use_idf)
+    more = {"checkpoint": str(tmp_path / "folder")} if checkpoint else {}
+    model = TextClassifier(vectorizer=vectorizer).fit_stream(blocks, **more)
+    model.save(tmp_path / "m")
+    again = hingex.load(tmp_path / "m")
+    assert_array_equal(again.decision_function(texts), model.decision_function(texts))
+    TextClassifier(vectorizer=vectorizer).fit_stream(blocks, **more).save(tmp_path / "n")
+    assert (tmp_path / "n").read_bytes() == (tmp_path / "m").read_bytes()
+
+
+def test_a_vectorizer_that_needs_no_fit_is_kept(tmp_path):
+    vectorizer = TextVectorizer("hashing", n_features=256, use_idf=False)
+    vectorizer.save(tmp_path / "m")
+    found = hingex.load(tmp_path / "m").transform(["good film", "film"])
+    assert (found != vectorizer.transform(["good film", "film"])).nnz == 0
+    for params in ({}, {"method": "hashing"}):
+        with pytest.raises(hingex.NotFittedError):
+            TextVectorizer(**params).save(tmp_path / "n")

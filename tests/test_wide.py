@@ -83,6 +83,57 @@ def test_libsvm_model_with_a_huge_index(tmp_path, kernel):
     """, tmp_path)
 
 
+@pytest.mark.parametrize("kind", ["c_svc", "epsilon_svr"])
+def test_weights_of_a_libsvm_model_with_a_huge_index(tmp_path, kind):
+    """`hasattr(model, "coef_")` asked for 16 GB."""
+    text = libsvm("linear")
+    if kind != "c_svc":
+        text = text.replace("c_svc", kind).replace("label 1 -1\nnr_sv 1 2\n", "")
+    (tmp_path / "model").write_text(text)
+    in_little_memory("""
+        import sys
+        from pathlib import Path
+        model = load(Path(sys.argv[1]) / "model")
+        assert hasattr(model, "coef_")
+        W = model.coef_
+        assert W.shape == (1, BIG) and W.format == "csr"
+        # 1 * (1, 0, 2, .., 0.5) - 0.5 * (0, 1) - 0.5 * (-1, .., 3), with the sign of LIBSVM's label
+        assert W.indices.tolist() == [0, 1, 2, BIG - 1]
+        assert np.allclose(W.data, [1.5, -0.5, 2, -1], rtol=1e-15)
+        row = sparse.csr_array(([3.0, 4.0], ([0, 0], [0, BIG - 1])), shape=(1, BIG))
+        score = (model.predict if hasattr(model, "epsilon") else model.decision_function)(row)
+        assert np.allclose(score, 3 * 1.5 - 4 + model.intercept_[0])
+        try:
+            W.data[0] = 0
+            raise AssertionError("written to")
+        except ValueError:
+            pass
+    """, tmp_path)
+
+
+@pytest.mark.parametrize("params", [{}, {"multi_class": "ovr"},
+                                    {"approximation": "nystroem", "n_components": 9}])
+@pytest.mark.parametrize("K", [2, 3, 5])
+def test_weights_of_many_features(K, params):
+    """In CSR, and those of the same rows without the features that are in none of them."""
+    rng = np.random.default_rng(K)
+    X, y = rng.normal(size=(60, 8)) * (rng.random((60, 8)) < 0.5), np.arange(60) % K
+    d = 2**22
+    columns = np.sort(rng.choice(d, 8, replace=False))
+    few = SVC(kernel="linear", C=0.5, **params).fit(sparse.csr_array(X), y)
+    many = SVC(kernel="linear", C=0.5, **params).fit(widened(X, d, columns), y)
+    assert isinstance(few.coef_, np.ndarray)
+    W = many.coef_
+    assert sparse.issparse(W)
+    assert W.shape == (len(few.coef_), d)
+    np.testing.assert_allclose(W[:, columns].toarray(), few.coef_, rtol=1e-6, atol=1e-8)
+    assert set(W.indices) <= set(columns)
+    many.set_params(decision_function_shape="ovo")
+    scores = many.decision_function(widened(X, d, columns)).reshape(60, -1)
+    np.testing.assert_allclose((widened(X, d, columns) @ W.T).toarray() + many.intercept_, scores,
+                               rtol=1e-9, atol=1e-9)  # fmt: skip
+
+
 def widened(X, d, columns):
     """X in CSR with d columns, its own at these numbers."""
     X = sparse.csr_array(X)

@@ -35,7 +35,7 @@ def info_command(model: str, *, as_json: bool) -> None:
     reading = getattr(svm, "reading_", None)
     if hasattr(svm, "vectorizer_"):
         of_text = {"vectorizer": " ".join(repr(svm.vectorizer_).split()),
-                   "documents": svm.vectorizer_.n_documents_}  # fmt: skip
+                   **_documents(svm.vectorizer_)}  # fmt: skip
         svm = svm.classifier_
     kernel = is_kernel_model(svm)
     if not kernel and not hasattr(svm, "intercept_"):
@@ -50,8 +50,7 @@ def info_command(model: str, *, as_json: bool) -> None:
             "classes": [plain_label(label) for label in classes.tolist()]}  # fmt: skip
         print_json({
             "command": "info", "model": model, **file, "estimator": type(svm).__name__,
-            "params": svm.get_params(deep=False) | _plain_weights(
-                getattr(svm, "class_weight", None)),
+            "params": _plain(svm.get_params(deep=False)),
             **labels, "features": svm.n_features_in_, "intercept": svm.intercept_.tolist(),
             **facts, **own, **of_text, **read,
         })  # fmt: skip
@@ -145,8 +144,9 @@ def _kind(file: dict[str, Any]) -> str:
 
 
 def _show_other(found: Any, model: str, file: dict[str, Any], as_json: bool) -> None:
-    of = _of_metric if hasattr(found, "components_") else _of_vectorizer
-    own, lines = (_of_tagger if hasattr(found, "transitions_") else of)(found)
+    kinds = {"components_": _of_metric, "transitions_": _of_tagger, "calibrators_": _of_calibrated}
+    of = next((of for name, of in kinds.items() if hasattr(found, name)), _of_vectorizer)
+    own, lines = of(found)
     reading = getattr(found, "reading_", None)
     if reading is not None:
         own["reading"] = reading
@@ -154,7 +154,7 @@ def _show_other(found: Any, model: str, file: dict[str, Any], as_json: bool) -> 
     if as_json:
         print_json({
             "command": "info", "model": model, **file, "estimator": type(found).__name__,
-            "params": found.get_params(deep=False), **own,
+            "params": _plain(found.get_params(deep=False)), **own,
         })  # fmt: skip
         return
     table = {"file": _kind(file), "estimator": " ".join(repr(found).split()), **lines}
@@ -187,11 +187,23 @@ def _of_tagger(tagger: Any) -> tuple[dict[str, Any], dict[str, str]]:
 def _of_vectorizer(vectorizer: Any) -> tuple[dict[str, Any], dict[str, str]]:
     hashing = vectorizer.method == "hashing"
     features = vectorizer.n_features if hashing else len(vectorizer.term_ends_)
-    own = {"features": features, "documents": vectorizer.n_documents_}
-    return own, {
+    documents = _documents(vectorizer)
+    return {"features": features, **documents}, {
         "features": f"{features}, {'by hashing' if hashing else 'a term each'}",
-        "documents": f"{vectorizer.n_documents_}",
+        **{name: str(count) for name, count in documents.items()},
     }
+
+
+def _documents(vectorizer: Any) -> dict[str, int]:
+    """How many a vectorizer was fitted to; hashing without idf need not be."""
+    found = vars(vectorizer)
+    return {"documents": found["n_documents_"]} if "n_documents_" in found else {}
+
+
+def _of_calibrated(model: Any) -> tuple[dict[str, Any], dict[str, str]]:
+    labels = label_texts(model.classes_)
+    own = {"classes": [plain_label(label) for label in model.classes_.tolist()]}
+    return own, {"classes": f"{len(labels)}: {_some(labels)}"}
 
 
 def _of_metric(metric: Any) -> tuple[dict[str, Any], dict[str, str]]:
@@ -217,8 +229,12 @@ def _seconds(svm: Any) -> float | None:
     return seconds or None  # files tell no times, but for those of earlier versions
 
 
-def _plain_weights(weights: Any) -> dict[str, Any]:
-    """JSON's keys are strings."""
-    if not isinstance(weights, dict):
-        return {}
-    return {"class_weight": {str(plain_label(k)): v for k, v in weights.items()}}
+def _plain(value: Any) -> Any:
+    """Parameters as JSON has them: keys are strings, and a loss is told by its text."""
+    if isinstance(value, dict):
+        return {str(plain_label(key)): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if hasattr(value, "get_params"):
+        return {"class": type(value).__name__, "params": _plain(value.get_params(deep=False))}
+    return value if value is None or isinstance(value, bool | int | float | str) else repr(value)

@@ -621,23 +621,58 @@ class KernelModel(Storable, Estimator):
         return block(0, n)[:, 0]
 
     @property
-    def coef_(self) -> np.ndarray:
+    def coef_(self) -> Any:
         """Weights of the features, of linear kernels only: dual_coef_ @ support_vectors_.
 
-        Computed at each access, and read-only: what is written to it would reach no model.
+        An array; of sparse support vectors a csr_array, as scikit-learn's machines have it, where
+        the array would have more than 2**20 entries, and more than 8 for each number that the
+        vectors and `dual_coef_` hold. Computed at each access, and read-only: what is written to it
+        would reach no model.
         """
         if self.kernel != "linear":
             raise AttributeError('coef_ is only available when using kernel="linear"')
         self._check_fitted()
         self.__dict__.pop("_vectors", None)  # SciPy trusts what matrices hold: look anew
         self._check_arrays()
-        weights = np.asarray(
-            self.primal_coef_ if "primal_coef_" in vars(self) else self._weights()).view()
+        if "primal_coef_" in vars(self):
+            weights = np.asarray(self.primal_coef_).view()
+        elif self._is_wide():
+            return self._sparse_weights()
+        else:
+            weights = np.asarray(self._weights()).view()
         weights.flags.writeable = False
         return weights
 
     def _weights(self) -> Any:
         return self.dual_coef_ @ self.support_vectors_
+
+    def _is_wide(self) -> bool:
+        """Whether an array of the weights is out of proportion to what the model holds."""
+        vectors: Any = self.support_vectors_
+        size = self.n_features_in_ * np.size(self.intercept_)
+        return check.is_sparse(vectors) and size > max(
+            check.WIDE, check.WIDE_SHARE * (vectors.nnz + np.size(self.dual_coef_)))
+
+    def _problem_duals(self) -> Any:
+        """Coefficients of the support vectors (problems, n_SV)."""
+        return self.dual_coef_
+
+    def _sparse_weights(self) -> Any:
+        """`_weights` in CSR and in memory that follows the values of the support vectors."""
+        from scipy.sparse import csr_array
+
+        vectors: Any = self.support_vectors_
+        # SciPy's products have work arrays with an entry for each column.
+        columns, places = np.unique(vectors.indices, return_inverse=True)
+        narrow = csr_array((vectors.data, places, vectors.indptr),
+                           (vectors.shape[0], max(1, len(columns))))  # fmt: skip
+        found = csr_array(csr_array(self._problem_duals()) @ narrow)
+        found.sum_duplicates()
+        weights = csr_array((found.data, columns[found.indices], found.indptr),
+                            (found.shape[0], self.n_features_in_))  # fmt: skip
+        for part in (weights.data, weights.indices, weights.indptr):
+            part.flags.writeable = False
+        return weights
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

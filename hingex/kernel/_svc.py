@@ -294,6 +294,19 @@ class PairwiseClassifier(KernelModel, Classifier):
                 out[o] += self.dual_coef_[r, part] @ self.support_vectors_[part]
         return out
 
+    def _problem_duals(self) -> Any:
+        if "landmarks_" in vars(self):
+            return super()._problem_duals()
+        from scipy.sparse import coo_array
+
+        K, n = len(self.classes_), len(self.support_)
+        outputs, owner = self._outputs(K), np.repeat(np.arange(K), self.n_support_)
+        problem = outputs[owner].T  # of each entry of dual_coef_
+        column = np.broadcast_to(np.arange(n), problem.shape)
+        at = np.flatnonzero(self.dual_coef_)
+        return coo_array((self.dual_coef_.ravel()[at], (problem.ravel()[at], column.ravel()[at])),
+                         (self._count(K), n)).tocsr()  # fmt: skip
+
 
 def two_sided(examples: list[tuple[np.ndarray, np.ndarray]]) -> np.ndarray:
     """bool (problems,): whether a problem has rows of both sides."""
@@ -450,7 +463,7 @@ class SVC(PairwiseClassifier):
     intercept_ : ndarray (1,) or (K (K - 1) / 2,) or (K,)
         Of each problem.
     coef_ : ndarray (problems, d)
-        With kernel="linear" only.
+        With kernel="linear" only. A csr_array for sparse X with many features; see there.
     primal_objective_, dual_objective_ : ndarray (problems,)
         P = 1/2 ||w||^2 + sum_i C_i max(0, 1 - y_i f_i) of the scores f that `decision_function`
         gives for the rows of `fit`; D = sum(alpha) - 1/2 ||w||^2. NaN after an interrupt that left

@@ -69,7 +69,8 @@ class LinearSVCCV(LinearSVC):
     ----------
     loss : {"squared_hinge", "hinge"}, default "squared_hinge"
     Cs : array-like or int, default 20
-        Values of C to try, in any order; or how many from 1e-3 to 1e3, logarithmically spaced.
+        Values of C to try, in any order; or how many from 1e-3 to 1e3, logarithmically spaced, up
+        to 100 000.
     cv : int, splitter, iterable of (train, test) or None, default None
         An integer makes that many stratified folds, without shuffling, as scikit-learn's
         StratifiedKFold does; with an indicator matrix y, blocks of neighbouring rows. It must not

@@ -334,7 +334,7 @@ class LinearSVC(LinearModel):
             As for `fit`.
         Cs : array-like, shape (m,), or int, default 20
             Positive, in any order, the same value more than once if you like; or how many, evenly
-            spaced in their logarithms, from 1e-3 to 1e3.
+            spaced in their logarithms from 1e-3 to 1e3, up to 100 000 of them.
         sample_weight : float or array-like, shape (n,), optional
 
         Returns

@@ -14,10 +14,14 @@ from .._interop import Transformer, numbered_names
 from .._storable import CheckedStorable
 from ..stop import HISTORY_DTYPE
 
+MOST_FEATURES = 2**40  # sizes of model files are below it
+_NAME_BYTES = 64  # a short str and its place in an array, about
+
 
 class Metric(CheckedStorable, Transformer, Estimator):
     """Base of the metrics that are learnt."""
 
+    components_: np.ndarray
     verbose: bool
     callback: Any
 
@@ -48,10 +52,18 @@ class Metric(CheckedStorable, Transformer, Estimator):
         NotFittedError
             Before `fit`.
         ValueError
-            For other input features.
+            For other input features, and for more than 2**20 columns of a model that has no entry
+            for each of them.
         """
         self._check_fitted()
-        return numbered_names(self, self._n_features_out, input_features)
+        count = self._n_features_out
+        # A small file may claim any number of columns: names follow what is held of them.
+        held = len(getattr(self, "feature_names_in_", ())) + self.components_.size
+        if count > max(check.WIDE, held):
+            raise ValueError(f"the {count} columns of transform get no names, which would take "
+                             f"some {count * _NAME_BYTES >> 20} MB: there are names for up to "
+                             f"{check.WIDE}. Take the numbers of the columns")
+        return numbered_names(self, count, input_features)
 
     @property
     @abstractmethod
@@ -78,8 +90,9 @@ class Metric(CheckedStorable, Transformer, Estimator):
         """Features, after a look at the numbers that tell of the fit."""
         found = vars(self)
         d, history = found.get("n_features_in_"), found.get("history_")
-        if type(d) is not int or d < 1:
-            raise ValueError(f"n_features_in_ is {d!r}, not a number of features")
+        if type(d) is not int or not 1 <= d < MOST_FEATURES:
+            raise ValueError(f"n_features_in_ is {d!r}, not a number of features that is below "
+                             f"{MOST_FEATURES}")
         if type(found.get("n_iter_")) is not int:
             raise ValueError("n_iter_ is missing, or no number of epochs")
         if history is not None and (

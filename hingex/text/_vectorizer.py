@@ -30,6 +30,7 @@ _NATIVE = {
     r"(?u)\b\w+\b": 1, r"\b\w+\b": 1, r"(?u)\w+": 1, r"\w+": 1,
 }  # fmt: skip
 _MOST_FEATURES = 2**31 - 1
+_LONGEST = 2**30  # terms in words, characters or bytes: no document has more bytes
 
 
 class _Plan(NamedTuple):
@@ -125,7 +126,7 @@ class TextVectorizer(Storable, Transformer, Estimator):
     idf_ : ndarray (d,) of float64
         With use_idf.
     n_documents_ : int
-        Documents of `fit`.
+        Documents of `fit`; hashing without idf works without it.
     term_bytes_, term_ends_ : ndarray of uint8, ndarray (d,) of int64
         The vocabulary as it is kept: UTF-8 of the terms, one behind the other, and their ends.
 
@@ -396,6 +397,9 @@ class TextVectorizer(Storable, Transformer, Estimator):
         max_n = check.integer("the larger of ngram_range", most)
         if min_n > max_n:
             raise ValueError(f"ngram_range must have the smaller n first; got {self.ngram_range!r}")
+        if max_n > _LONGEST:
+            raise ValueError(f"ngram_range may go up to {_LONGEST}, as no document has more bytes; "
+                             f"got {self.ngram_range!r}: lower the larger n")
         for name in ("lowercase", "binary", "sublinear_tf", "use_idf", "smooth_idf",
                      "alternate_sign"):
             check.boolean(name, getattr(self, name))
@@ -551,11 +555,11 @@ class TextVectorizer(Storable, Transformer, Estimator):
 
     def _known(self) -> Any:
         """The table of the vocabulary, made when it is needed first."""
-        text = self.term_bytes_
+        text, ends = self.term_bytes_, self.term_ends_
         cached = vars(self).get("_terms")
-        if cached is None or cached[0] is not text:
-            cached = self._terms = text, _table(text, self.term_ends_)
-        return cached[1]
+        if cached is None or cached[0] is not text or cached[1] is not ends:
+            cached = self._terms = text, ends, _table(text, ends)
+        return cached[2]
 
     # ---------------------------------------------------------------------------- attributes
 
@@ -605,7 +609,12 @@ class TextVectorizer(Storable, Transformer, Estimator):
         n_threads(self.n_jobs)
 
     def _check_arrays(self) -> None:
-        """Raise ValueError unless idf_ has an entry for each column."""
+        """Raise ValueError unless terms differ and idf_ has an entry for each column."""
+        if self.method != "hashing" and "term_ends_" in vars(self):
+            try:
+                self._known()
+            except ValueError as error:
+                raise ValueError(f"term_bytes_ and term_ends_ are no vocabulary: {error}") from None
         idf = vars(self).get("idf_")
         if idf is None:
             return

@@ -284,7 +284,8 @@ cdef class Counter:
                 form = HX_TEXT_LOWERED
         if n > self.most_bytes:
             raise ValueError(f"{name(self.n + self.waiting)} has {n} bytes; at most "
-                             f"{self.most_bytes} are possible with this ngram_range: split it")
+                             f"{self.most_bytes} are possible with this ngram_range: split it, "
+                             "or let ngram_range go up to a smaller n")
         self.documents[self.waiting].p = p
         self.documents[self.waiting].n = n
         self.documents[self.waiting].form = form
