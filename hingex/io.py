@@ -23,7 +23,7 @@ import numpy as np
 
 from ._core import kernels
 from ._files import replacing
-from ._open import MAX_LINE_BYTES, opened, refuse_line, too_long
+from ._open import MAX_LINE_BYTES, opened, refuse_line, start_of_text, too_long
 from ._threads import n_threads
 
 __all__ = ["dump_svmlight_file", "load_svmlight_file", "load_svmlight_files"]
@@ -35,6 +35,8 @@ _PLAIN_BYTES = 1 << 20
 _CHUNK_BYTES = 1 << 17
 _DUMP_VALUES = 1 << 16
 _INT32_MAX = 2**31 - 1
+# The command line, where "auto" is no choice, says something else in its place.
+INDEX_ZERO_ADVICE = 'but zero_based=False; use True or "auto"'
 
 
 # ---------------------------------------------------------------------------------- reading
@@ -112,7 +114,8 @@ def load_svmlight_file(
 
     Notes
     -----
-    An empty file gives X of shape (0, 1). Lines end with a line feed, with or without a carriage
+    An empty file gives X of shape (0, 1). A byte order mark of UTF-8 before the first line is
+    skipped; UTF-16 is an error. Lines end with a line feed, with or without a carriage
     return; blank lines and lines with only a comment are skipped.
 
     Linear in the size of the file; memory is that of the result, plus a window of text of up to
@@ -442,6 +445,8 @@ class _Source:
         lines, left = 0, self.start
         with _opened(self.path) as source, closing(source.windows(0, -1)) as windows:
             for window in windows:
+                if not lines:  # a part of UTF-16 does not show what it is
+                    _without_mark(window, self.name)
                 piece = bytes(window[:left])
                 lines += piece.count(b"\n")
                 left -= len(piece)
@@ -495,7 +500,10 @@ def _feed(
 ) -> None:
     """Let the parser read all windows of a file; raise ValueError for its first mistake."""
     with closing(source.windows(offset, length, threads, longest)) as windows:
-        for window in windows:
+        at_start = offset == 0
+        for given in windows:
+            window = _without_mark(given, source.name) if at_start else given
+            at_start = False
             beyond = too_long(window, longest)
             mistake = None if beyond >= 0 else parser.feed(
                 window, threads, _CHUNK_BYTES, source.ahead)
@@ -514,6 +522,12 @@ def _feed(
                              + _complaint(parser, code, text[at:text.index(b"\n", at)]))
 
 
+def _without_mark(window: Any, name: str) -> Any:
+    """The first window of a file without a byte order mark; ValueError for that of UTF-16."""
+    mark = start_of_text(bytes(window[:4]), f"{name}, line 1, column 1")
+    return bytes(window)[mark:] if mark else window  # a view would keep the buffer from growing
+
+
 def _complaint(parser: Any, code: int, text: bytes) -> str:
     """Words for a mistake and the text, up to the end of the line, in which it is."""
     k = kernels("svmlight")
@@ -526,7 +540,7 @@ def _complaint(parser: Any, code: int, text: bytes) -> str:
         k.BAD_QID: "{} must be qid: and an integer of at most 64 bits",
         k.NO_QID: "query_id=True needs a qid: behind the label of every row; got {}",
         k.BAD_INDEX: "expected index:value, where index is an integer of 0 or more; got {}",
-        k.INDEX_ZERO: "index 0 in {}, but zero_based=False; use True or \"auto\"",
+        k.INDEX_ZERO: "index 0 in {}, " + INDEX_ZERO_ADVICE,
         k.INDEX_TOO_LARGE: "the index in {} does not fit in 64 bits",
         k.NOT_ASCENDING: "indices must ascend in each row; {} comes behind a larger index",
         k.DUPLICATE: "two values for one feature in a row; the second is {}",

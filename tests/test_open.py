@@ -12,6 +12,7 @@ import threading
 
 import numpy as np
 import pytest
+from scipy.sparse import vstack
 
 from hingex import _open, dump_svmlight_file, load_svmlight_file
 from hingex.blocks import SvmlightBlocks
@@ -219,6 +220,53 @@ def test_marks_of_encodings(tmp_path):
         path.write_bytes(("\ufeff" * (encoding == "utf-16-be") + "the\tDET\n").encode(encoding))
         for read in (read_tsv, read_tagged):
             with pytest.raises(ValueError, match="a: begins like UTF-16"):
+                read(path)
+
+
+def test_marks_of_encodings_in_svmlight_files(tmp_path):
+    """Rows are those of the file without the mark, however it is read; UTF-16 is named."""
+    body = b"".join(b"%d 1:%d 3:0.5\n" % (i % 2, i) for i in range(1, 200_000))  # two windows
+    expected = load_svmlight_file(io.BytesIO(body))
+    path, packed = tmp_path / "a.svm", tmp_path / "a.svm.gz"
+    path.write_bytes(b"\xef\xbb\xbf" + body)
+    packed.write_bytes(gzip.compress(path.read_bytes()))
+
+    def check(found):
+        assert (found[0] != expected[0]).nnz == 0
+        np.testing.assert_array_equal(found[1], expected[1])
+
+    for n_jobs in (1, 2):
+        check(load_svmlight_file(path, n_jobs=n_jobs))
+    with path.open("rb") as file:
+        check(load_svmlight_file(file))
+    with path.open("rb") as file:
+        check(load_svmlight_file(file.fileno()))
+    check(load_svmlight_file(packed))
+    check(load_svmlight_file(io.BytesIO(path.read_bytes())))
+    parts = [load_svmlight_file(path, offset=at, length=10**6, n_features=3, zero_based=False)
+             for at in range(0, path.stat().st_size, 10**6)]
+    check((vstack([X for X, _ in parts]), np.concatenate([y for _, y in parts])))
+
+    for text in (b"", b"\n", b"# none\n"):  # a mark and no rows
+        path.write_bytes(b"\xef\xbb\xbf" + text)
+        assert load_svmlight_file(path)[0].shape == (0, 1)
+    path.write_bytes(b"\xef\xbb\xbf1 1:1\n0 2:1\n1 1:2\n")
+    for size in (1, 2, 3, 4, 8, 9, 100):
+        blocks = list(SvmlightBlocks(path, block_size=size))
+        assert np.concatenate([y for _, y in blocks]).tolist() == [1, 0, 1]
+        assert vstack([X for X, _ in blocks]).toarray().tolist() == [[1, 0], [0, 1], [2, 0]]
+    path.write_bytes(b"1 1:1\n\xef\xbb\xbf0 2:1\n")  # no place for a mark
+    with pytest.raises(ValueError, match="line 2, column 1: the label"):
+        load_svmlight_file(path)
+    path.write_bytes(b"\xef\xbb\xbf1 1:1\nx 2:1\n")
+    with pytest.raises(ValueError, match="line 2, column 1: the label 'x'"):
+        load_svmlight_file(path)
+    for encoding in ("utf-16", "utf-16-be"):
+        mark = "\ufeff" * (encoding == "utf-16-be")
+        path.write_bytes((mark + "1 1:1\n0 2:1\n").encode(encoding))
+        for read in (load_svmlight_file, SvmlightBlocks,
+                     lambda f: load_svmlight_file(f, offset=4, n_features=2)):
+            with pytest.raises(ValueError, match=r"a\.svm, line 1, column 1: begins like UTF-16"):
                 read(path)
 
 

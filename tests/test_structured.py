@@ -1463,3 +1463,17 @@ def test_bad_questions_of_a_multilabel_svm():
         MultilabelSVM().fit(np.eye(3), np.eye(3)[:, :2]).score(np.eye(3), np.eye(3))
     with pytest.warns(hingex.ConvergenceWarning, match="MultilabelSVM stopped after 1 epochs"):
         MultilabelSVM(tol=1e-9, max_iter=1).fit(np.eye(3), np.eye(3))
+
+
+@pytest.mark.parametrize("empty", [[], (), np.empty(0)])
+def test_sequences_without_tokens(empty):
+    """Of rows of numbers as of features by name: no advice on how to reshape."""
+    rows = [[[0.0, 1.0], [1.0, 0.0]]]
+    tagger = ChainSVM().fit(rows, [["a", "b"]])
+    named = ChainSVM(n_features=16).fit([[["x"], ["y"]]], [["a", "b"]])
+    with pytest.raises(ValueError, match=r"^sequence 0 of X has no tokens$"):
+        named.predict([[]])
+    with pytest.raises(ValueError, match=r"^sequence 0 of X has no tokens$"):
+        tagger.predict([empty])
+    with pytest.raises(ValueError, match=r"^sequence 1 of X has no tokens$"):
+        tagger.fit([*rows, empty], [["a", "b"], []])

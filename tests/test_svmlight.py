@@ -81,7 +81,7 @@ def twin_line(line, *, multilabel, query_id, one_based, dtype):
 def twin(text, *, multilabel=False, query_id=False, zero_based="auto", dtype=np.float64):
     """X as (indptr, indices, values, shape), y, qid; or the number of the first bad line."""
     rows = []
-    for number, line in enumerate(text.split(b"\n"), 1):
+    for number, line in enumerate(text.removeprefix(b"\xef\xbb\xbf").split(b"\n"), 1):
         try:
             row = twin_line(line, multilabel=multilabel, query_id=query_id,
                             one_based=zero_based is False, dtype=dtype)

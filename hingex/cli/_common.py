@@ -5,6 +5,7 @@ import math
 import os
 import sys
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 from typing import Any
 
 import click
@@ -22,6 +23,18 @@ json_option = click.option(
 quiet_option = click.option(
     "-q", "--quiet", is_flag=True, help="No progress on standard error; warnings stay."
 )
+
+
+def limit_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Where a fit ends before --tol is reached: the warning then says to raise these."""
+    for option in reversed((
+        click.option("--max-iter", type=click.IntRange(min=1), default=1000, show_default=True,
+                     metavar="N", help="Epochs."),
+        click.option("--max-time", type=POSITIVE, default=None, metavar="SECONDS",
+                     help="Stop fitting after this time, with the gap reached by then."),
+    )):  # fmt: skip
+        command = option(command)
+    return command
 
 
 line_option = click.option(
@@ -105,15 +118,40 @@ def load_predictor(path: str) -> Any:
     from ..model_io import load
 
     model = load(path)
-    name = type(model).__name__
-    of_text, of_words = hasattr(model, "vectorizer_"), hasattr(model, "transitions_")
+    part = scored_part(model)
+    name = type(model).__name__ + ("" if part is model else f" of a {type(part).__name__}")
+    of_text, of_words = hasattr(part, "vectorizer_"), hasattr(model, "transitions_")
     if of_text or of_words or not hasattr(model, "predict"):
         hint = f"; use `hingex {'text' if of_text else 'tag'}`" if of_text or of_words else ""
         raise ValueError(f"{path}: holds a {name}, which is no model of svmlight rows{hint}")
-    if getattr(model, "kernel", None) == "precomputed":
+    if getattr(part, "kernel", None) == "precomputed":
         raise ValueError(f"{path}: holds a {name} with kernel='precomputed', for which rows of "
                          "features are no input; use it from Python")
     return model
+
+
+def scored_part(model: Any) -> Any:
+    """What gives the scores: of a CalibratedClassifier its estimator, else the model itself."""
+    return model.estimator_ if is_calibrated(model) else model
+
+
+def is_calibrated(model: Any) -> bool:
+    """Whether the predictions come from calibrated probabilities, and not from scores."""
+    return hasattr(model, "calibrators_")
+
+
+def is_multilabel(model: Any) -> bool:
+    """Whether it was fitted on an indicator matrix, so that a row has a set of labels."""
+    return "multilabel_" in vars(getattr(model, "classifier_", model))
+
+
+def set_jobs(model: Any, n_jobs: int | None) -> None:
+    """Let so many threads predict, in whatever part of the model has such a parameter."""
+    if "n_jobs" in model.get_params(deep=False):
+        model.set_params(n_jobs=n_jobs)
+    for name in ("estimator_", "classifier_", "vectorizer_"):
+        if name in vars(model):
+            set_jobs(getattr(model, name), n_jobs)
 
 
 def is_kernel_model(model: Any) -> bool:
@@ -151,13 +189,19 @@ def read_data(
     n_jobs: int | None,
     max_line_bytes: int,
     progress: Progress,
+    multilabel: bool = False,
+    advice: str = "give --zero-based",
 ) -> tuple[Any, Any]:
-    """X (CSR) and y of an svmlight file; integral labels as integers."""
+    """X (CSR) and y of an svmlight file; integral labels as integers.
+
+    With `multilabel` y is a list of tuples of floats. `advice` is for files where an index 0
+    occurs although indices start at 1.
+    """
     from time import perf_counter
 
     import numpy as np
 
-    from ..io import load_svmlight_file
+    from ..io import INDEX_ZERO_ADVICE, load_svmlight_file
 
     start = perf_counter()
     name = "standard input" if path == "-" else path
@@ -169,16 +213,17 @@ def read_data(
             zero_based=zero_based,
             n_jobs=n_jobs,
             max_line_bytes=max_line_bytes,
+            multilabel=multilabel,
         )
     except ValueError as error:
         text = str(error) if name in str(error) else f"{name}: {error}"
-        hint = " (here: --zero-based)" if "zero_based" in text else ""
-        raise ValueError(text + hint) from error
+        raise ValueError(text.replace(INDEX_ZERO_ADVICE, "but indices start at 1 here: " + advice)
+                         ) from error
     if not len(y):
         raise ValueError(f"{name}: no rows in this file")
     progress.say(f"read {name}: {len(y)} rows, {X.shape[1]} features, {X.nnz} values, "
                  f"{perf_counter() - start:.2f} s")
-    if (np.abs(y) <= 2**53).all() and (np.floor(y) == y).all():
+    if not multilabel and (np.abs(y) <= 2**53).all() and (np.floor(y) == y).all():
         y = y.astype(np.int64)
     return X, y
 
@@ -205,15 +250,24 @@ def convention(
 def read_data_for(
     model: Any, model_path: str, path: str, *, zero_based: bool | None, **options: Any
 ) -> tuple[Any, Any]:
-    """As `read_data`, with as many features as `model` has, and indices from where it had them."""
-    zero_based = convention(model, model_path, "svmlight", "zero_based", zero_based, False,
+    """As `read_data`, with as many features as `model` has, and indices from where it had them.
+
+    Labels are read as sets where those of the model are.
+    """
+    given, own = zero_based, kept(model, "svmlight", "zero_based")
+    zero_based = convention(model, model_path, "svmlight", "zero_based", given, False,
                             {True: "--zero-based", False: "--one-based"})
-    X, y = read_data(path, n_features=None, zero_based=zero_based, **options)
+    advice = "give --zero-based" if own is None else (
+        f"number the features as in the file that {model_path} was trained on, from 1")
+    X, y = read_data(path, n_features=None, zero_based=zero_based, advice=advice,
+                     multilabel=is_multilabel(model), **options)
     d = model.n_features_in_
     if X.shape[1] > d:
+        from_one = given and own is None and X.shape[1] == d + 1 and not (X.indices == 0).any()
+        fix = ("indices seem to start at 1: leave out --zero-based" if from_one else
+               "is it the model for these data? (train with --n-features to make space)")
         raise ValueError(f"{path} has {X.shape[1]} features, but {model_path} was trained on {d}: "
-                         "is it the model for these data? (train with --n-features to leave room, "
-                         "and with the same --zero-based)")
+                         + fix)
     if X.shape[1] < d:
         X.resize((X.shape[0], d))  # features that do not occur: nothing is stored for them
     return X, y
@@ -224,12 +278,14 @@ def in_blocks(model: Any, X: Any, want_scores: bool) -> Iterator[tuple[slice, An
 
     Scores are (rows, columns) or (rows,), or None: of regressors, whose predictions they are, and
     where predictions do not come from scores and these are not wanted. Predictions of classifiers
-    are places in `classes_`, others values.
+    are places in `classes_`, or after a fit on an indicator matrix rows of such a matrix; others
+    are values.
     """
     import numpy as np
 
     classes = getattr(model, "classes_", None)
-    from_scores = classes is not None and not votes_by_pairs(model)
+    many = is_multilabel(model)
+    from_scores = classes is not None and not votes_by_pairs(model) and not is_calibrated(model)
     if not hasattr(model, "decision_function"):
         want_scores = False
     step = max(1, (1 << 22) // (1 if classes is None else len(classes)))
@@ -237,7 +293,9 @@ def in_blocks(model: Any, X: Any, want_scores: bool) -> Iterator[tuple[slice, An
         rows = slice(start, min(start + step, X.shape[0]))
         part = X if rows.stop - rows.start == X.shape[0] else X[rows]
         scores: Any = model.decision_function(part) if from_scores or want_scores else None
-        if from_scores:
+        if from_scores and many:
+            found = scores > 0
+        elif from_scores:
             found = (scores > 0).astype(int) if scores.ndim == 1 else scores.argmax(axis=1)
         else:
             found = model.predict(part)
@@ -249,6 +307,20 @@ def in_blocks(model: Any, X: Any, want_scores: bool) -> Iterator[tuple[slice, An
 def label_texts(classes: Any) -> list[str]:
     """Labels as they are printed: integral numbers without a point."""
     return [str(plain_label(label)) for label in classes.tolist()]
+
+
+def label_sets(indicator: Any) -> list[list[int]]:
+    """The labels of each row of an indicator matrix, dense or CSR as `predict` makes it."""
+    import numpy as np
+
+    if hasattr(indicator, "indptr"):
+        return [indicator.indices[a:b].tolist() for a, b in pairwise(indicator.indptr)]
+    return [np.flatnonzero(row).tolist() for row in indicator]
+
+
+def set_text(labels: list[int]) -> str:
+    """As the multilabel form of svmlight files has it."""
+    return ",".join(map(str, labels))
 
 
 def printed_labels(classes: Any, model_path: str, advice: str) -> list[str]:
@@ -309,6 +381,8 @@ def print_table(rows: dict[str, str]) -> None:
 def certificate(model: Any) -> dict[str, Any]:
     """What the fit certified; None where the file (LIBLINEAR's, LIBSVM's) does not tell."""
     import numpy as np
+
+    model = scored_part(model)
 
     def reduce(name: str, how: Callable[[Any], Any]) -> Any:
         array = getattr(model, name, None)

@@ -11,12 +11,15 @@ from ._common import (
     certificate,
     gap_text,
     in_a_line,
+    is_calibrated,
     is_kernel_model,
+    is_multilabel,
     json_option,
     label_texts,
     plain_label,
     print_json,
     print_table,
+    scored_part,
 )
 
 _SHOWN = 12
@@ -32,6 +35,9 @@ def info_command(model: str, *, as_json: bool) -> None:
     svm = load(model)
     file = describe(model)
     of_text: dict[str, Any] = {}
+    classes = getattr(svm, "classes_", None)  # calibration may have more than the estimator
+    calibration = _calibration(svm) if is_calibrated(svm) else {}
+    svm = scored_part(svm)
     reading = getattr(svm, "reading_", None)
     if hasattr(svm, "vectorizer_"):
         of_text = {"vectorizer": " ".join(repr(svm.vectorizer_).split()),
@@ -44,15 +50,16 @@ def info_command(model: str, *, as_json: bool) -> None:
     read = {} if reading is None else {"reading": reading}
     facts = certificate(svm)
     own, data, course = (_of_kernel_model if kernel else _of_linear_model)(svm, facts)
-    classes = getattr(svm, "classes_", None)
     if as_json:
         labels = {} if classes is None else {
-            "classes": [plain_label(label) for label in classes.tolist()]}  # fmt: skip
+            "classes": [plain_label(label) for label in classes.tolist()],
+            "multilabel": is_multilabel(svm)}  # fmt: skip
         print_json({
             "command": "info", "model": model, **file, "estimator": type(svm).__name__,
             "params": _plain(svm.get_params(deep=False)),
             **labels, "features": svm.n_features_in_, "intercept": svm.intercept_.tolist(),
             **facts, **own, **of_text, **read,
+            **({"calibration": calibration} if calibration else {}),
         })  # fmt: skip
         return
     table = {
@@ -60,13 +67,23 @@ def info_command(model: str, *, as_json: bool) -> None:
         "estimator": " ".join(repr(svm).split()),
         **{name: str(value) for name, value in of_text.items()},
     }
-    if classes is not None:
+    if calibration:
+        table["calibration"] = "{method}, cv={cv}".format(**calibration)
+    if classes is not None and is_multilabel(svm):
+        table["labels"] = f"{len(classes)}, any number of them a row (multilabel)"
+    elif classes is not None:
         table["classes"] = f"{len(classes)}: {_some(label_texts(classes))}"
     table |= {**data, "intercept": _range(svm.intercept_), "gap": gap_text(facts), **course}
     table |= _read_line(reading)
     if file.get("omitted"):
         table["not stored"] = ", ".join(file["omitted"])
     print_table(table)
+
+
+def _calibration(model: Any) -> dict[str, Any]:
+    """How a CalibratedClassifier turns scores into probabilities."""
+    cv = model.cv if isinstance(model.cv, int) else " ".join(repr(model.cv).split())
+    return {"method": model.method, "cv": cv, "random_state": model.random_state}
 
 
 def _read_line(reading: dict[str, Any] | None) -> dict[str, str]:

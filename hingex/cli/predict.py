@@ -12,7 +12,10 @@ from ._common import (
     check_output,
     data_options,
     in_blocks,
+    is_calibrated,
+    is_multilabel,
     json_option,
+    label_sets,
     label_texts,
     load_predictor,
     plain_label,
@@ -20,6 +23,8 @@ from ._common import (
     printed_labels,
     quiet_option,
     read_data_for,
+    set_jobs,
+    set_text,
 )
 
 _LINES = 1 << 14  # written at a time
@@ -50,7 +55,9 @@ def predict_command(
 ) -> None:
     """Predict a label, or a number, for each row of the svmlight file DATA with MODEL.
 
-    One per line. DATA must have labels too, as the format demands; they are not used. With
+    One per line; of a model of several labels a row, the numbers of its labels, from 0, with commas
+    between them, and an empty line for a row without a label. DATA must have labels too, as the
+    format demands; they are not used. With
     --json the labels (and scores) are in the object, or in OUT if that is given. An older file OUT
     is replaced once the new one is complete.
     """
@@ -62,10 +69,13 @@ def predict_command(
             raise ValueError(f"{output} is a folder; name a file for the labels")
     progress = Progress(quiet)
     svm = load_predictor(model)
+    if decision and is_calibrated(svm):
+        raise ValueError(f"{model}: holds a {type(svm).__name__}, which predicts by probabilities "
+                         "and not by scores; leave out --decision, or call predict_proba in Python")
     if decision and not hasattr(svm, "decision_function"):
         raise ValueError(f"{model}: holds a {type(svm).__name__}, which predicts numbers and has "
                          "no scores beside them; leave out --decision")
-    svm.set_params(n_jobs=n_jobs)
+    set_jobs(svm, n_jobs)
     texts: list[str] = []
     if hasattr(svm, "classes_"):
         texts = label_texts(svm.classes_) if as_json and output is None else printed_labels(
@@ -78,7 +88,8 @@ def predict_command(
         scores: list[Any] = []
         plain = [plain_label(label) for label in svm.classes_.tolist()] if texts else None
         for _, block, predicted in in_blocks(svm, X, decision):
-            found += [plain[p] if plain else p for p in predicted.tolist()]
+            found += label_sets(predicted) if is_multilabel(svm) else [
+                plain[p] if plain else p for p in predicted.tolist()]
             scores += block.tolist() if decision else []
         print_json(result | {"labels": found} | ({"decision": scores} if decision else {}))
         return
@@ -98,8 +109,9 @@ def predict_command(
 def _lines(svm: Any, X: Any, texts: list[str], decision: bool) -> Iterator[str]:
     for rows, scores, predicted in in_blocks(svm, X, decision):
         for start in range(0, rows.stop - rows.start, _LINES):
-            names = [texts[p] if texts else repr(p)
-                     for p in predicted[start:start + _LINES].tolist()]
+            block = predicted[start:start + _LINES]
+            names = [*map(set_text, label_sets(block))] if is_multilabel(svm) else [
+                texts[p] if texts else repr(p) for p in block.tolist()]
             if decision:
                 table = scores[start:start + _LINES].reshape(len(names), -1).tolist()
                 names = [f"{name} {' '.join(map(repr, row))}"

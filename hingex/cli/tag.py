@@ -18,6 +18,7 @@ from ._common import (
     check_target,
     convention,
     json_option,
+    limit_options,
     line_option,
     print_json,
     print_table,
@@ -40,6 +41,7 @@ def tag_group() -> None:
               help="Weight of the loss against the penalty.")
 @click.option("--tol", type=POSITIVE, default=1e-3, show_default=True, metavar="GAP",
               help="Relative duality gap to reach.")
+@limit_options
 @click.option("--features", type=click.IntRange(min=1, max=2**31 - 1), default=2**18,
               show_default=True, metavar="N", help="Columns that features are hashed to.")
 @click.option("--word-column", type=click.IntRange(min=0), default=0, show_default=True,
@@ -60,6 +62,8 @@ def train_command(
     *,
     cost: float,
     tol: float,
+    max_iter: int,
+    max_time: float | None,
     features: int,
     word_column: int,
     tag_column: int,
@@ -86,7 +90,8 @@ def train_command(
     progress.say(f"read {train}: {len(words)} sentences, {count} words")
     held = None if test is None else tagged_of(TaggedLines(
         test, word_column, tag_column, columns, max_line_bytes=max_line_bytes))
-    tagger = ChainSVM(cost, tol=tol, n_features=features, verbose=progress.terminal,
+    tagger = ChainSVM(cost, tol=tol, max_iter=max_iter, max_time=max_time, n_features=features,
+                      verbose=progress.terminal,
                       callback=None if quiet or progress.terminal else Lines(progress))
     start = perf_counter()
     tagger.fit([word_features(sentence) for sentence in words], tags)

@@ -21,13 +21,20 @@ from ._common import (
     convention,
     gap_text,
     in_a_line,
+    is_calibrated,
+    is_multilabel,
     json_option,
+    label_sets,
+    limit_options,
     line_option,
     plain_label,
     print_json,
     print_table,
     printed_labels,
     quiet_option,
+    scored_part,
+    set_jobs,
+    set_text,
 )
 
 _BLOCK = 1 << 22  # bytes of lines at a time
@@ -73,6 +80,7 @@ def text_group() -> None:
               help="Weight of the loss against the penalty.")
 @click.option("--tol", type=POSITIVE, default=1e-3, show_default=True, metavar="GAP",
               help="Relative duality gap to reach.")
+@limit_options
 @click.option("--analyzer", type=click.Choice(["word", "char", "char_wb"]), default="word",
               show_default=True, help="What features are made of.")
 @click.option("--ngrams", type=(click.IntRange(min=1), click.IntRange(min=1)), default=(1, 1),
@@ -107,6 +115,8 @@ def train_command(
     loss: str,
     cost: float,
     tol: float,
+    max_iter: int,
+    max_time: float | None,
     analyzer: str,
     ngrams: tuple[int, int],
     min_df: int,
@@ -136,15 +146,13 @@ def train_command(
     check_output(model, TRAIN=train, **({} if test is None else {"FILE": test}))
     check_target(model)
     if not stream:
-        start = perf_counter()
-        documents, labels = read_tsv(train, one_line_labels=True, **reading)
+        documents, labels = _read(train, reading, progress)
         size = documents.nbytes / 1e6
-        seconds = perf_counter() - start
-        progress.say(f"read {train}: {len(documents)} documents, {size:.1f} MB in {seconds:.2f} s")
     held = None if test is None else read_tsv(test, **reading)
 
     classifier = TextClassifier(
-        LinearSVC(loss, C=cost, tol=tol, n_jobs=n_jobs, verbose=progress.terminal,
+        LinearSVC(loss, C=cost, tol=tol, max_iter=max_iter, max_time=max_time, n_jobs=n_jobs,
+                  verbose=progress.terminal,
                   callback=None if quiet or progress.terminal else Lines(progress)),
         TextVectorizer(analyzer=analyzer, ngram_range=ngrams, min_df=min_df, n_jobs=n_jobs,
                        sublinear_tf=sublinear_tf, decode_error=decode_errors or "strict"),
@@ -157,8 +165,8 @@ def train_command(
     else:
         classifier.fit(documents, labels)
     seconds = perf_counter() - start
-    classifier.classifier_.set_params(verbose=False, callback=None, n_jobs=None)
-    classifier.vectorizer_.set_params(n_jobs=None)
+    classifier.classifier_.set_params(verbose=False, callback=None)
+    set_jobs(classifier, None)
     classifier.save(model)
 
     facts = certificate(classifier.classifier_)
@@ -181,6 +189,17 @@ def train_command(
         })  # fmt: skip
 
 
+def _read(path: str, reading: dict[str, Any], progress: Progress) -> tuple[Any, Any]:
+    """Documents and labels to train on."""
+    from ..text import read_tsv
+
+    start = perf_counter()
+    documents, labels = read_tsv(path, one_line_labels=True, **reading)
+    progress.say(f"read {path}: {len(documents)} documents, {documents.nbytes / 1e6:.1f} MB in "
+                 f"{perf_counter() - start:.2f} s")
+    return documents, labels
+
+
 @text_group.command("predict")
 @click.argument("model", type=click.Path())
 @click.argument("lines", type=click.Path(), default="-")
@@ -195,15 +214,18 @@ def predict_command(
 
     Lines are texts without labels, unless --text-column says which column they are in. They are
     read in blocks, so a file may be of any size; compressed by gzip, bzip2, xz or zstd it is
-    unpacked.
+    unpacked. With a model of several labels a line, their numbers, from 0, with commas between
+    them, and an empty line where it has none.
     """
     classifier = _load(model, decode_errors, n_jobs)
+    many = is_multilabel(classifier)
     names = printed_labels(classifier.classes_, model, "predict in Python")
     place = {label: name for label, name in zip(classifier.classes_.tolist(), names, strict=True)}
     start, count, size = perf_counter(), 0, 0
     for documents in _blocks(lines, classifier, model, **reading):
-        predicted = classifier.predict(documents).tolist()
-        click.echo("\n".join(place[label] for label in predicted))
+        predicted = classifier.predict(documents)
+        click.echo("\n".join(map(set_text, label_sets(predicted)) if many else
+                             (place[label] for label in predicted.tolist())))
         count, size = count + len(documents), size + documents.nbytes
     seconds = max(perf_counter() - start, 1e-9)
     Progress(quiet).say(f"{count} lines, {size / 1e6:.1f} MB in {seconds:.2f} s: "
@@ -226,6 +248,11 @@ def explain_command(
     next best one. With --json an object for each line. Lines are read as by `hingex text predict`.
     """
     classifier = _load(model, decode_errors, None)
+    if is_calibrated(classifier) or is_multilabel(classifier):
+        kind = "which predicts by probabilities" if is_calibrated(classifier) else (
+            "with any number of labels a line")
+        raise ValueError(f"{model}: holds a {type(classifier).__name__}, {kind}; terms explain the "
+                         "one label of the highest score: `hingex text predict` takes this model")
     if not as_json:
         printed_labels(classifier.classes_, model, "explain with --json")
     for documents in _blocks(lines, classifier, model, **reading):
@@ -245,17 +272,18 @@ def _load(path: str, decode_errors: str | None, n_jobs: int | None) -> Any:
     from ..text import TextClassifier
 
     model = load(path)
-    if not isinstance(model, TextClassifier):
-        raise ValueError(f"{path}: holds a {type(model).__name__}; `hingex text` needs a model "
-                         "that `hingex text train` has written")
-    model.classifier_.set_params(n_jobs=n_jobs)
-    model.vectorizer_.set_params(n_jobs=n_jobs)
+    part = scored_part(model)
+    if not isinstance(part, TextClassifier):
+        of = "" if part is model else f" of a {type(part).__name__}"
+        raise ValueError(f"{path}: holds a {type(model).__name__}{of}; `hingex text` needs a model "
+                         "that `hingex text train` has written, or another TextClassifier")
+    set_jobs(model, n_jobs)
     if decode_errors is not None:
-        own = model.vectorizer_.decode_error
+        own = part.vectorizer_.decode_error
         if "strict" not in (own, decode_errors) and own != decode_errors:
             raise ValueError(f"{path}: was trained with --decode-errors {own}; --decode-errors "
                              f"{decode_errors} contradicts it: leave it out")
-        model.vectorizer_.set_params(decode_error=decode_errors)
+        part.vectorizer_.set_params(decode_error=decode_errors)
     return model
 
 
@@ -268,7 +296,8 @@ def _blocks(
 
     if columns is not None and text_column is None:
         raise click.UsageError("--columns is for --text-column")
-    escapes = convention(model, model_path, "tsv", "escapes", escapes, False,
+    trained = scored_part(model)  # knows how its file was read
+    escapes = convention(trained, model_path, "tsv", "escapes", escapes, False,
                          {True: "--escapes", False: "--no-escapes"})
     form = TsvBlocks("standard input" if path == "-" else path, None, text_column or 0,
                      columns=columns, escapes=escapes, max_line_bytes=max_line_bytes)
@@ -278,7 +307,7 @@ def _blocks(
         first = True
         for documents, _ in form.blocks_of(lambda: read1(_BLOCK), empty=True):
             if first and text_column is None:
-                _warn_of_labels(documents, model)
+                _warn_of_labels(documents, trained)
             first = False
             yield documents
 

@@ -19,6 +19,7 @@ from ._common import (
     data_options,
     gap_text,
     json_option,
+    limit_options,
     print_json,
     print_table,
     quiet_option,
@@ -69,10 +70,7 @@ def _class_weight(_: click.Context, __: click.Parameter, values: tuple[str, ...]
               help="Value of the constant feature of a regularized intercept.")
 @click.option("--class-weight", multiple=True, callback=_class_weight, metavar="LABEL=WEIGHT",
               help="Factor of C for the rows of a class (repeatable), or \"balanced\".")
-@click.option("--max-iter", type=click.IntRange(min=1), default=1000, show_default=True,
-              metavar="N", help="Epochs.")
-@click.option("--max-time", type=POSITIVE, default=None, metavar="SECONDS",
-              help="Stop fitting after this time, with the gap reached by then.")
+@limit_options
 @click.option("--seed", type=click.IntRange(0, 2**32 - 1), default=None, metavar="N",
               help="Order in which rows are visited (default: always the same).")
 @click.option("--n-features", type=click.IntRange(min=1), default=None, metavar="D",

@@ -263,6 +263,8 @@ def gathered_sequences(X: Any, lengths: Any, owner: str) -> Layout:
                              " or lengths= as well")
         parts = []
         for i, x in enumerate(X):
+            if (isinstance(x, list | tuple) and not x) or getattr(x, "shape", None) == (0,):
+                raise ValueError(f"sequence {i} of X has no tokens")
             try:
                 parts.append(as_rows(x, owner=owner))
             except (ValueError, TypeError) as error:

@@ -396,10 +396,11 @@ class TextVectorizer(Storable, Transformer, Estimator):
         min_n = check.integer("the smaller of ngram_range", least)
         max_n = check.integer("the larger of ngram_range", most)
         if min_n > max_n:
-            raise ValueError(f"ngram_range must have the smaller n first; got {self.ngram_range!r}")
+            raise ValueError("ngram_range (--ngrams) must have the smaller n first; got "
+                             f"{self.ngram_range!r}")
         if max_n > _LONGEST:
-            raise ValueError(f"ngram_range may go up to {_LONGEST}, as no document has more bytes; "
-                             f"got {self.ngram_range!r}: lower the larger n")
+            raise ValueError(f"ngram_range (--ngrams) may go up to {_LONGEST}, as no document has "
+                             f"more bytes; got {self.ngram_range!r}: lower the larger n")
         for name in ("lowercase", "binary", "sublinear_tf", "use_idf", "smooth_idf",
                      "alternate_sign"):
             check.boolean(name, getattr(self, name))

@@ -338,7 +338,8 @@ cdef class Counter:
                 raise UnicodeDecodeError(
                     error.encoding, error.object, error.start, error.end,
                     f"{error.reason}, in {name(self.n + self.waiting)} (decode_error='replace' "
-                    "or 'ignore' accepts such bytes)") from None
+                    "or 'ignore', --decode-errors on the command line, accepts such bytes)"
+                ) from None
             return self.add_str(text, name)
         if self.prepare is not None and (self.prepare_ascii or not ascii):
             return self.add_prepared(PyUnicode_DecodeUTF8(<const char *>p, n, "strict"), name)
