@@ -726,7 +726,7 @@ def test_save_refuses_terms_that_occur_twice(tmp_path):
 def test_lengths_of_n_grams(samples, tmp_path, most, least):
     header, arrays, _ = sample(samples, "TextVectorizer")
     header["params"]["ngram_range"] = {"tuple": [least or most, most]}
-    refused(tmp_path / "m", header, arrays, "ngram_range may go up to 1073741824")
+    refused(tmp_path / "m", header, arrays, "ngram_range .*may go up to 1073741824")
 
 
 def test_the_longest_n_grams(samples, tmp_path):

@@ -958,8 +958,8 @@ cdef class Smo:
         """Sums of |b|, b^2 and (hi - lo)^2; the largest kernel value in the diagonal.
 
         Two variables of an example count in the first two as one, which is their sum. The last one
-        is that of the working sets so far. near = (distance, c0, c1): the third is of variables that
-        add to the gap, or would if f were so far off: f is at that distance from the group's
+        is that of the working sets so far. near = (distance, c0, c1): the third is of variables
+        that add to the gap, or would if f were so far off: f is at that distance from the group's
         intercept, or b is not at the bound on f's side of it.
         """
         cdef double distance = HUGE_VAL, x
